@@ -1,1 +1,101 @@
-//! To be written.
+//! The runtimes that serve ONNX files, behind one small trait.
+//!
+//! A runtime loads a model of fixed size and runs it on float32 tensors. Deliberately absent:
+//! gradients by rewriting (`rewrite` makes those, as models like any other) and any knowledge of
+//! images. Only libtorch brings gradients of its own, and they serve as an independent judge.
+
+use std::str::FromStr;
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use crate::onnx::Model;
+
+/// Something that runs ONNX models.
+pub trait Runtime: Send + Sync {
+    /// Which runtime it is.
+    fn kind(&self) -> Kind;
+
+    /// Its version, for reports.
+    fn version(&self) -> String;
+
+    /// Prepares a model whose inputs have fixed sizes.
+    fn load(&self, model: &Model) -> Result<Box<dyn Session>, RuntimeError>;
+
+    /// Prepares a model for `[value, gradient]` by the runtime's own differentiation: the graph's
+    /// first output, a scalar, and its gradient with respect to the input named `wrt`. `None`
+    /// where the runtime has none.
+    fn autograd(&self, model: &Model, wrt: &str) -> Option<Result<Box<dyn Session>, RuntimeError>> {
+        let _ = (model, wrt);
+        None
+    }
+}
+
+/// A model ready to run.
+pub trait Session: Send {
+    /// Runs on one tensor per required input of the graph, in the graph's order; gives one per
+    /// output, in order.
+    fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Vec<ArrayD<f32>>, RuntimeError>;
+}
+
+/// The runtimes there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// ONNX Runtime, loaded when first used.
+    Ort,
+    /// tract, part of this program.
+    Tract,
+    /// libtorch, with autograd.
+    Torch,
+}
+
+impl Kind {
+    /// Every runtime.
+    pub const ALL: [Kind; 3] = [Kind::Ort, Kind::Tract, Kind::Torch];
+
+    /// The name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Ort => "ort",
+            Kind::Tract => "tract",
+            Kind::Torch => "torch",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        kind.ok_or_else(|| format!("there is no runtime `{name}`; there are ort, tract and torch"))
+    }
+}
+
+/// A runtime that is not there, or that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The runtime cannot be had as things stand.
+    #[error("runtime {kind} is not available: {reason}")]
+    Unavailable {
+        /// Which runtime.
+        kind: Kind,
+        /// Why, and how to get it.
+        reason: String,
+    },
+    /// It was there and failed.
+    #[error("runtime {kind} failed to {action}: {reason}")]
+    Failed {
+        /// Which runtime.
+        kind: Kind,
+        /// What it was doing, as in "load the model".
+        action: &'static str,
+        /// What it said, in one line.
+        reason: String,
+    },
+}

@@ -1,0 +1,140 @@
+//! Checks that a graph is one: names written once, read after they are written, and typed where
+//! a caller stands.
+//!
+//! What operators mean is not checked here; shape inference in `rewrite` does that.
+
+use std::collections::HashSet;
+
+use super::error::Problem;
+use super::model::{Attribute, Graph, Model, Node, ValueInfo};
+
+/// Checks a model.
+pub fn check(model: &Model) -> Result<(), Problem> {
+    if model.opsets.is_empty() {
+        return Err(Problem::new("the model", "names no operator set; it is not a whole ONNX model"));
+    }
+    if model.graph.outputs.is_empty() {
+        return Err(Problem::new("the graph", "has no output"));
+    }
+    for node in &model.graph.nodes {
+        if !model.opsets.contains_key(&node.domain) {
+            let what = format!("belongs to domain `{}`, of which the model imports no version", node.domain);
+            return Err(Problem::new(node.label(), what));
+        }
+    }
+    graph(&model.graph, &HashSet::new())
+}
+
+/// Checks a graph inside a scope of names it may read.
+fn graph<'a>(graph: &'a Graph, outer: &HashSet<&'a str>) -> Result<(), Problem> {
+    let mut known = outer.clone();
+    for input in &graph.inputs {
+        named(input, "input")?;
+        if !known.insert(&input.name) {
+            return Err(Problem::new(format!("input `{}`", input.name), "is named twice"));
+        }
+    }
+    known.extend(graph.initializers.keys().map(String::as_str));
+    let written = written_later(graph)?;
+    for node in &graph.nodes {
+        inputs(node, &known, &written)?;
+        for subgraph in subgraphs(node) {
+            self::graph(subgraph, &known)?;
+        }
+        for output in node.outputs.iter().filter(|output| !output.is_empty()) {
+            if !known.insert(output) {
+                return Err(Problem::new(
+                    node.label(),
+                    format!("writes `{output}`, which already has a value"),
+                ));
+            }
+        }
+    }
+    for output in &graph.outputs {
+        named(output, "output")?;
+        if !known.contains(output.name.as_str()) {
+            return Err(Problem::new(format!("output `{}`", output.name), "is written by no node"));
+        }
+    }
+    Ok(())
+}
+
+fn named(info: &ValueInfo, role: &str) -> Result<(), Problem> {
+    if info.name.is_empty() {
+        return Err(Problem::new(format!("an {role} of the graph"), "has no name"));
+    }
+    Ok(())
+}
+
+/// Every name that some node of the graph writes: to tell a cycle from a name that is missing.
+fn written_later(graph: &Graph) -> Result<HashSet<&str>, Problem> {
+    for node in &graph.nodes {
+        if node.op.is_empty() {
+            return Err(Problem::new(node.label(), "names no operator"));
+        }
+    }
+    Ok(graph.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str).collect())
+}
+
+fn inputs(node: &Node, known: &HashSet<&str>, written: &HashSet<&str>) -> Result<(), Problem> {
+    for input in node.inputs.iter().filter(|input| !input.is_empty()) {
+        if known.contains(input.as_str()) {
+            continue;
+        }
+        let what = if written.contains(input.as_str()) {
+            format!(
+                "reads `{input}` before it is written: the graph has a cycle, or its nodes are out of order"
+            )
+        } else {
+            format!("reads `{input}`, which nothing writes")
+        };
+        return Err(Problem::new(node.label(), what));
+    }
+    Ok(())
+}
+
+fn subgraphs(node: &Node) -> impl Iterator<Item = &Graph> {
+    node.attributes.values().flat_map(|attribute| match attribute {
+        Attribute::Graph(graph) => std::slice::from_ref(graph.as_ref()),
+        Attribute::Graphs(graphs) => graphs.as_slice(),
+        _ => &[],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::{DType, Dim};
+
+    fn node(op: &str, inputs: &[&str], output: &str) -> Node {
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+        Node { op: op.into(), inputs: names(inputs), outputs: names(&[output]), ..Default::default() }
+    }
+
+    fn model(nodes: Vec<Node>) -> Model {
+        let value = |name: &str| ValueInfo::tensor(name, DType::F32, [Dim::Known(1)]);
+        let graph =
+            Graph { nodes, inputs: vec![value("x")], outputs: vec![value("y")], ..Default::default() };
+        Model { opsets: [(String::new(), 17)].into(), graph, ..Default::default() }
+    }
+
+    fn refusal(nodes: Vec<Node>) -> String {
+        check(&model(nodes)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_chain_passes() {
+        assert_eq!(check(&model(vec![node("Relu", &["x"], "a"), node("Relu", &["a"], "y")])), Ok(()));
+    }
+
+    #[test]
+    fn problems_are_named() {
+        assert!(refusal(vec![node("Add", &["x", "b"], "y"), node("Relu", &["y"], "b")]).contains("cycle"));
+        assert!(refusal(vec![node("Relu", &["gone"], "y")]).contains("reads `gone`, which nothing writes"));
+        assert!(refusal(vec![node("Relu", &["x"], "x")]).contains("already has a value"));
+        assert!(refusal(vec![node("Relu", &["x"], "z")]).contains("output `y`: is written by no node"));
+        let mut foreign = node("Conv", &["x"], "y");
+        foreign.domain = "com.example".into();
+        assert!(refusal(vec![foreign]).contains("com.example"));
+    }
+}

@@ -1,0 +1,56 @@
+//! Fixes the size of a dynamic model's inputs.
+
+use super::error::RewriteError;
+use super::types::infer;
+use crate::onnx::{DType, Dim, Model, Problem, ValueInfo, ValueType};
+
+/// The model for inputs of exactly these shapes, in the order of its required inputs, with the
+/// shapes of its outputs worked out. What the file says of values in between is dropped:
+/// inference can recompute it, and some exporters leave stale shapes behind.
+pub fn specialise(model: &Model, shapes: &[&[usize]]) -> Result<Model, RewriteError> {
+    let mut fixed = model.clone();
+    fixed.graph.values.clear();
+    let names: Vec<String> = model.graph.required_inputs().map(|input| input.name.clone()).collect();
+    if names.len() != shapes.len() {
+        let what = format!("takes {} inputs ({}), {} were given", names.len(), names.join(", "), shapes.len());
+        return Err(Problem::new("the model", what).into());
+    }
+    for (name, shape) in names.iter().zip(shapes) {
+        let input = fixed.graph.inputs.iter_mut().find(|input| input.name == *name);
+        if let Some(input) = input {
+            *input = sized(input, shape)?;
+        }
+    }
+    let types = infer(&fixed)?;
+    for output in &mut fixed.graph.outputs {
+        if let Some(ty) = types.get(&output.name) {
+            *output = ty.info(&output.name);
+        }
+    }
+    Ok(fixed)
+}
+
+/// The input with the given shape, where its own dimensions allow that.
+fn sized(input: &ValueInfo, shape: &[usize]) -> Result<ValueInfo, Problem> {
+    let place = format!("input `{}`", input.name);
+    if shape.contains(&0) {
+        return Err(Problem::new(place, format!("cannot have the size {shape:?}: a side of 0 pixels")));
+    }
+    let dtype = match (&input.ty, input.dims()) {
+        (_, Some((dtype, dims))) => {
+            let fits = |(dim, &size): (&Dim, &usize)| dim.known().is_none_or(|known| known == size);
+            if dims.len() != shape.len() || !dims.iter().zip(shape).all(fits) {
+                let dims: Vec<_> = dims.iter().map(ToString::to_string).collect();
+                let what = format!("takes [{}], and {shape:?} does not fit that", dims.join(","));
+                return Err(Problem::new(place, what));
+            }
+            dtype
+        }
+        (Some(ValueType::Tensor { dtype, .. }), None) => *dtype,
+        (Some(ValueType::Other { kind, .. }), None) => {
+            return Err(Problem::new(place, format!("is {kind}, not a tensor")));
+        }
+        (None, None) => DType::F32,
+    };
+    Ok(ValueInfo::tensor(&input.name, dtype, shape.iter().map(|&size| Dim::Known(size))))
+}

@@ -1,0 +1,159 @@
+//! Types of values at a fixed size: every dimension is a number.
+//!
+//! A dynamic model is first given its input's size ([`super::specialise`]); nothing here is
+//! symbolic.
+
+use std::collections::HashMap;
+
+use super::error::RewriteError;
+use super::ops::{self, Call};
+use crate::onnx::{Attribute, DType, Dim, Model, Node, Problem, Tensor, ValueInfo};
+
+/// The largest number of elements a value may have: 2^34, or 64 GiB of float32.
+const MAX_ELEMENTS: usize = 1 << 34;
+
+/// An element type and a shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorType {
+    /// The element type.
+    pub dtype: DType,
+    /// The sizes; empty for a scalar.
+    pub shape: Vec<usize>,
+}
+
+impl TensorType {
+    /// A type.
+    pub fn new(dtype: DType, shape: impl Into<Vec<usize>>) -> Self {
+        Self { dtype, shape: shape.into() }
+    }
+
+    /// The type of a tensor at hand.
+    pub fn of(tensor: &Tensor) -> Self {
+        Self::new(tensor.dtype(), tensor.shape())
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether a value of this type has no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// As a graph's input or output states it.
+    pub fn info(&self, name: &str) -> ValueInfo {
+        ValueInfo::tensor(name, self.dtype, self.shape.iter().map(|&size| Dim::Known(size)))
+    }
+}
+
+impl std::fmt::Display for TensorType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sizes: Vec<_> = self.shape.iter().map(ToString::to_string).collect();
+        write!(f, "{}[{}]", self.dtype, sizes.join(","))
+    }
+}
+
+/// What is known of every value of a graph.
+#[derive(Clone, Debug, Default)]
+pub struct Types {
+    types: HashMap<String, TensorType>,
+    constants: HashMap<String, Tensor>,
+    opset: i64,
+}
+
+impl Types {
+    /// The type of a value.
+    pub fn get(&self, name: &str) -> Option<&TensorType> {
+        self.types.get(name)
+    }
+
+    /// The tensor behind a value that no input changes.
+    pub fn constant(&self, name: &str) -> Option<&Tensor> {
+        self.constants.get(name)
+    }
+
+    /// The version of the standard operator set in use.
+    pub fn opset(&self) -> i64 {
+        self.opset
+    }
+
+    /// Notes the type of a value.
+    pub fn put(&mut self, name: &str, ty: TensorType) {
+        self.types.insert(name.to_owned(), ty);
+    }
+
+    /// Notes a constant.
+    pub fn put_constant(&mut self, name: &str, tensor: &Tensor) {
+        self.types.insert(name.to_owned(), TensorType::of(tensor));
+        self.constants.insert(name.to_owned(), tensor.clone());
+    }
+
+    /// Infers and notes the types of what `node` writes.
+    pub fn apply(&mut self, node: &Node) -> Result<(), RewriteError> {
+        if let Some(Attribute::Tensor(tensor)) = node.attributes.get("value").filter(|_| node.op == "Constant") {
+            self.put_constant(&node.outputs[0], tensor);
+            return Ok(());
+        }
+        let outputs = {
+            let call = self.call(node);
+            let fail = |reason: String| RewriteError::at(node, call.inputs(), reason);
+            let operator = ops::find(node, self.opset).map_err(fail)?;
+            let outputs = (operator.infer)(&call).map_err(fail)?;
+            if let Some(large) = outputs.iter().find(|ty| !is_plausible(ty)) {
+                return Err(fail(format!("its result {large} is larger than any memory; use a smaller image")));
+            }
+            outputs
+        };
+        let named = node.outputs.iter().zip(outputs).filter(|(name, _)| !name.is_empty());
+        self.types.extend(named.map(|(name, ty)| (name.clone(), ty)));
+        Ok(())
+    }
+
+    /// A node together with what is known of its inputs.
+    pub fn call<'a>(&'a self, node: &'a Node) -> Call<'a> {
+        let inputs = node.inputs.iter().map(|name| self.types.get(name)).collect();
+        let constants = node.inputs.iter().map(|name| self.constants.get(name)).collect();
+        Call::new(node, inputs, constants, self.opset)
+    }
+}
+
+fn is_plausible(ty: &TensorType) -> bool {
+    let count = ty.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
+    count.is_some_and(|count| count <= MAX_ELEMENTS)
+}
+
+/// Infers the type of every value of a model whose inputs have fixed sizes.
+pub fn infer(model: &Model) -> Result<Types, RewriteError> {
+    let mut types = Types { opset: model.opset(), ..Default::default() };
+    for (name, tensor) in &model.graph.initializers {
+        types.put_constant(name, tensor);
+    }
+    for input in model.graph.required_inputs() {
+        types.types.insert(input.name.clone(), fixed(input)?);
+    }
+    for node in &model.graph.nodes {
+        types.apply(node)?;
+    }
+    Ok(types)
+}
+
+/// The type of an input whose every dimension is fixed.
+fn fixed(input: &ValueInfo) -> Result<TensorType, Problem> {
+    let place = format!("input `{}`", input.name);
+    let Some((dtype, dims)) = input.dims() else {
+        return Err(Problem::new(place, "is not a tensor of known rank"));
+    };
+    let shape: Option<Vec<usize>> = dims.iter().map(Dim::known).collect();
+    let ty = TensorType::new(dtype, shape.ok_or_else(|| Problem::new(&place, "has no fixed size; give one"))?);
+    if !is_plausible(&ty) {
+        return Err(Problem::new(place, format!("of {ty} is larger than any memory; use a smaller image")));
+    }
+    Ok(ty)
+}
