@@ -1,0 +1,29 @@
+//! What the command line tells a person when it stops.
+
+use std::process::ExitCode;
+
+/// A message and the exit code that goes with it.
+#[derive(Debug)]
+pub struct CliError {
+    message: String,
+    code: u8,
+}
+
+impl CliError {
+    /// Bad input or usage: exit code 2.
+    pub fn usage(message: impl std::fmt::Display) -> Self {
+        Self { message: message.to_string(), code: 2 }
+    }
+
+    /// A runtime failed: exit code 3.
+    pub fn failed(message: impl std::fmt::Display) -> Self {
+        Self { message: message.to_string(), code: 3 }
+    }
+
+    /// Prints the message.
+    #[allow(clippy::print_stderr)]
+    pub fn report(&self) -> ExitCode {
+        eprintln!("error: {}", self.message);
+        ExitCode::from(self.code)
+    }
+}
