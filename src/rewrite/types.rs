@@ -97,7 +97,9 @@ impl Types {
 
     /// Infers and notes the types of what `node` writes.
     pub fn apply(&mut self, node: &Node) -> Result<(), RewriteError> {
-        if let Some(Attribute::Tensor(tensor)) = node.attributes.get("value").filter(|_| node.op == "Constant") {
+        if let Some(Attribute::Tensor(tensor)) =
+            node.attributes.get("value").filter(|_| node.op == "Constant")
+        {
             self.put_constant(&node.outputs[0], tensor);
             return Ok(());
         }
@@ -107,7 +109,9 @@ impl Types {
             let operator = ops::find(node, self.opset).map_err(fail)?;
             let outputs = (operator.infer)(&call).map_err(fail)?;
             if let Some(large) = outputs.iter().find(|ty| !is_plausible(ty)) {
-                return Err(fail(format!("its result {large} is larger than any memory; use a smaller image")));
+                return Err(fail(format!(
+                    "its result {large} is larger than any memory; use a smaller image"
+                )));
             }
             outputs
         };
@@ -151,7 +155,8 @@ fn fixed(input: &ValueInfo) -> Result<TensorType, Problem> {
         return Err(Problem::new(place, "is not a tensor of known rank"));
     };
     let shape: Option<Vec<usize>> = dims.iter().map(Dim::known).collect();
-    let ty = TensorType::new(dtype, shape.ok_or_else(|| Problem::new(&place, "has no fixed size; give one"))?);
+    let ty =
+        TensorType::new(dtype, shape.ok_or_else(|| Problem::new(&place, "has no fixed size; give one"))?);
     if !is_plausible(&ty) {
         return Err(Problem::new(place, format!("of {ty} is larger than any memory; use a smaller image")));
     }

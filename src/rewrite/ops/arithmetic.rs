@@ -1,0 +1,129 @@
+//! Element by element: Add, Sub, Mul, Div, Neg, Sqrt, Max, Relu, Identity.
+//!
+//! Each rule is one line of calculus; where an operator broadcasts, the reverse pass sums its
+//! gradients back to the inputs' shapes.
+
+use super::call::{broadcast_inputs, same_as_input};
+use super::{Operator, Status, Vjp};
+use crate::rewrite::RewriteError;
+
+type Result = std::result::Result<(), RewriteError>;
+
+pub const OPERATORS: &[Operator] = &[
+    Operator { name: "Add", attributes: &[], infer: broadcast_inputs, status: Status::Differentiable(add) },
+    Operator { name: "Sub", attributes: &[], infer: broadcast_inputs, status: Status::Differentiable(sub) },
+    Operator { name: "Mul", attributes: &[], infer: broadcast_inputs, status: Status::Differentiable(mul) },
+    Operator { name: "Div", attributes: &[], infer: broadcast_inputs, status: Status::Differentiable(div) },
+    Operator { name: "Max", attributes: &[], infer: broadcast_inputs, status: Status::Differentiable(max) },
+    Operator { name: "Neg", attributes: &[], infer: same_as_input, status: Status::Differentiable(neg) },
+    Operator { name: "Sqrt", attributes: &[], infer: same_as_input, status: Status::Differentiable(sqrt) },
+    Operator { name: "Relu", attributes: &[], infer: same_as_input, status: Status::Differentiable(relu) },
+    Operator {
+        name: "Identity",
+        attributes: &[],
+        infer: same_as_input,
+        status: Status::Differentiable(identity),
+    },
+];
+
+/// y = a + b: da = dy, db = dy.
+fn add(vjp: &mut Vjp<'_>) -> Result {
+    let dy = vjp.cotangent()?;
+    vjp.give(0, dy.clone());
+    vjp.give(1, dy);
+    Ok(())
+}
+
+/// y = a - b: da = dy, db = -dy.
+fn sub(vjp: &mut Vjp<'_>) -> Result {
+    let dy = vjp.cotangent()?;
+    vjp.give(0, dy.clone());
+    if vjp.wants(1) {
+        let db = vjp.emit("Neg", &[&dy], [])?;
+        vjp.give(1, db);
+    }
+    Ok(())
+}
+
+/// y = a b: da = dy b, db = dy a.
+fn mul(vjp: &mut Vjp<'_>) -> Result {
+    let dy = vjp.cotangent()?;
+    for (index, other) in [(0, 1), (1, 0)] {
+        if vjp.wants(index) {
+            let other = vjp.input(other)?;
+            let gradient = vjp.emit("Mul", &[&dy, &other], [])?;
+            vjp.give(index, gradient);
+        }
+    }
+    Ok(())
+}
+
+/// y = a / b: da = dy / b, db = -dy y / b.
+fn div(vjp: &mut Vjp<'_>) -> Result {
+    let dy = vjp.cotangent()?;
+    let b = vjp.input(1)?;
+    let da = vjp.emit("Div", &[&dy, &b], [])?;
+    if vjp.wants(1) {
+        let y = vjp.output(0)?;
+        let scaled = vjp.emit("Mul", &[&da, &y], [])?;
+        let db = vjp.emit("Neg", &[&scaled], [])?;
+        vjp.give(1, db);
+    }
+    vjp.give(0, da);
+    Ok(())
+}
+
+/// y = max(a, b, ...): dy goes to each input that is the maximum. Ties, where max has no
+/// derivative, give it to all of them.
+fn max(vjp: &mut Vjp<'_>) -> Result {
+    let dy = vjp.cotangent()?;
+    let y = vjp.output(0)?;
+    let zero = vjp.scalar(0.0);
+    let count = vjp.read(|call| Ok(call.input_count()))?;
+    for index in 0..count {
+        if vjp.wants(index) {
+            let input = vjp.input(index)?;
+            let chosen = vjp.emit("Equal", &[&input, &y], [])?;
+            let gradient = vjp.emit("Where", &[&chosen, &dy, &zero], [])?;
+            vjp.give(index, gradient);
+        }
+    }
+    Ok(())
+}
+
+/// y = -a: da = -dy.
+fn neg(vjp: &mut Vjp<'_>) -> Result {
+    let dy = vjp.cotangent()?;
+    let da = vjp.emit("Neg", &[&dy], [])?;
+    vjp.give(0, da);
+    Ok(())
+}
+
+/// y = sqrt(a): da = dy / (2 y).
+fn sqrt(vjp: &mut Vjp<'_>) -> Result {
+    let dy = vjp.cotangent()?;
+    let y = vjp.output(0)?;
+    let half = vjp.scalar(0.5);
+    let halved = vjp.emit("Mul", &[&dy, &half], [])?;
+    let da = vjp.emit("Div", &[&halved, &y], [])?;
+    vjp.give(0, da);
+    Ok(())
+}
+
+/// y = max(a, 0): da = dy where y > 0.
+fn relu(vjp: &mut Vjp<'_>) -> Result {
+    let dy = vjp.cotangent()?;
+    let y = vjp.output(0)?;
+    let zero = vjp.scalar(0.0);
+    let positive = vjp.emit("Greater", &[&y, &zero], [])?;
+    let da = vjp.emit("Where", &[&positive, &dy, &zero], [])?;
+    vjp.give(0, da);
+    Ok(())
+}
+
+/// y = a: da = dy.
+fn identity(vjp: &mut Vjp<'_>) -> Result {
+    let dy = vjp.cotangent()?;
+    vjp.give(0, dy);
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! The table of operators: what each gives for its inputs' types, and how a gradient passes back
+//! through it.
+//!
+//! One entry per operator, one file per family. A rule emits only operators whose meaning has not
+//! changed since opset 13, so that the gradient graph of a model of any later opset is valid in
+//! it. An operator that is not in the table, and an attribute that its entry does not list, are
+//! refused by name: nothing is ignored silently.
+
+mod arithmetic;
+mod call;
+mod compare;
+mod conv;
+mod conv_transpose;
+mod geometry;
+mod layout;
+mod reduce;
+mod shuffle;
+mod vjp;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+pub use call::Call;
+pub use vjp::Vjp;
+
+use super::error::RewriteError;
+use super::types::TensorType;
+use crate::onnx::Node;
+
+/// An operator's entry.
+#[derive(Debug)]
+pub struct Operator {
+    /// Its name in the standard domain.
+    pub name: &'static str,
+    /// Every attribute that `infer` and the rule take into account.
+    pub attributes: &'static [&'static str],
+    /// The types of its outputs.
+    pub infer: fn(&Call<'_>) -> Result<Vec<TensorType>, String>,
+    /// How a gradient passes back through it.
+    pub status: Status,
+}
+
+/// How a gradient passes back through an operator.
+#[derive(Clone, Copy, Debug)]
+pub enum Status {
+    /// By this rule.
+    Differentiable(fn(&mut Vjp<'_>) -> Result<(), RewriteError>),
+    /// Not at all, and rightly so: the derivative is zero almost everywhere.
+    Zero(&'static str),
+    /// Not yet, or not in a meaningful way; the model cannot be differentiated.
+    Refused(&'static str),
+}
+
+const FAMILIES: [&[Operator]; 7] = [
+    arithmetic::OPERATORS,
+    compare::OPERATORS,
+    conv::OPERATORS,
+    conv_transpose::OPERATORS,
+    layout::OPERATORS,
+    reduce::OPERATORS,
+    shuffle::OPERATORS,
+];
+
+static TABLE: LazyLock<HashMap<&str, &Operator>> =
+    LazyLock::new(|| FAMILIES.into_iter().flatten().map(|operator| (operator.name, operator)).collect());
+
+/// Every operator of the table.
+pub fn all() -> impl Iterator<Item = &'static Operator> {
+    FAMILIES.into_iter().flatten()
+}
+
+/// The first opset from which the operators' meanings are those of this table.
+const FIRST_OPSET: i64 = 13;
+
+/// The entry of a node's operator, once every attribute of the node is known to it.
+pub fn find(node: &Node, opset: i64) -> Result<&'static Operator, String> {
+    if !node.domain.is_empty() {
+        return Err(format!("belongs to domain `{}`, whose operators Temper does not know", node.domain));
+    }
+    if opset < FIRST_OPSET {
+        return Err(format!(
+            "is of opset {opset}; opsets from {FIRST_OPSET} on are read, so convert the model"
+        ));
+    }
+    let operator = *TABLE.get(node.op.as_str()).ok_or("is an operator that Temper does not know yet")?;
+    match node.attributes.keys().find(|name| !operator.attributes.contains(&name.as_str())) {
+        Some(name) => {
+            Err(format!("has the attribute `{name}`, which Temper does not know and will not ignore"))
+        }
+        None => Ok(operator),
+    }
+}
+
+/// How a gradient passes back through a node's operator, or why it is not known.
+pub fn status(node: &Node, opset: i64) -> Result<Status, String> {
+    find(node, opset).map(|operator| operator.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_operator_is_entered_twice() {
+        assert_eq!(all().count(), TABLE.len());
+    }
+
+    #[test]
+    fn what_is_unknown_is_refused_by_name() {
+        let node = |op: &str| Node { op: op.into(), outputs: vec!["y".into()], ..Default::default() };
+        assert!(find(&node("Nonsense"), 17).unwrap_err().contains("does not know yet"));
+        assert!(find(&node("Relu"), 9).unwrap_err().contains("opset 9"));
+        let mut odd = node("Relu");
+        odd.attributes.insert("slope".into(), 1.0.into());
+        assert!(find(&odd, 17).unwrap_err().contains("`slope`"));
+        let mut foreign = node("Relu");
+        foreign.domain = "com.example".into();
+        assert!(find(&foreign, 17).unwrap_err().contains("com.example"));
+    }
+}
