@@ -4,26 +4,21 @@
 //! gradients back to the inputs' shapes.
 
 use super::call::{broadcast_inputs, same_as_input};
-use super::{Operator, Status, Vjp};
+use super::{Operator, Vjp};
 use crate::rewrite::RewriteError;
 
 type Result = std::result::Result<(), RewriteError>;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Add", attributes: &[], infer: broadcast_inputs, status: Status::Differentiable(add) },
-    Operator { name: "Sub", attributes: &[], infer: broadcast_inputs, status: Status::Differentiable(sub) },
-    Operator { name: "Mul", attributes: &[], infer: broadcast_inputs, status: Status::Differentiable(mul) },
-    Operator { name: "Div", attributes: &[], infer: broadcast_inputs, status: Status::Differentiable(div) },
-    Operator { name: "Max", attributes: &[], infer: broadcast_inputs, status: Status::Differentiable(max) },
-    Operator { name: "Neg", attributes: &[], infer: same_as_input, status: Status::Differentiable(neg) },
-    Operator { name: "Sqrt", attributes: &[], infer: same_as_input, status: Status::Differentiable(sqrt) },
-    Operator { name: "Relu", attributes: &[], infer: same_as_input, status: Status::Differentiable(relu) },
-    Operator {
-        name: "Identity",
-        attributes: &[],
-        infer: same_as_input,
-        status: Status::Differentiable(identity),
-    },
+    Operator::differentiable("Add", &[], broadcast_inputs, add),
+    Operator::differentiable("Sub", &[], broadcast_inputs, sub),
+    Operator::differentiable("Mul", &[], broadcast_inputs, mul),
+    Operator::differentiable("Div", &[], broadcast_inputs, div),
+    Operator::differentiable("Max", &[], broadcast_inputs, max),
+    Operator::differentiable("Neg", &[], same_as_input, neg),
+    Operator::differentiable("Sqrt", &[], same_as_input, sqrt),
+    Operator::differentiable("Relu", &[], same_as_input, relu),
+    Operator::differentiable("Identity", &[], same_as_input, identity),
 ];
 
 /// y = a + b: da = dy, db = dy.

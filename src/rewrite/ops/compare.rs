@@ -1,24 +1,19 @@
 //! Comparisons and choices: Equal, Greater, Less, Where, Sign, Cast.
 
 use super::call::{broadcast, same_as_input, same_dtype};
-use super::{Call, Operator, Status, Vjp};
+use super::{Call, Operator, Vjp};
 use crate::onnx::DType;
 use crate::rewrite::{RewriteError, TensorType};
 
 const STEPS: &str = "it is constant between its steps";
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Equal", attributes: &[], infer: comparison, status: Status::Zero(STEPS) },
-    Operator { name: "Greater", attributes: &[], infer: comparison, status: Status::Zero(STEPS) },
-    Operator { name: "Less", attributes: &[], infer: comparison, status: Status::Zero(STEPS) },
-    Operator { name: "Sign", attributes: &[], infer: same_as_input, status: Status::Zero(STEPS) },
-    Operator {
-        name: "Where",
-        attributes: &[],
-        infer: infer_where,
-        status: Status::Differentiable(where_rule),
-    },
-    Operator { name: "Cast", attributes: &["to"], infer: infer_cast, status: Status::Differentiable(cast) },
+    Operator::zero("Equal", &[], comparison, STEPS),
+    Operator::zero("Greater", &[], comparison, STEPS),
+    Operator::zero("Less", &[], comparison, STEPS),
+    Operator::zero("Sign", &[], same_as_input, STEPS),
+    Operator::differentiable("Where", &[], infer_where, where_rule),
+    Operator::differentiable("Cast", &["to"], infer_cast, cast),
 ];
 
 fn comparison(call: &Call<'_>) -> Result<Vec<TensorType>, String> {

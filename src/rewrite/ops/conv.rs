@@ -11,16 +11,16 @@
 //! Refused: weights that depend on the image.
 
 use super::geometry::{Axis, ints, pads_attribute, windows};
-use super::{Call, Operator, Status, Vjp};
+use super::{Call, Operator, Vjp};
 use crate::onnx::{Attribute, Tensor, element_count};
 use crate::rewrite::{RewriteError, TensorType, Value};
 
-pub const OPERATORS: &[Operator] = &[Operator {
-    name: "Conv",
-    attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"],
+pub const OPERATORS: &[Operator] = &[Operator::differentiable(
+    "Conv",
+    &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"],
     infer,
-    status: Status::Differentiable(rule),
-}];
+    rule,
+)];
 
 /// What a Conv does, with everything worked out.
 struct Shape {

@@ -7,16 +7,16 @@
 //! the image.
 
 use super::geometry::{Axis, explicit_pads, ints, pads_attribute, per_axis};
-use super::{Call, Operator, Status, Vjp};
+use super::{Call, Operator, Vjp};
 use crate::onnx::Attribute;
 use crate::rewrite::{RewriteError, TensorType};
 
-pub const OPERATORS: &[Operator] = &[Operator {
-    name: "ConvTranspose",
-    attributes: &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "pads", "strides"],
+pub const OPERATORS: &[Operator] = &[Operator::differentiable(
+    "ConvTranspose",
+    &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "pads", "strides"],
     infer,
-    status: Status::Differentiable(rule),
-}];
+    rule,
+)];
 
 struct Shape {
     group: usize,

@@ -1,28 +1,18 @@
 //! The same elements elsewhere: Reshape, Transpose, Slice, Expand, and Pad with a constant.
 
 use super::call::broadcast;
-use super::{Call, Operator, Status, Vjp};
+use super::{Call, Operator, Vjp};
 use crate::onnx::Attribute;
 use crate::rewrite::{RewriteError, TensorType};
 
 type Types = Result<Vec<TensorType>, String>;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator {
-        name: "Reshape",
-        attributes: &["allowzero"],
-        infer: infer_reshape,
-        status: Status::Differentiable(reshape),
-    },
-    Operator {
-        name: "Transpose",
-        attributes: &["perm"],
-        infer: infer_transpose,
-        status: Status::Differentiable(transpose),
-    },
-    Operator { name: "Slice", attributes: &[], infer: infer_slice, status: Status::Differentiable(slice) },
-    Operator { name: "Expand", attributes: &[], infer: infer_expand, status: Status::Differentiable(expand) },
-    Operator { name: "Pad", attributes: &["mode"], infer: infer_pad, status: Status::Differentiable(pad) },
+    Operator::differentiable("Reshape", &["allowzero"], infer_reshape, reshape),
+    Operator::differentiable("Transpose", &["perm"], infer_transpose, transpose),
+    Operator::differentiable("Slice", &[], infer_slice, slice),
+    Operator::differentiable("Expand", &[], infer_expand, expand),
+    Operator::differentiable("Pad", &["mode"], infer_pad, pad),
 ];
 
 fn infer_reshape(call: &Call<'_>) -> Types {

@@ -25,7 +25,7 @@ pub use vjp::Vjp;
 
 use super::error::RewriteError;
 use super::types::TensorType;
-use crate::onnx::Node;
+use crate::onnx::{Node, Tensor};
 
 /// An operator's entry.
 #[derive(Debug)]
@@ -35,16 +35,59 @@ pub struct Operator {
     /// Every attribute that `infer` and the rule take into account.
     pub attributes: &'static [&'static str],
     /// The types of its outputs.
-    pub infer: fn(&Call<'_>) -> Result<Vec<TensorType>, String>,
+    pub infer: Infer,
     /// How a gradient passes back through it.
     pub status: Status,
+    /// Its result where that is known before anything runs; see [`Fold`].
+    pub fold: Option<Fold>,
+}
+
+/// Computes an operator's outputs from constant inputs, or from their types alone (as Shape can).
+/// `None` where an input that it needs is not constant.
+pub type Fold = fn(&Call<'_>) -> Result<Option<Vec<Tensor>>, String>;
+/// Gives the types of an operator's outputs.
+pub type Infer = fn(&Call<'_>) -> Result<Vec<TensorType>, String>;
+/// Passes a gradient back through an operator.
+pub type Rule = fn(&mut Vjp<'_>) -> Result<(), RewriteError>;
+
+impl Operator {
+    const fn differentiable(
+        name: &'static str,
+        attributes: &'static [&'static str],
+        infer: Infer,
+        rule: Rule,
+    ) -> Self {
+        Self { name, attributes, infer, status: Status::Differentiable(rule), fold: None }
+    }
+
+    const fn zero(
+        name: &'static str,
+        attributes: &'static [&'static str],
+        infer: Infer,
+        reason: &'static str,
+    ) -> Self {
+        Self { name, attributes, infer, status: Status::Zero(reason), fold: None }
+    }
+
+    const fn refused(
+        name: &'static str,
+        attributes: &'static [&'static str],
+        infer: Infer,
+        reason: &'static str,
+    ) -> Self {
+        Self { name, attributes, infer, status: Status::Refused(reason), fold: None }
+    }
+
+    const fn folds(self, fold: Fold) -> Self {
+        Self { fold: Some(fold), ..self }
+    }
 }
 
 /// How a gradient passes back through an operator.
 #[derive(Clone, Copy, Debug)]
 pub enum Status {
     /// By this rule.
-    Differentiable(fn(&mut Vjp<'_>) -> Result<(), RewriteError>),
+    Differentiable(Rule),
     /// Not at all, and rightly so: the derivative is zero almost everywhere.
     Zero(&'static str),
     /// Not yet, or not in a meaningful way; the model cannot be differentiated.

@@ -3,7 +3,7 @@
 //! A reduction's gradient is spread back over what was reduced: dy keeps, or gets back, the
 //! reduced axes as axes of size 1, and broadcasting does the rest.
 
-use super::{Call, Operator, Status, Vjp};
+use super::{Call, Operator, Vjp};
 use crate::rewrite::{RewriteError, TensorType, Value};
 
 /// Below this a norm counts as zero, where it has no gradient: the rule gives zero there, as
@@ -11,18 +11,8 @@ use crate::rewrite::{RewriteError, TensorType, Value};
 const SMALLEST_NORM: f32 = 1e-30;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator {
-        name: "ReduceSum",
-        attributes: &["axes", "keepdims", "noop_with_empty_axes"],
-        infer,
-        status: Status::Differentiable(sum),
-    },
-    Operator {
-        name: "ReduceL2",
-        attributes: &["axes", "keepdims", "noop_with_empty_axes"],
-        infer,
-        status: Status::Differentiable(l2),
-    },
+    Operator::differentiable("ReduceSum", &["axes", "keepdims", "noop_with_empty_axes"], infer, sum),
+    Operator::differentiable("ReduceL2", &["axes", "keepdims", "noop_with_empty_axes"], infer, l2),
 ];
 
 /// The reduced axes, ascending. They are an attribute first (ReduceSum until opset 12, the others

@@ -4,25 +4,15 @@
 //! Each moves every element once, so the adjoint is the inverse. SpaceToDepth has one order of
 //! channels, DCR's; the inverse of CRD order is written as Reshape, Transpose, Reshape.
 
-use super::{Call, Operator, Status, Vjp};
+use super::{Call, Operator, Vjp};
 use crate::onnx::Attribute;
 use crate::rewrite::{RewriteError, TensorType};
 
 type Types = Result<Vec<TensorType>, String>;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator {
-        name: "DepthToSpace",
-        attributes: &["blocksize", "mode"],
-        infer: infer_depth_to_space,
-        status: Status::Differentiable(depth_to_space),
-    },
-    Operator {
-        name: "SpaceToDepth",
-        attributes: &["blocksize"],
-        infer: infer_space_to_depth,
-        status: Status::Differentiable(space_to_depth),
-    },
+    Operator::differentiable("DepthToSpace", &["blocksize", "mode"], infer_depth_to_space, depth_to_space),
+    Operator::differentiable("SpaceToDepth", &["blocksize"], infer_space_to_depth, space_to_depth),
 ];
 
 fn block(call: &Call<'_>) -> Result<usize, String> {
