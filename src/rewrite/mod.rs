@@ -4,6 +4,7 @@
 //! Everything that must know an operator asks the table in [`ops`]; the passes name none.
 //! Deliberately absent: running anything.
 
+mod array;
 mod emitter;
 mod error;
 mod gradient;
@@ -12,6 +13,7 @@ mod prune;
 mod specialise;
 mod types;
 
+pub use array::Array;
 pub use emitter::{Emitter, Value};
 pub use error::RewriteError;
 pub use gradient::{Gradient, Stop, gradient};

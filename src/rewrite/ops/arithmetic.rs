@@ -4,21 +4,28 @@
 //! gradients back to the inputs' shapes.
 
 use super::call::{broadcast_inputs, same_as_input};
-use super::{Operator, Vjp};
+use super::fold::{Folded, binary, from_all, unary};
+use super::{Call, Operator, Vjp};
+use crate::rewrite::Array;
 use crate::rewrite::RewriteError;
 
 type Result = std::result::Result<(), RewriteError>;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::differentiable("Add", &[], broadcast_inputs, add),
-    Operator::differentiable("Sub", &[], broadcast_inputs, sub),
-    Operator::differentiable("Mul", &[], broadcast_inputs, mul),
-    Operator::differentiable("Div", &[], broadcast_inputs, div),
-    Operator::differentiable("Max", &[], broadcast_inputs, max),
-    Operator::differentiable("Neg", &[], same_as_input, neg),
-    Operator::differentiable("Sqrt", &[], same_as_input, sqrt),
-    Operator::differentiable("Relu", &[], same_as_input, relu),
-    Operator::differentiable("Identity", &[], same_as_input, identity),
+    Operator::differentiable("Add", &[], broadcast_inputs, add)
+        .folds(|call| binary(call, i64::checked_add, |a, b| a + b)),
+    Operator::differentiable("Sub", &[], broadcast_inputs, sub)
+        .folds(|call| binary(call, i64::checked_sub, |a, b| a - b)),
+    Operator::differentiable("Mul", &[], broadcast_inputs, mul)
+        .folds(|call| binary(call, i64::checked_mul, |a, b| a * b)),
+    Operator::differentiable("Div", &[], broadcast_inputs, div)
+        .folds(|call| binary(call, i64::checked_div, |a, b| a / b)),
+    Operator::differentiable("Max", &[], broadcast_inputs, max)
+        .folds(|call| binary(call, |a, b| Some(a.max(b)), f64::max)),
+    Operator::differentiable("Neg", &[], same_as_input, neg).folds(fold_neg),
+    Operator::differentiable("Sqrt", &[], same_as_input, sqrt).folds(|call| unary(call, f64::sqrt)),
+    Operator::differentiable("Relu", &[], same_as_input, relu).folds(|call| unary(call, |a| a.max(0.0))),
+    Operator::differentiable("Identity", &[], same_as_input, identity).folds(fold_identity),
 ];
 
 /// y = a + b: da = dy, db = dy.
@@ -121,4 +128,16 @@ fn identity(vjp: &mut Vjp<'_>) -> Result {
     let dy = vjp.cotangent()?;
     vjp.give(0, dy);
     Ok(())
+}
+
+fn fold_neg(call: &Call<'_>) -> Folded {
+    from_all(call, |inputs| match inputs {
+        [Array::Int(dtype, a)] => Ok(Some(Array::Int(*dtype, a.mapv(i64::wrapping_neg)))),
+        [Array::Float(dtype, a)] => Ok(Some(Array::Float(*dtype, a.mapv(|a| -a)))),
+        _ => Ok(None),
+    })
+}
+
+fn fold_identity(call: &Call<'_>) -> Folded {
+    Ok(call.constant(0).ok().map(|tensor| vec![tensor.clone()]))
 }

@@ -50,6 +50,16 @@ impl<'a> Call<'a> {
         self.node.outputs.len()
     }
 
+    /// Whether the node leaves input `index` out.
+    pub fn is_left_out(&self, index: usize) -> bool {
+        self.node.input(index).is_none()
+    }
+
+    /// An attribute as it is.
+    pub fn attribute(&self, name: &str) -> Option<&'a Attribute> {
+        self.node.attributes.get(name)
+    }
+
     /// The type of input `index`.
     pub fn input(&self, index: usize) -> Result<&'a TensorType> {
         self.optional(index)?.ok_or_else(|| format!("lacks its input {index}"))

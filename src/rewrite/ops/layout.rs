@@ -1,17 +1,21 @@
 //! The same elements elsewhere: Reshape, Transpose, Slice, Expand, and Pad with a constant.
 
+use ndarray::SliceInfoElem;
+
 use super::call::broadcast;
+use super::fold::{Folded, from_all, one, stretched};
 use super::{Call, Operator, Vjp};
 use crate::onnx::Attribute;
-use crate::rewrite::{RewriteError, TensorType};
+use crate::rewrite::array::same_type;
+use crate::rewrite::{Array, RewriteError, TensorType};
 
 type Types = Result<Vec<TensorType>, String>;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::differentiable("Reshape", &["allowzero"], infer_reshape, reshape),
-    Operator::differentiable("Transpose", &["perm"], infer_transpose, transpose),
-    Operator::differentiable("Slice", &[], infer_slice, slice),
-    Operator::differentiable("Expand", &[], infer_expand, expand),
+    Operator::differentiable("Reshape", &["allowzero"], infer_reshape, reshape).folds(fold_reshape),
+    Operator::differentiable("Transpose", &["perm"], infer_transpose, transpose).folds(fold_transpose),
+    Operator::differentiable("Slice", &[], infer_slice, slice).folds(fold_slice),
+    Operator::differentiable("Expand", &[], infer_expand, expand).folds(fold_expand),
     Operator::differentiable("Pad", &["mode"], infer_pad, pad),
 ];
 
@@ -197,4 +201,37 @@ fn pad(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     let dx = vjp.emit("Pad", &[&dy, &pads], [])?;
     vjp.give(0, dx);
     Ok(())
+}
+
+fn fold_reshape(call: &Call<'_>) -> Folded {
+    let Ok(tensor) = call.constant(0) else { return Ok(None) };
+    let shape = infer_reshape(call)?.remove(0).shape;
+    Ok(tensor.reshaped(&shape).ok().map(|tensor| vec![tensor]))
+}
+
+fn fold_transpose(call: &Call<'_>) -> Folded {
+    let perm = permutation(call)?;
+    from_all(call, |inputs| Ok(Some(same_type!(&inputs[0], a => a.clone().permuted_axes(perm)))))
+}
+
+fn fold_slice(call: &Call<'_>) -> Folded {
+    let Ok(tensor) = call.constant(0) else { return Ok(None) };
+    let Some(array) = Array::of(tensor) else { return Ok(None) };
+    let elements: Vec<SliceInfoElem> = kept(call)?.into_iter().map(element).collect();
+    one(&same_type!(&array, a => a.slice(elements.as_slice()).to_owned()))
+}
+
+/// ndarray takes the range to go through first, and turns it round where the step is negative.
+fn element(kept: Kept) -> SliceInfoElem {
+    let (start, count, step) = (kept.start as isize, kept.count as isize, kept.step as isize);
+    let reach = (count - 1).max(0) * step;
+    let (first, last) = if step > 0 { (start, start + reach) } else { (start + reach, start) };
+    let end = if count == 0 { first } else { last + 1 };
+    SliceInfoElem::Slice { start: first, end: Some(end), step }
+}
+
+fn fold_expand(call: &Call<'_>) -> Folded {
+    let Some(array) = call.constant(0).ok().and_then(Array::of) else { return Ok(None) };
+    let shape = infer_expand(call)?.remove(0).shape;
+    one(&same_type!(&array, a => stretched(a, &shape)?.to_owned()))
 }

@@ -11,9 +11,11 @@ mod call;
 mod compare;
 mod conv;
 mod conv_transpose;
+mod fold;
 mod geometry;
 mod layout;
 mod reduce;
+mod shape;
 mod shuffle;
 mod vjp;
 
@@ -94,13 +96,14 @@ pub enum Status {
     Refused(&'static str),
 }
 
-const FAMILIES: [&[Operator]; 7] = [
+const FAMILIES: [&[Operator]; 8] = [
     arithmetic::OPERATORS,
     compare::OPERATORS,
     conv::OPERATORS,
     conv_transpose::OPERATORS,
     layout::OPERATORS,
     reduce::OPERATORS,
+    shape::OPERATORS,
     shuffle::OPERATORS,
 ];
 
