@@ -7,12 +7,15 @@
 //! refused by name: nothing is ignored silently.
 
 mod arithmetic;
+mod axes;
 mod call;
 mod compare;
 mod conv;
 mod conv_transpose;
 mod fold;
+mod gather;
 mod geometry;
+mod join;
 mod layout;
 mod reduce;
 mod shape;
@@ -96,11 +99,14 @@ pub enum Status {
     Refused(&'static str),
 }
 
-const FAMILIES: [&[Operator]; 8] = [
+const FAMILIES: [&[Operator]; 11] = [
     arithmetic::OPERATORS,
+    axes::OPERATORS,
     compare::OPERATORS,
     conv::OPERATORS,
     conv_transpose::OPERATORS,
+    gather::OPERATORS,
+    join::OPERATORS,
     layout::OPERATORS,
     reduce::OPERATORS,
     shape::OPERATORS,

@@ -113,6 +113,16 @@ impl<'a> Vjp<'a> {
         self.emitter.reshape(&hint, value, shape)
     }
 
+    /// The entries `start..end` of one axis.
+    pub fn slice(&mut self, value: &Value, axis: usize, start: usize, end: usize) -> Result<Value> {
+        if start == 0 && value.shape().get(axis) == Some(&end) {
+            return Ok(value.clone());
+        }
+        let one = |entry: usize| [entry as i64];
+        let (start, end, axis) = (self.ints(&one(start)), self.ints(&one(end)), self.ints(&one(axis)));
+        self.emit("Slice", &[value, &start, &end, &axis], [])
+    }
+
     /// A constant tensor.
     pub fn tensor(&mut self, hint: &str, tensor: Tensor) -> Value {
         let hint = self.hint(hint);
