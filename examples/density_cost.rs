@@ -84,6 +84,17 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
+/// What is timed, in order; the first is the base of all ratios.
+const NAMES: [&str; 7] = [
+    "step without",
+    "step with",
+    "step with, and noise",
+    "step with reference",
+    "estimator alone",
+    "reference alone",
+    "noise alone",
+];
+
 fn main() {
     let rounds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(5);
     println!("libtorch {}, {} threads, {rounds} rounds", torch::version(), torch::threads());
@@ -99,13 +110,8 @@ fn main() {
         let hr = lay(Tensor::rand([16, 3, 192, 192], FLOAT) * 255.0 - 110.0);
         let phi = lay(Tensor::randn([16, 64, 48, 48], FLOAT) * 20.0).set_requires_grad(true);
 
-        let variants = [
-            ("step without", Defence::None),
-            ("step with", Defence::Fast),
-            ("step with, and noise", Defence::FastWithNoise),
-            ("step with reference", Defence::Reference),
-        ];
-        let mut times = vec![Vec::new(); variants.len() + 3];
+        let variants = [Defence::None, Defence::Fast, Defence::FastWithNoise, Defence::Reference];
+        let mut times = vec![Vec::new(); NAMES.len()];
         for round in 0..=rounds {
             let mut clock = |slot: usize, work: &dyn Fn()| {
                 let start = Instant::now();
@@ -114,28 +120,18 @@ fn main() {
                     times[slot].push(start.elapsed().as_secs_f64());
                 }
             };
-            for (slot, (_, defence)) in variants.iter().enumerate() {
+            for (slot, defence) in variants.iter().enumerate() {
                 clock(slot, &|| step(&edsr, &density, &lr, &hr, *defence));
             }
             clock(4, &|| density.bits(&phi, 1.0).expect("shape").backward());
             clock(5, &|| density.bits_reference(&phi, 1.0).expect("shape").backward());
             clock(6, &|| drop(Noise::new(0).uniform_like(&phi, 1.0, 0)));
         }
-        let medians: Vec<f64> = times.into_iter().map(median).collect();
-        for (slot, (name, _)) in variants.iter().enumerate() {
-            println!(
-                "{layout:>13}  {name:<22} {:.3} s  x{:.3}",
-                medians[slot],
-                medians[slot] / medians[0]
-            );
-        }
-        let names = ["estimator alone", "reference alone", "noise alone"];
-        for (name, time) in names.iter().zip(&medians[4..]) {
-            println!(
-                "{layout:>13}  {name:<22} {:.1} ms  {:.3} of a step",
-                time * 1e3,
-                time / medians[0]
-            );
+        for (slot, name) in NAMES.iter().enumerate() {
+            // The ratio is taken within a round, where the machine's load was about the same.
+            let ratios = times[slot].iter().zip(&times[0]).map(|(time, base)| time / base);
+            let (time, ratio) = (median(times[slot].clone()), median(ratios.collect()));
+            println!("{layout:>13}  {name:<20} {time:.3} s  {ratio:.3} of a step without");
         }
     }
 }

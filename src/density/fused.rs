@@ -103,7 +103,7 @@ impl Step {
         if let (Some(gate), Some(tanh)) = (&self.gate, tanh) {
             d_gate = Some(over_elements(&flow * tanh));
             let slope = (gate + 1.0).addcmul(&-gate, &tanh.square());
-            flow = flow * slope;
+            flow *= slope;
         }
         let d_columns: Vec<Tensor> = (0..input.size()[0])
             .map(|column| over_elements(&flow * input.narrow(0, column, 1)))

@@ -12,8 +12,7 @@ use crate::torch::{self, Tensor, TorchError};
 
 /// Elements handled together: the rows of both passes then fit the first-level cache.
 const BLOCK: usize = 128;
-/// Independent partial sums of a row: as many as two vector registers hold.
-const LANES: usize = 16;
+const HALF: usize = BLOCK / 2;
 
 /// One number for each element of a block.
 type Row<T> = [T; BLOCK];
@@ -204,17 +203,18 @@ impl<T: Real> Tape<T> {
         }
         let depth = job.layers.len();
         let [lower, upper] = &mut self.sides;
+        let (low, up) = (&lower.inputs[depth][0], &upper.inputs[depth][0]);
         let mut log2_p = [T::ZERO; BLOCK];
         for i in 0..BLOCK {
-            let (low, up) = (lower.inputs[depth][0][i], upper.inputs[depth][0][i]);
-            let element = score::<T, FUSED>(low, up, job.seed);
+            let element = score::<T, FUSED>(low[i], up[i], job.seed);
             log2_p[i] = element.log2_p;
             lower.d_logit[i] = element.d_lower;
             upper.d_logit[i] = element.d_upper;
         }
         lower.d_logit[length..].fill(T::ZERO);
         upper.d_logit[length..].fill(T::ZERO);
-        log2_p[..length].iter().map(|value| value.to_f64()).sum()
+        log2_p[length..].fill(T::ZERO);
+        sum(&log2_p)
     }
 
     /// Adds to `d_weights` and leaves d L_e / d Phi in `d_phi`.
@@ -269,7 +269,7 @@ impl<T: Real> Side<T> {
 }
 
 /// One element's share of the loss.
-struct Element<T> {
+struct Score<T> {
     log2_p: T,
     d_lower: T,
     d_upper: T,
@@ -277,7 +277,7 @@ struct Element<T> {
 
 /// Eq. (11), the floor and the logarithm of eq. (1), from the logits at Phi -/+ delta/2.
 #[inline(always)]
-fn score<T: Real, const FUSED: bool>(lower: T, upper: T, seed: T) -> Element<T> {
+fn score<T: Real, const FUSED: bool>(lower: T, upper: T, seed: T) -> Score<T> {
     // Both sigmoids on the side of zero where they are small: s is +1 below the median.
     let side = if lower + upper < T::ZERO { T::ONE } else { -T::ONE };
     let low = (side * lower).sigmoid::<FUSED>();
@@ -287,7 +287,7 @@ fn score<T: Real, const FUSED: bool>(lower: T, upper: T, seed: T) -> Element<T> 
     // Not `max`, which would swallow NaN.
     let floored = if p < floor { floor } else { p };
     let d_p = seed / floored;
-    Element {
+    Score {
         log2_p: floored.log2::<FUSED>(),
         // sigma'(z) = sigma(z) (1 - sigma(z)); s appears twice and cancels.
         d_lower: -(d_p * (low * (T::ONE - low))),
@@ -327,10 +327,10 @@ impl<T: Real> Step<'_, T> {
                 }
             }
             d_weights[bias.start + unit] += sum(flow);
-            for column in 0..*width_in {
-                let place = matrix.start + unit * width_in + column;
-                d_weights[place] += dot::<T, FUSED>(flow, &self.inputs[column]);
-                add_times::<T, FUSED>(&mut flow_in[column], self.weights[place], flow);
+            let row = matrix.start + unit * width_in;
+            for (place, (input, flow_in)) in (row..).zip(self.inputs.iter().zip(&mut *flow_in)) {
+                d_weights[place] += dot::<T, FUSED>(flow, input);
+                add_times::<T, FUSED>(flow_in, self.weights[place], flow);
             }
         }
     }
@@ -346,35 +346,33 @@ fn add_times<T: Real, const FUSED: bool>(sum: &mut Row<T>, weight: T, row: &Row<
 
 #[inline(always)]
 fn dot<T: Real, const FUSED: bool>(left: &Row<T>, right: &Row<T>) -> f64 {
-    let mut lanes = [T::ZERO; LANES];
-    for (left, right) in left.chunks_exact(LANES).zip(right.chunks_exact(LANES)) {
-        for lane in 0..LANES {
-            lanes[lane] = left[lane].times_plus::<FUSED>(right[lane], lanes[lane]);
-        }
+    let mut halves = [T::ZERO; HALF];
+    for i in 0..HALF {
+        let product = left[i] * right[i];
+        halves[i] = left[i + HALF].times_plus::<FUSED>(right[i + HALF], product);
     }
-    total(lanes)
+    total(&mut halves)
 }
 
 #[inline(always)]
 fn sum<T: Real>(row: &Row<T>) -> f64 {
-    let mut lanes = [T::ZERO; LANES];
-    for row in row.chunks_exact(LANES) {
-        for lane in 0..LANES {
-            lanes[lane] = lanes[lane] + row[lane];
-        }
+    let mut halves = [T::ZERO; HALF];
+    for i in 0..HALF {
+        halves[i] = row[i] + row[i + HALF];
     }
-    total(lanes)
+    total(&mut halves)
 }
 
-/// The lanes added up pairwise.
+/// Adds up by halves: in an order that vector registers can follow, and with the small error of a
+/// balanced tree.
 #[inline(always)]
-fn total<T: Real>(mut lanes: [T; LANES]) -> f64 {
-    let mut width = LANES / 2;
+fn total<T: Real>(values: &mut [T; HALF]) -> f64 {
+    let mut width = HALF / 2;
     while width > 0 {
-        for lane in 0..width {
-            lanes[lane] = lanes[lane] + lanes[lane + width];
+        for i in 0..width {
+            values[i] = values[i] + values[i + width];
         }
         width /= 2;
     }
-    lanes[0].to_f64()
+    values[0].to_f64()
 }
