@@ -5,6 +5,7 @@
 //! Deliberately absent: running anything.
 
 mod array;
+mod cost;
 mod emitter;
 mod error;
 mod gradient;
@@ -14,6 +15,7 @@ mod specialise;
 mod types;
 
 pub use array::Array;
+pub use cost::flops;
 pub use emitter::{Emitter, Value};
 pub use error::RewriteError;
 pub use gradient::{Gradient, Stop, gradient};

@@ -20,7 +20,14 @@ pub const OPERATORS: &[Operator] = &[Operator::differentiable(
     &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"],
     infer,
     rule,
-)];
+)
+.costs(cost)];
+
+/// Two per entry of a kernel, for every output element.
+fn cost(call: &Call<'_>, output: &TensorType) -> Result<u64, String> {
+    let kernel: usize = call.input(1)?.shape[1..].iter().product();
+    Ok(2 * (output.len() * kernel) as u64)
+}
 
 /// What a Conv does, with everything worked out.
 struct Shape {

@@ -16,7 +16,14 @@ pub const OPERATORS: &[Operator] = &[Operator::differentiable(
     &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "pads", "strides"],
     infer,
     rule,
-)];
+)
+.costs(cost)];
+
+/// Two per entry of a kernel, for every input element.
+fn cost(call: &Call<'_>, _: &TensorType) -> Result<u64, String> {
+    let kernel: usize = call.input(1)?.shape[1..].iter().product();
+    Ok(2 * (call.input(0)?.len() * kernel) as u64)
+}
 
 struct Shape {
     group: usize,

@@ -45,7 +45,12 @@ pub struct Operator {
     pub status: Status,
     /// Its result where that is known before anything runs; see [`Fold`].
     pub fold: Option<Fold>,
+    /// Its multiplications and additions, where they are worth counting; see [`Cost`].
+    pub cost: Option<Cost>,
 }
+
+/// Counts the multiplications and additions that give an output of the given type.
+pub type Cost = fn(&Call<'_>, &TensorType) -> Result<u64, String>;
 
 /// Computes an operator's outputs from constant inputs, or from their types alone (as Shape can).
 /// `None` where an input that it needs is not constant.
@@ -62,7 +67,7 @@ impl Operator {
         infer: Infer,
         rule: Rule,
     ) -> Self {
-        Self { name, attributes, infer, status: Status::Differentiable(rule), fold: None }
+        Self { name, attributes, infer, status: Status::Differentiable(rule), fold: None, cost: None }
     }
 
     const fn zero(
@@ -71,7 +76,7 @@ impl Operator {
         infer: Infer,
         reason: &'static str,
     ) -> Self {
-        Self { name, attributes, infer, status: Status::Zero(reason), fold: None }
+        Self { name, attributes, infer, status: Status::Zero(reason), fold: None, cost: None }
     }
 
     const fn refused(
@@ -80,7 +85,11 @@ impl Operator {
         infer: Infer,
         reason: &'static str,
     ) -> Self {
-        Self { name, attributes, infer, status: Status::Refused(reason), fold: None }
+        Self { name, attributes, infer, status: Status::Refused(reason), fold: None, cost: None }
+    }
+
+    const fn costs(self, cost: Cost) -> Self {
+        Self { cost: Some(cost), ..self }
     }
 
     const fn folds(self, fold: Fold) -> Self {
