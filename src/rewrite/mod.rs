@@ -8,6 +8,7 @@ mod array;
 mod cost;
 mod emitter;
 mod error;
+mod fuse;
 mod gradient;
 mod ops;
 mod prune;
