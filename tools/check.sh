@@ -41,7 +41,7 @@ done
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; then
     missing "no Python 3.8 or newer ($python); install it (Debian, Ubuntu: apt install python3 python3-pip)"
-elif ! "$python" -c 'import pip' 2>/dev/null; then
+elif ! "$python" -c 'from importlib.util import find_spec as f; f("pip") or exit(1)'; then
     missing "$python has no pip; install it (Debian, Ubuntu: apt install python3-pip)"
 fi
 exit $status

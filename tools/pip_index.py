@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import ast
 import base64
+import errno
 import html.parser
 import http.client
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -89,18 +91,25 @@ class Source:
 
     def url_of(self, name: str, file: str) -> str:
         """The address of one file of a package; raises `Unreachable`."""
-        reasons = []
+        reasons, is_offline = [], True
         for index in self.indexes():
             page = f"{index.rstrip('/')}/{name}/"
             try:
                 with self.open(page) as answer:
                     links = Links(answer.geturl(), answer.read().decode("utf-8", "replace"))
             except (OSError, http.client.HTTPException, ValueError) as error:
+                is_offline = is_offline and is_no_network(error)
                 reasons.append(f"the index could not be read ({why(error)})")
                 continue
+            is_offline = False
             if file in links.files:
                 return links.files[file]
             reasons.append(f"the index does not list {file}")
+        if is_offline and not urllib.request.getproxies() and "proxy" not in self.settings:
+            raise Failure(
+                f"no network: {'; '.join(dict.fromkeys(reasons))}; what was fetched before is "
+                "kept. Check the connection, and pip's proxy and index-url (pip config list)"
+            )
         raise Unreachable("; ".join(dict.fromkeys(reasons)))
 
     # Reading it
@@ -251,8 +260,16 @@ def is_refusal(error: Exception) -> bool:
     return isinstance(code, int) and code < 500 and code not in (408, 429)
 
 
+def is_no_network(error: Exception) -> bool:
+    """Whether nobody answered at all, so that pip would get no further."""
+    reason = getattr(error, "reason", error)
+    return isinstance(reason, (socket.gaierror, socket.timeout, ConnectionRefusedError)) or (
+        isinstance(reason, OSError) and reason.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)
+    )
+
+
 def why(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP status {error.code}"
     reason = getattr(error, "reason", None) or error
-    return str(reason) or type(reason).__name__
+    return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
