@@ -3,7 +3,7 @@
 CARGO ?= cargo
 PYTHON ?= python3
 # One profile for building, testing and measuring, so that the long native build is paid once.
-BENCH = bench --profile dev
+BENCH = bench --bench gradient --profile dev
 # Larger inputs for the tests; those that need them skip where there are none.
 ASSETS ?= $(wildcard ../shared)
 ifneq ($(ASSETS),)
