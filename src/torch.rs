@@ -14,8 +14,8 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 pub use tch::kind::Element;
 pub use tch::{
-    Cuda, Device, IndexOp, Kind, NewAxis, NoGradGuard, Reduction, Scalar, TchError, Tensor,
-    TensorIndexer, autocast, no_grad, no_grad_guard, with_grad,
+    Cuda, Device, IndexOp, Kind, NewAxis, NoGradGuard, Reduction, Scalar, TchError, Tensor, TensorIndexer,
+    autocast, no_grad, no_grad_guard, with_grad,
 };
 
 /// The libtorch that `tch` was built against; used only where the library cannot say its own.
@@ -88,9 +88,7 @@ pub fn load_cuda() -> &'static CudaLibrary {
         let folder = folder_of_libtorch();
         let beside = folder.as_ref().map(|folder| folder.join(CUDA_LIBRARY));
         match beside.filter(|path| path.is_file()) {
-            Some(path) => {
-                open_globally(&path).map_or_else(CudaLibrary::Broken, |()| CudaLibrary::Loaded)
-            }
+            Some(path) => open_globally(&path).map_or_else(CudaLibrary::Broken, |()| CudaLibrary::Loaded),
             // The plain name asks the loader's own search path (LD_LIBRARY_PATH).
             None => open_globally(Path::new(CUDA_LIBRARY))
                 .map_or(CudaLibrary::Absent(folder), |()| CudaLibrary::Loaded),
@@ -102,9 +100,9 @@ pub fn load_cuda() -> &'static CudaLibrary {
 fn folder_of_libtorch() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let path = maps.lines().find_map(|line| {
-        line.find('/').map(|start| &line[start..]).filter(|path| {
-            Path::new(path).file_name().is_some_and(|name| name == "libtorch_cpu.so")
-        })
+        line.find('/')
+            .map(|start| &line[start..])
+            .filter(|path| Path::new(path).file_name().is_some_and(|name| name == "libtorch_cpu.so"))
     })?;
     Path::new(path).parent().map(Path::to_owned)
 }
@@ -151,19 +149,15 @@ fn cuda(index: usize) -> Result<Device, TorchError> {
                 || "beside the libtorch in use".to_owned(),
                 |folder| format!("in {}", folder.display()),
             );
-            (
-                format!("there is no {CUDA_LIBRARY} {place}"),
-                "point LIBTORCH at a CUDA build of libtorch 2.11",
-            )
+            (format!("there is no {CUDA_LIBRARY} {place}"), "point LIBTORCH at a CUDA build of libtorch 2.11")
         }
         CudaLibrary::Broken(reason) => (
             format!("{CUDA_LIBRARY} could not be loaded ({reason})"),
             "install the CUDA libraries that it names",
         ),
-        CudaLibrary::Loaded if count == 0 => (
-            "libtorch finds no GPU".to_owned(),
-            "check with nvidia-smi that a GPU and its driver are there",
-        ),
+        CudaLibrary::Loaded if count == 0 => {
+            ("libtorch finds no GPU".to_owned(), "check with nvidia-smi that a GPU and its driver are there")
+        }
         CudaLibrary::Loaded => {
             (format!("there is no GPU number {index} among {count}"), "use a smaller number")
         }
@@ -197,9 +191,8 @@ pub fn version() -> String {
 fn loaded_version() -> Option<String> {
     use libloading::os::unix::Library;
     // SAFETY: part of libtorch's stable C interface: no arguments, the version in the top bytes.
-    let packed = unsafe {
-        Library::this().get::<unsafe extern "C" fn() -> u64>(b"aoti_torch_abi_version\0").ok()?()
-    };
+    let packed =
+        unsafe { Library::this().get::<unsafe extern "C" fn() -> u64>(b"aoti_torch_abi_version\0").ok()?() };
     let [major, minor, patch, ..] = packed.to_be_bytes();
     Some(format!("{major}.{minor}.{patch}"))
 }
