@@ -245,6 +245,16 @@ pub fn channels_last(tensor: &Tensor) -> Tensor {
     tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
+/// `values` in the memory layout of `model`, which has the same shape: row-major or channels-last.
+/// A network that runs channels-last then gets its gradients so, and need not convert them.
+pub fn in_layout_of(model: &Tensor, values: &Tensor) -> Tensor {
+    match (is_channels_last(model), is_channels_last(values)) {
+        (true, false) => channels_last(values),
+        (true, true) => values.shallow_clone(),
+        (false, _) => values.contiguous(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
