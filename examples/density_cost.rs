@@ -100,12 +100,10 @@ fn main() {
     println!("libtorch {}, {} threads, {rounds} rounds", torch::version(), torch::threads());
     for channels_last in [false, true] {
         let layout = if channels_last { "channels-last" } else { "NCHW" };
-        let lay =
-            |tensor: Tensor| if channels_last { torch::channels_last(&tensor) } else { tensor };
+        let lay = |tensor: Tensor| if channels_last { torch::channels_last(&tensor) } else { tensor };
         let edsr = Edsr::new(channels_last);
         let shape = DensityShape::default();
-        let density =
-            DensityEstimator::new(64, &shape, Kind::Float, Device::Cpu, 0).expect("shape");
+        let density = DensityEstimator::new(64, &shape, Kind::Float, Device::Cpu, 0).expect("shape");
         let lr = lay(Tensor::rand([16, 3, 48, 48], FLOAT) * 255.0 - 110.0);
         let hr = lay(Tensor::rand([16, 3, 192, 192], FLOAT) * 255.0 - 110.0);
         let phi = lay(Tensor::randn([16, 64, 48, 48], FLOAT) * 20.0).set_requires_grad(true);

@@ -1,27 +1,346 @@
-//! Placeholder until the real one is merged.
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
-/// A file that cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("`{}`: {source}", path.display())]
-pub struct FileError {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
+//! Reading and writing files so that bad input is one clear message and no output is ever half
+//! there.
+//!
+//! Deliberately absent: any knowledge of what a file holds. Images and models are decoded by the
+//! modules that own their formats.
+
+use std::fs;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Why a file could not be read or written. Every message names the path and what to do.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// Nothing lies at the path.
+    #[error("{path}: no such file; check the spelling and the current folder")]
+    Missing {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// A file was wanted and a folder lies there.
+    #[error("{path}: is a folder, not a file; give the path of a file")]
+    IsFolder {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// A file of 0 bytes.
+    #[error("{path}: the file is empty (0 bytes); it was probably cut off: copy it again")]
+    Empty {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// More bytes than the caller allows.
+    #[error(
+        "{path}: the file is larger than the limit of {limit} bytes; check that it is the right one"
+    )]
+    TooLarge {
+        /// The path as it was given.
+        path: PathBuf,
+        /// The most bytes accepted.
+        limit: u64,
+    },
+    /// The operating system refused to read.
+    #[error("{path}: cannot be read: {cause}; {}", remedy(cause))]
+    Unreadable {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// The folder that should hold a new file does not exist.
+    #[error("{path}: cannot be written, as the folder {folder} does not exist; create it first")]
+    NoFolder {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// The folder that is not there.
+        folder: PathBuf,
+    },
+    /// The path names a device or a pipe, which a rename would replace.
+    #[error("{path}: is a device or a pipe, and only files are written; choose another name")]
+    NotRegular {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// The operating system refused to write, or the writer failed.
+    #[error("{path}: cannot be written: {cause}; {}", remedy(cause))]
+    Unwritable {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the operating system or the writer said.
+        cause: io::Error,
+    },
+    /// An output folder was wanted and a file lies there.
+    #[error("{path}: is a file, and an output folder is wanted; choose another path or move it")]
+    OutputIsFile {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// The output folder cannot be created, or no file can be created in it.
+    #[error("{path}: is no folder that can be written to: {cause}; {}", remedy(cause))]
+    FolderUnwritable {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
 }
-/// Reads a file of bounded size.
-pub fn read_bounded(path: &Path, _max: u64) -> Result<Vec<u8>, FileError> {
-    std::fs::read(path).map_err(|source| FileError { path: path.into(), source })
+
+/// What a person can do about an error of the operating system.
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => "check its permissions or choose another place",
+        io::ErrorKind::ReadOnlyFilesystem => "choose a place on a disk that is not read-only",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space and retry",
+        io::ErrorKind::NotADirectory => "a part of the path is a file: choose another place",
+        _ => "check the path and the disk",
+    }
 }
-/// Writes a file.
+
+/// Writes a file so that it is there whole or not at all.
+///
+/// `write` fills a hidden temporary file in the same folder, which is synced to the disk and then
+/// renamed to `path`. An existing file (or symbolic link) of that name is replaced. The new file
+/// has the permissions of any newly created one.
+///
+/// # Errors
+/// [`FileError::NoFolder`], [`FileError::IsFolder`] or [`FileError::NotRegular`] before anything
+/// is touched; [`FileError::Unwritable`] where the disk or `write` fails, and then the temporary
+/// file is removed and an older file of that name is unchanged.
 pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    let f = |source| FileError { path: path.into(), source };
-    let mut file = std::fs::File::create(path).map_err(f)?;
-    write(&mut file).map_err(f)
+    let folder = parent(path);
+    check_target(path, folder)?;
+    write_and_rename(path, folder, write)
+        .map_err(|cause| FileError::Unwritable { path: path.to_owned(), cause })
+}
+
+/// The folder a path lies in; the current one for a bare name.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Refuses targets that a rename would destroy or that could never be renamed to.
+fn check_target(path: &Path, folder: &Path) -> Result<(), FileError> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(FileError::IsFolder { path: path.to_owned() }),
+        Ok(found) if !found.is_file() => Err(FileError::NotRegular { path: path.to_owned() }),
+        Ok(_) => Ok(()),
+        Err(_) if !folder.exists() => {
+            Err(FileError::NoFolder { path: path.to_owned(), folder: folder.to_owned() })
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+fn write_and_rename(
+    path: &Path,
+    folder: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let temporary = temporary_in(folder)?;
+    let mut buffered = BufWriter::new(temporary.as_file());
+    write(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
+    temporary.as_file().sync_all()?;
+    temporary.persist(path)?;
+    Ok(())
+}
+
+/// A hidden temporary file, removed when dropped.
+fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".temper-").suffix(".part");
+    // Temporary files are private by default; this one becomes an ordinary file, so it asks for
+    // what any new file asks for and lets the process's umask decide.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+/// Makes sure that an output folder exists (parents included) and that files can be created in it.
+///
+/// # Errors
+/// [`FileError::OutputIsFile`] where a file has that name, otherwise
+/// [`FileError::FolderUnwritable`].
+pub fn create_output_folder(path: &Path) -> Result<(), FileError> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_dir()) {
+        return Err(FileError::OutputIsFile { path: path.to_owned() });
+    }
+    // Permission bits do not tell the truth for every user and file system; a file does.
+    fs::create_dir_all(path)
+        .and_then(|()| temporary_in(path).map(drop))
+        .map_err(|cause| FileError::FolderUnwritable { path: path.to_owned(), cause })
+}
+
+/// Reads a whole file of at least 1 and at most `max_bytes` bytes.
+///
+/// # Errors
+/// [`FileError::Missing`], [`FileError::IsFolder`], [`FileError::Empty`],
+/// [`FileError::TooLarge`] (found without reading more than the limit), or
+/// [`FileError::Unreadable`].
+pub fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
+    let unreadable = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::NotFound => FileError::Missing { path: path.to_owned() },
+        _ => FileError::Unreadable { path: path.to_owned(), cause },
+    };
+    let found = fs::metadata(path).map_err(unreadable)?;
+    if found.is_dir() {
+        return Err(FileError::IsFolder { path: path.to_owned() });
+    }
+    let too_large = || FileError::TooLarge { path: path.to_owned(), limit: max_bytes };
+    if found.len() > max_bytes {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    // The length above says nothing about a pipe or a file that still grows.
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    match bytes.len() as u64 {
+        0 => Err(FileError::Empty { path: path.to_owned() }),
+        length if length > max_bytes => Err(too_large()),
+        _ => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn message(result: Result<impl std::fmt::Debug, FileError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn writes_the_whole_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        write_atomically(&path, |out| out.write_all(b"first")).unwrap();
+        write_atomically(&path, |out| out.write_all(b"second")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(names(folder.path()), ["report.json"]);
+    }
+
+    #[test]
+    fn a_failing_writer_leaves_the_old_file_and_no_temporary_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        fs::write(&path, b"old").unwrap();
+        let result = write_atomically(&path, |out| {
+            out.write_all(b"half")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        });
+        let message = message(result);
+        assert!(message.contains("report.json: cannot be written"), "{message}");
+        assert!(message.ends_with("free some space and retry"), "{message}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["report.json"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_written_file_has_the_permissions_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, ordinary) = (folder.path().join("ours"), folder.path().join("ordinary"));
+        write_atomically(&ours, |out| out.write_all(b"x")).unwrap();
+        fs::write(&ordinary, b"x").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&ordinary));
+    }
+
+    #[test]
+    fn a_folder_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let result = write_atomically(folder.path(), |out| out.write_all(b"x"));
+        assert!(matches!(result, Err(FileError::IsFolder { .. })), "{result:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_not_replaced_by_a_file() {
+        let result = write_atomically(Path::new("/dev/null"), |out| out.write_all(b"x"));
+        assert!(matches!(result, Err(FileError::NotRegular { .. })), "{result:?}");
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("absent").join("x.json");
+        let message = message(write_atomically(&path, |out| out.write_all(b"x")));
+        assert!(message.contains("absent does not exist; create it first"), "{message}");
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn an_output_folder_is_created_with_its_parents_and_left_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a").join("b");
+        create_output_folder(&path).unwrap();
+        create_output_folder(&path).unwrap();
+        assert!(names(&path).is_empty());
+    }
+
+    #[test]
+    fn an_output_folder_that_is_a_file_or_below_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, b"x").unwrap();
+        let at_file = message(create_output_folder(&file));
+        assert!(at_file.contains("is a file, and an output folder is wanted"), "{at_file}");
+        let below = message(create_output_folder(&file.join("out")));
+        assert!(below.contains("a part of the path is a file"), "{below}");
+        assert_eq!(fs::read(&file).unwrap(), b"x");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_output_folder_that_takes_no_files_is_refused() {
+        // Not even root can create a file here.
+        let message = message(create_output_folder(Path::new("/proc/self")));
+        assert!(
+            message.starts_with("/proc/self: is no folder that can be written to"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn reading_is_bounded_on_both_sides() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        fs::write(&path, b"").unwrap();
+        assert!(matches!(read_bounded(&path, 8), Err(FileError::Empty { .. })));
+        fs::write(&path, b"12345678").unwrap();
+        assert_eq!(read_bounded(&path, 8).unwrap(), b"12345678");
+        assert!(matches!(read_bounded(&path, 7), Err(FileError::TooLarge { limit: 7, .. })));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_device_without_an_end_is_read_only_up_to_the_limit() {
+        let result = read_bounded(Path::new("/dev/zero"), 1000);
+        assert!(matches!(result, Err(FileError::TooLarge { limit: 1000, .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = message(read_bounded(&folder.path().join("no.onnx"), 8));
+        assert!(missing.contains("no.onnx: no such file; check"), "{missing}");
+        let directory = message(read_bounded(folder.path(), 8));
+        assert!(directory.contains("is a folder, not a file; give"), "{directory}");
+    }
 }

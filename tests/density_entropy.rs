@@ -35,9 +35,7 @@ impl Channel {
 
     fn samples(&self) -> impl Iterator<Item = f32> {
         let values = self.counts.iter().enumerate();
-        values.flat_map(|(place, &count)| {
-            std::iter::repeat_n((self.start + place as i32) as f32, count)
-        })
+        values.flat_map(|(place, &count)| std::iter::repeat_n((self.start + place as i32) as f32, count))
     }
 
     fn entropy(&self) -> f64 {
@@ -70,8 +68,7 @@ fn trained_on_integers_the_loss_falls_to_their_entropy() {
     let entropy = channels.iter().map(Channel::entropy).sum::<f64>() / channels.len() as f64;
 
     let shape = DensityShape::default();
-    let estimator =
-        DensityEstimator::new(channels.len(), &shape, Kind::Float, Device::Cpu, 1).unwrap();
+    let estimator = DensityEstimator::new(channels.len(), &shape, Kind::Float, Device::Cpu, 1).unwrap();
     let mut adam = Adam::new(estimator.parameters()).unwrap();
     let start = estimator.bits_value(&phi, 1.0).unwrap();
     let steps = 3000;

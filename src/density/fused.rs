@@ -43,8 +43,7 @@ pub(super) fn evaluate(layers: &Layers, phi: &Tensor, packed: &Tensor, delta: f6
 /// Eq. (11), floor and logarithm, from logits (1, 2, C, S): the loss and its derivative by them.
 fn score(logits: &Tensor, elements: usize) -> (Tensor, Tensor) {
     let kind = logits.kind();
-    let side =
-        logits.sum_dim_intlist([1i64].as_slice(), true, kind).lt(0.0).to_kind(kind) * 2.0 - 1.0;
+    let side = logits.sum_dim_intlist([1i64].as_slice(), true, kind).lt(0.0).to_kind(kind) * 2.0 - 1.0;
     let sigma = (logits * &side).sigmoid_();
     let p = (sigma.narrow(1, 1, 1) - sigma.narrow(1, 0, 1)) * &side;
     let floored = p.clamp_min(FLOOR);
@@ -96,8 +95,7 @@ impl Step {
     /// The transpose of eq. (7) and (8): the derivative by the layer's inputs, and that by its
     /// parameters (count, C) in packed order.
     fn backward(&self, flow: Tensor, input: &Tensor, tanh: Option<&Tensor>) -> (Tensor, Tensor) {
-        let over_elements =
-            |value: Tensor| value.sum_dim_intlist([1i64, 3].as_slice(), false, value.kind());
+        let over_elements = |value: Tensor| value.sum_dim_intlist([1i64, 3].as_slice(), false, value.kind());
         let mut flow = flow;
         let mut d_gate = None;
         if let (Some(gate), Some(tanh)) = (&self.gate, tanh) {
@@ -105,9 +103,8 @@ impl Step {
             let slope = (gate + 1.0).addcmul(&-gate, &tanh.square());
             flow *= slope;
         }
-        let d_columns: Vec<Tensor> = (0..input.size()[0])
-            .map(|column| over_elements(&flow * input.narrow(0, column, 1)))
-            .collect();
+        let d_columns: Vec<Tensor> =
+            (0..input.size()[0]).map(|column| over_elements(&flow * input.narrow(0, column, 1))).collect();
         let mut parts = vec![Tensor::stack(&d_columns, 1).flatten(0, 1)];
         parts.push(over_elements(flow.shallow_clone()));
         parts.extend(d_gate);

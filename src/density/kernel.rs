@@ -89,13 +89,7 @@ fn share_out<T: Real>(
 }
 
 /// Compiles the kernel for the vector unit at hand.
-fn run_planes<T: Real>(
-    job: &Job<'_, T>,
-    first: usize,
-    values: &[T],
-    d_phi: &mut [T],
-    sums: &mut [f64],
-) {
+fn run_planes<T: Real>(job: &Job<'_, T>, first: usize, values: &[T], d_phi: &mut [T], sums: &mut [f64]) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
         // SAFETY: the two features it is compiled for were just detected.
@@ -106,13 +100,7 @@ fn run_planes<T: Real>(
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn planes_avx2<T: Real>(
-    job: &Job<'_, T>,
-    first: usize,
-    values: &[T],
-    d_phi: &mut [T],
-    sums: &mut [f64],
-) {
+fn planes_avx2<T: Real>(job: &Job<'_, T>, first: usize, values: &[T], d_phi: &mut [T], sums: &mut [f64]) {
     planes::<T, true>(job, first, values, d_phi, sums);
 }
 
@@ -189,12 +177,7 @@ impl<T: Real> Tape<T> {
 
     /// Sum of log2 p over the first `length` elements; leaves d L_e / d logit on both sides.
     #[inline(always)]
-    fn forward<const FUSED: bool>(
-        &mut self,
-        job: &Job<'_, T>,
-        weights: &[T],
-        length: usize,
-    ) -> f64 {
+    fn forward<const FUSED: bool>(&mut self, job: &Job<'_, T>, weights: &[T], length: usize) -> f64 {
         for (side, shift) in self.sides.iter_mut().zip([-job.half, job.half]) {
             for (input, &phi) in side.inputs[0][0].iter_mut().zip(&self.phi) {
                 *input = phi + shift;
@@ -219,12 +202,7 @@ impl<T: Real> Tape<T> {
 
     /// Adds to `d_weights` and leaves d L_e / d Phi in `d_phi`.
     #[inline(always)]
-    fn backward<const FUSED: bool>(
-        &mut self,
-        job: &Job<'_, T>,
-        weights: &[T],
-        d_weights: &mut [f64],
-    ) {
+    fn backward<const FUSED: bool>(&mut self, job: &Job<'_, T>, weights: &[T], d_weights: &mut [f64]) {
         self.d_phi.fill(T::ZERO);
         for side in &self.sides {
             self.flow[0] = side.d_logit;
@@ -321,8 +299,7 @@ impl<T: Real> Step<'_, T> {
                 d_weights[gate.start + unit] += dot::<T, FUSED>(flow, tanhs);
                 let a = self.weights[gate.start + unit];
                 for (flow, &tanh) in flow.iter_mut().zip(tanhs) {
-                    let slope =
-                        a.times_plus::<FUSED>((-tanh).times_plus::<FUSED>(tanh, T::ONE), T::ONE);
+                    let slope = a.times_plus::<FUSED>((-tanh).times_plus::<FUSED>(tanh, T::ONE), T::ONE);
                     *flow = *flow * slope;
                 }
             }

@@ -157,8 +157,7 @@ impl DensityEstimator {
             let (_, value) =
                 found.ok_or_else(|| DensityError::State { problem: format!("lacks `{name}`") })?;
             if value.size() != own.size() {
-                let problem =
-                    format!("has `{name}` as {:?}, expected {:?}", value.size(), own.size());
+                let problem = format!("has `{name}` as {:?}, expected {:?}", value.size(), own.size());
                 return Err(DensityError::State { problem });
             }
             pairs.push((own, value));
@@ -262,9 +261,8 @@ impl DensityEstimator {
 
     fn check(&self, phi: &Tensor) -> Result<(), DensityError> {
         let given = phi.size();
-        let fits = given.len() == 4
-            && given[1] == self.channels as i64
-            && given.iter().all(|&length| length > 0);
+        let fits =
+            given.len() == 4 && given[1] == self.channels as i64 && given.iter().all(|&length| length > 0);
         if fits { Ok(()) } else { Err(DensityError::Phi { given, channels: self.channels }) }
     }
 }

@@ -32,12 +32,7 @@ impl Noise {
     ///
     /// # Errors
     /// Delta is not a positive number, or libtorch cannot allocate.
-    pub fn uniform_like(
-        &self,
-        phi: &Tensor,
-        delta: f64,
-        step: u64,
-    ) -> Result<Tensor, DensityError> {
+    pub fn uniform_like(&self, phi: &Tensor, delta: f64, step: u64) -> Result<Tensor, DensityError> {
         super::check_delta(delta)?;
         if phi.device() != Device::Cpu {
             torch::seed(self.mixed(step));

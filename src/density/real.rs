@@ -158,8 +158,7 @@ mod tests {
             let exact = truth(f64::from(x));
             let unit = f64::from(((exact as f32).abs()).next_up()) - exact.abs();
             let unit = unit.max(f64::from(f32::MIN_POSITIVE) * f64::from(f32::EPSILON));
-            (f64::from(ours(x)) - exact).abs()
-                / unit.max(exact.abs() * f64::from(f32::EPSILON) / 2.0)
+            (f64::from(ours(x)) - exact).abs() / unit.max(exact.abs() * f64::from(f32::EPSILON) / 2.0)
         };
         inputs.iter().map(distance).fold(0.0, f64::max)
     }

@@ -175,8 +175,7 @@ fn agree(estimator: &DensityEstimator, phi: &Tensor, delta: f64, tolerance: f64)
 fn in_double(estimator: &DensityEstimator) -> DensityEstimator {
     let hidden = estimator.gates.iter().map(|gate| gate.size()[1] as usize).collect();
     let shape = DensityShape { hidden, init_scale: 1.0 };
-    let mut exact =
-        DensityEstimator::new(estimator.channels, &shape, Kind::Double, Device::Cpu, 0).unwrap();
+    let mut exact = DensityEstimator::new(estimator.channels, &shape, Kind::Double, Device::Cpu, 0).unwrap();
     exact.load(&estimator.parameters()).unwrap();
     exact
 }

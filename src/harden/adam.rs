@@ -155,9 +155,8 @@ impl Adam {
             })?;
             if value.size() != own.size() {
                 let (found, expected) = (value.size(), own.size());
-                let problem = format!(
-                    "has the {which} moment of `{name}` as {found:?}, expected {expected:?}"
-                );
+                let problem =
+                    format!("has the {which} moment of `{name}` as {found:?}, expected {expected:?}");
                 return Err(AdamError::State { problem });
             }
             Ok(value.f_to_device(own.device())?.f_to_kind(own.kind())?.f_reshape([-1])?)
@@ -226,8 +225,7 @@ mod tests {
 
     fn adam(weights: &[Tensor]) -> Adam {
         let named = weights.iter().enumerate();
-        Adam::new(named.map(|(i, weight)| (format!("w{i}"), weight.shallow_clone())).collect())
-            .unwrap()
+        Adam::new(named.map(|(i, weight)| (format!("w{i}"), weight.shallow_clone())).collect()).unwrap()
     }
 
     fn train(adam: &mut Adam, weights: &[Tensor], steps: usize) {

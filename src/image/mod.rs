@@ -1,1 +1,11 @@
-//! To be written.
+//! Images: files to tensors and back, and which LR file belongs to which HR file.
+//!
+//! Inside the program an image is `Array3<f32>` of shape (3, H, W), RGB on [0, 1]. Deliberately
+//! absent: resampling and quality, which need no file and are in [`metric`](crate::metric).
+
+mod files;
+mod jpeg;
+mod pairs;
+
+pub use files::{ImageError, Picture, list_images, load, load_folder, save_png};
+pub use pairs::{Pair, PairError, match_pairs};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::error::RewriteError;
+use super::fuse::fuse;
 use super::prune::prune;
 use super::types::{TensorType, Types, infer};
 use crate::onnx::{Attribute, DType, GraphBuilder, Model, Node, Problem, Tensor, ValueInfo};
@@ -185,6 +186,7 @@ impl Emitter {
         let mut graph = self.graph.finish();
         graph.outputs = named;
         graph.values.clear();
+        fuse(&mut graph);
         prune(&mut graph);
         self.model.graph = graph;
         Ok(self.model)

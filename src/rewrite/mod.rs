@@ -1,1 +1,25 @@
-//! To be written.
+//! Passes from graph to graph: fix a size, infer types, differentiate.
+//!
+//! The result is always a plain ONNX model of standard operators that any runtime can run.
+//! Everything that must know an operator asks the table in [`ops`]; the passes name none.
+//! Deliberately absent: running anything.
+
+mod array;
+mod cost;
+mod emitter;
+mod error;
+mod fuse;
+mod gradient;
+mod ops;
+mod prune;
+mod specialise;
+mod types;
+
+pub use array::Array;
+pub use cost::flops;
+pub use emitter::{Emitter, Value};
+pub use error::RewriteError;
+pub use gradient::{Gradient, Stop, gradient};
+pub use ops::{Operator, Status, all as operators, status};
+pub use specialise::specialise;
+pub use types::{TensorType, Types, infer};

@@ -12,7 +12,8 @@ pub fn specialise(model: &Model, shapes: &[&[usize]]) -> Result<Model, RewriteEr
     fixed.graph.values.clear();
     let names: Vec<String> = model.graph.required_inputs().map(|input| input.name.clone()).collect();
     if names.len() != shapes.len() {
-        let what = format!("takes {} inputs ({}), {} were given", names.len(), names.join(", "), shapes.len());
+        let what =
+            format!("takes {} inputs ({}), {} were given", names.len(), names.join(", "), shapes.len());
         return Err(Problem::new("the model", what).into());
     }
     for (name, shape) in names.iter().zip(shapes) {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::array::MAX_FOLDED;
 use super::error::RewriteError;
 use super::ops::{self, Call};
 use crate::onnx::{Attribute, DType, Dim, Model, Node, Problem, Tensor, ValueInfo};
@@ -97,23 +98,36 @@ impl Types {
 
     /// Infers and notes the types of what `node` writes.
     pub fn apply(&mut self, node: &Node) -> Result<(), RewriteError> {
-        if let Some(Attribute::Tensor(tensor)) = node.attributes.get("value").filter(|_| node.op == "Constant") {
+        if let Some(Attribute::Tensor(tensor)) =
+            node.attributes.get("value").filter(|_| node.op == "Constant")
+        {
             self.put_constant(&node.outputs[0], tensor);
             return Ok(());
         }
-        let outputs = {
-            let call = self.call(node);
-            let fail = |reason: String| RewriteError::at(node, call.inputs(), reason);
-            let operator = ops::find(node, self.opset).map_err(fail)?;
-            let outputs = (operator.infer)(&call).map_err(fail)?;
-            if let Some(large) = outputs.iter().find(|ty| !is_plausible(ty)) {
-                return Err(fail(format!("its result {large} is larger than any memory; use a smaller image")));
-            }
-            outputs
-        };
-        let named = node.outputs.iter().zip(outputs).filter(|(name, _)| !name.is_empty());
+        let (types, folded) = self.results(node)?;
+        let named = node.outputs.iter().zip(types).filter(|(name, _)| !name.is_empty());
         self.types.extend(named.map(|(name, ty)| (name.clone(), ty)));
+        for (name, tensor) in node.outputs.iter().zip(folded.unwrap_or_default()) {
+            self.put_constant(name, &tensor);
+        }
         Ok(())
+    }
+
+    /// The types of a node's outputs, and the outputs themselves where they are constant.
+    fn results(&self, node: &Node) -> Result<(Vec<TensorType>, Option<Vec<Tensor>>), RewriteError> {
+        let call = self.call(node);
+        let fail = |reason: String| RewriteError::at(node, call.inputs(), reason);
+        let operator = ops::find(node, self.opset).map_err(fail)?;
+        let types = (operator.infer)(&call).map_err(fail)?;
+        if let Some(large) = types.iter().find(|ty| !is_plausible(ty)) {
+            return Err(fail(format!("its result {large} is larger than any memory; use a smaller image")));
+        }
+        let small = types.iter().all(|ty| ty.len() <= MAX_FOLDED);
+        let folded = match operator.fold.filter(|_| small) {
+            Some(fold) => fold(&call).map_err(fail)?,
+            None => None,
+        };
+        Ok((types, folded))
     }
 
     /// A node together with what is known of its inputs.
@@ -151,7 +165,8 @@ fn fixed(input: &ValueInfo) -> Result<TensorType, Problem> {
         return Err(Problem::new(place, "is not a tensor of known rank"));
     };
     let shape: Option<Vec<usize>> = dims.iter().map(Dim::known).collect();
-    let ty = TensorType::new(dtype, shape.ok_or_else(|| Problem::new(&place, "has no fixed size; give one"))?);
+    let ty =
+        TensorType::new(dtype, shape.ok_or_else(|| Problem::new(&place, "has no fixed size; give one"))?);
     if !is_plausible(&ty) {
         return Err(Problem::new(place, format!("of {ty} is larger than any memory; use a smaller image")));
     }

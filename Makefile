@@ -1,0 +1,51 @@
+# Everything a newcomer or CI runs. Plain cargo works too, once `make setup` has run.
+
+CARGO ?= cargo
+PYTHON ?= python3
+# One profile for building, testing and measuring, so that the long native build is paid once.
+BENCH = bench --bench gradient --profile dev
+# Larger inputs for the tests; those that need them skip where there are none.
+ASSETS ?= $(wildcard ../shared)
+ifneq ($(ASSETS),)
+export TEMPER_ASSETS ?= $(abspath $(ASSETS))
+endif
+
+.PHONY: help setup demo test bench fmt clean check-tools check-test-tools
+.DEFAULT_GOAL := help
+
+help: ## say what there is to run
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: check-tools ## bring libtorch and ONNX Runtime into native/ (145 MB, once)
+	@$(PYTHON) tools/setup.py
+
+demo: setup ## train two small networks on real photographs, attack both, compare
+	@$(PYTHON) tools/photos.py
+	$(CARGO) build
+	@tools/demo.sh
+
+test: check-test-tools setup ## check everything a reviewer would: format, lints, tests, docs
+	$(CARGO) fmt --check
+	$(PYTHON) -m unittest discover tests/scripts
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) test
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	@echo "Without libtorch, and with ONNX Runtime out of reach:"
+	$(CARGO) clippy --all-targets --no-default-features -- -D warnings
+	ORT_DYLIB_PATH=/nonexistent $(CARGO) test --no-default-features
+
+bench: setup ## measure a forward and a gradient step on each runtime
+	$(CARGO) $(BENCH)
+
+fmt: ## format the code
+	$(CARGO) fmt
+
+clean: ## remove what was built and demo/ (native/ stays: it is not built here)
+	$(CARGO) clean
+	rm -rf demo
+
+check-tools:
+	@CARGO="$(CARGO)" PYTHON="$(PYTHON)" tools/check.sh
+
+check-test-tools:
+	@CARGO="$(CARGO)" PYTHON="$(PYTHON)" tools/check.sh fmt clippy

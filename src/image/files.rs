@@ -1,0 +1,482 @@
+//! Image files to tensors and back. The only file that knows the `image` crate.
+//!
+//! Samples are taken as they are stored: an ICC profile, a gamma chunk or an EXIF orientation is
+//! not applied, as the tools of the SR literature do not apply them either. Deliberately absent:
+//! formats that lose more than they must when written; only PNG is written.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Cursor};
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
+use ndarray::{Array3, ArrayView3};
+use thiserror::Error;
+
+use super::jpeg;
+use crate::files::{FileError, read_bounded, write_atomically};
+
+/// Extensions (in any case) that make a file in a folder an image.
+const EXTENSIONS: [&str; 11] =
+    ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp", "pnm", "ppm", "pgm", "pbm"];
+
+/// What an image file may hold, whatever its extension.
+const FORMATS: [ImageFormat; 6] = [
+    ImageFormat::Png,
+    ImageFormat::Jpeg,
+    ImageFormat::Bmp,
+    ImageFormat::Tiff,
+    ImageFormat::WebP,
+    ImageFormat::Pnm,
+];
+
+/// The most bytes a file may have, and the most a decoder may allocate: 1 GiB each.
+const MAX_BYTES: u64 = 1 << 30;
+/// The longest side in pixels.
+const MAX_SIDE: u32 = 1 << 15;
+/// The most pixels: 64 Mi, which are 768 MiB as a tensor.
+const MAX_PIXELS: u64 = 1 << 26;
+
+/// Why an image could not be loaded, listed or saved. Every message names the file or folder.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// The file itself could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The content is of no known image format.
+    #[error(
+        "{path}: the content is not an image that can be read here; give PNG, JPEG, BMP, TIFF, \
+         WebP or PNM"
+    )]
+    NotAnImage {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The content begins like an image and cannot be decoded.
+    #[error("{path}: damaged or unsupported image: {cause}; open it and save it again as PNG")]
+    Undecodable {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        cause: String,
+    },
+    /// More pixels than the limits allow.
+    #[error(
+        "{path}: {width}x{height} pixels (width x height) are too many (at most {MAX_SIDE} a side \
+         and {MAX_PIXELS} in all); crop the image"
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Width in pixels, as the file declares it.
+        width: u32,
+        /// Height in pixels, as the file declares it.
+        height: u32,
+    },
+    /// A floating-point image with a value that is no brightness.
+    #[error("{path}: holds the value {value}, outside of [0, 1]; save it with 8 or 16 bits")]
+    OutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// The first such value; may be a NaN.
+        value: f32,
+    },
+    /// No folder at the path, or not a readable one.
+    #[error("{path}: cannot be read as a folder: {cause}; give a folder that holds images")]
+    Folder {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: io::Error,
+    },
+    /// A folder without images.
+    #[error(
+        "{path}: no images in this folder; it should hold files ending in {} (folders inside it \
+         are not searched)",
+        EXTENSIONS.join(", ")
+    )]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An array that is not an RGB image was to be saved.
+    #[error("{path}: only RGB images (3, H, W) can be saved, not an array of {shape:?}")]
+    NotRgb {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// Shape of the array.
+        shape: Vec<usize>,
+    },
+    /// An array with a NaN or an infinity was to be saved.
+    #[error("{path}: not saved, as the image holds {value}; look at what computed it")]
+    NotFinite {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// The first such value.
+        value: f32,
+    },
+}
+
+/// An image and what to call it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    /// File name without its folder.
+    pub name: String,
+    /// RGB on [0, 1], shape (3, H, W).
+    pub pixels: Array3<f32>,
+}
+
+/// Loads a PNG, JPEG, BMP, TIFF, WebP or PNM file, recognised by its content, not by its name.
+///
+/// Greyscale is repeated to RGB; an alpha channel is dropped (the colours under it are kept as they
+/// are, not blended); 16-bit samples keep their precision; of an animation the first frame is read.
+///
+/// # Errors
+/// [`ImageError`], for anything that is not a whole image of at most 2^15 pixels a side, 2^26
+/// pixels and 1 GiB, both as a file and decoded.
+pub fn load(path: &Path) -> Result<Picture, ImageError> {
+    let bytes = read_bounded(path, MAX_BYTES)?;
+    let decoded = decode(path, &bytes)?;
+    let pixels = to_planes(&decoded);
+    if let Some(&value) = pixels.iter().find(|value| !(0.0..=1.0).contains(*value)) {
+        return Err(ImageError::OutOfRange { path: path.to_owned(), value });
+    }
+    Ok(Picture { name: file_name(path), pixels })
+}
+
+/// Loads every image of [`list_images`], in its order.
+///
+/// # Errors
+/// As [`list_images`] and [`load`]; the first file that cannot be loaded ends it.
+pub fn load_folder(folder: &Path) -> Result<Vec<Picture>, ImageError> {
+    list_images(folder)?.iter().map(|path| load(path)).collect()
+}
+
+/// The image files of a folder, sorted by name, byte by byte.
+///
+/// Taken by extension (png, jpg, jpeg, bmp, tif, tiff, webp, pnm, ppm, pgm, pbm, in any case).
+/// Hidden files, other extensions and folders inside the folder are passed over. At least one is
+/// returned.
+///
+/// # Errors
+/// [`ImageError::Folder`] or [`ImageError::NoImages`].
+pub fn list_images(folder: &Path) -> Result<Vec<PathBuf>, ImageError> {
+    let unreadable = |cause| ImageError::Folder { path: folder.to_owned(), cause };
+    let mut images = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if has_image_name(&path) && !path.is_dir() {
+            images.push(path);
+        }
+    }
+    if images.is_empty() {
+        return Err(ImageError::NoImages { path: folder.to_owned() });
+    }
+    images.sort();
+    Ok(images)
+}
+
+/// Saves an RGB image (3, H, W) as an 8-bit PNG, whole or not at all.
+///
+/// Values are clipped to [0, 1] and rounded to the nearest level, so an image that was loaded from
+/// 8 bits comes back exactly.
+///
+/// # Errors
+/// [`ImageError::NotRgb`], [`ImageError::NotFinite`], or [`ImageError::File`].
+pub fn save_png(path: &Path, pixels: ArrayView3<f32>) -> Result<(), ImageError> {
+    let (channels, height, width) = pixels.dim();
+    let sides = u32::try_from(width).ok().zip(u32::try_from(height).ok());
+    let Some((width, height)) = sides.filter(|_| channels == 3 && !pixels.is_empty()) else {
+        return Err(ImageError::NotRgb { path: path.to_owned(), shape: pixels.shape().to_vec() });
+    };
+    if let Some(&value) = pixels.iter().find(|value| !value.is_finite()) {
+        return Err(ImageError::NotFinite { path: path.to_owned(), value });
+    }
+    let interleaved = pixels.permuted_axes([1, 2, 0]);
+    let bytes: Vec<u8> =
+        interleaved.iter().map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
+    write_atomically(path, |out| {
+        image::codecs::png::PngEncoder::new(out)
+            .write_image(&bytes, width, height, image::ExtendedColorType::Rgb8)
+            .map_err(io::Error::other)
+    })?;
+    Ok(())
+}
+
+fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, ImageError> {
+    let undecodable = |cause: String| ImageError::Undecodable { path: path.to_owned(), cause };
+    let format = image::guess_format(bytes)
+        .ok()
+        .filter(|format| FORMATS.contains(format))
+        .ok_or_else(|| ImageError::NotAnImage { path: path.to_owned() })?;
+    if format == ImageFormat::Jpeg && !jpeg::reaches_its_end(bytes) {
+        return Err(undecodable("the JPEG data stop before the end of the image".to_owned()));
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_BYTES);
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(|error| undecodable(error.to_string()))?;
+    // Checked here and not by the decoder's own limits, so that the message can name the size.
+    let (width, height) = decoder.dimensions();
+    if width > MAX_SIDE
+        || height > MAX_SIDE
+        || u64::from(width) * u64::from(height) > MAX_PIXELS
+        || decoder.total_bytes() > MAX_BYTES
+    {
+        return Err(ImageError::TooLarge { path: path.to_owned(), width, height });
+    }
+    if width == 0 || height == 0 {
+        return Err(undecodable(format!("{width}x{height} pixels are no image")));
+    }
+    DynamicImage::from_decoder(decoder).map_err(|error| undecodable(error.to_string()))
+}
+
+/// RGB on [0, 1] as planes (3, H, W).
+///
+/// Each sample is divided by the largest one of its type; the `image` crate's own conversions leave
+/// that value by an ulp for greyscale.
+fn to_planes(decoded: &DynamicImage) -> Array3<f32> {
+    let channels = usize::from(decoded.color().channel_count());
+    if let Some(flat) = decoded.as_flat_samples_u8() {
+        planes(decoded, channels, |at| f32::from(flat.samples[at]) / 255.0)
+    } else if let Some(flat) = decoded.as_flat_samples_u16() {
+        planes(decoded, channels, |at| f32::from(flat.samples[at]) / 65535.0)
+    } else {
+        let rgb = decoded.to_rgb32f();
+        let samples = rgb.as_raw();
+        planes(decoded, 3, |at| samples[at])
+    }
+}
+
+/// Arranges interleaved samples of 1 to 4 channels (grey, grey and alpha, RGB, RGB and alpha).
+fn planes(size: &DynamicImage, channels: usize, sample: impl Fn(usize) -> f32) -> Array3<f32> {
+    let (height, width) = (size.height() as usize, size.width() as usize);
+    let colours = if channels < 3 { 1 } else { 3 };
+    Array3::from_shape_fn((3, height, width), |(c, y, x)| {
+        sample((y * width + x) * channels + c % colours)
+    })
+}
+
+fn has_image_name(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    !hidden && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{GrayImage, ImageBuffer, Luma, LumaA, Rgb, Rgb32FImage, RgbImage, RgbaImage};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::metric::round_to_8_bits;
+
+    fn texture(height: u32, width: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| {
+            Rgb([(x * 37 + y * 11) as u8, (x * y + 90) as u8, (255 - x * 5) as u8])
+        })
+    }
+
+    /// The bytes of an image in a format.
+    fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    /// Loads bytes as a file of the given name.
+    fn loaded(name: &str, bytes: &[u8]) -> Result<Picture, ImageError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        load(&path)
+    }
+
+    fn message(result: Result<impl std::fmt::Debug, ImageError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_format_loads_and_the_lossless_ones_exactly() {
+        let rgb = texture(9, 14);
+        for format in FORMATS {
+            let picture = loaded("name.png", &encoded(&rgb.clone().into(), format)).unwrap();
+            assert_eq!(picture.name, "name.png");
+            assert_eq!(picture.pixels.dim(), (3, 9, 14), "{format:?}");
+            let tolerance = if format == ImageFormat::Jpeg { 0.5 } else { 0.0 };
+            for ((c, y, x), value) in picture.pixels.indexed_iter() {
+                let expected = f32::from(rgb.get_pixel(x as u32, y as u32)[c]) / 255.0;
+                assert!((value - expected).abs() <= tolerance, "{format:?} at {c}, {y}, {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn greyscale_is_repeated_and_alpha_is_dropped() {
+        let grey = GrayImage::from_pixel(3, 2, Luma([51]));
+        let grey_alpha = ImageBuffer::from_pixel(3, 2, LumaA([51u8, 7]));
+        let colour_alpha = RgbaImage::from_pixel(3, 2, image::Rgba([51, 51, 51, 0]));
+        for image in [grey.into(), DynamicImage::from(grey_alpha), colour_alpha.into()] {
+            let picture = loaded("grey.png", &encoded(&image, ImageFormat::Png)).unwrap();
+            assert_eq!(picture.pixels, Array3::from_elem((3, 2, 3), 0.2));
+        }
+    }
+
+    #[test]
+    fn sixteen_bits_keep_their_precision() {
+        let deep =
+            ImageBuffer::from_fn(2, 2, |x, y| Rgb([1u16, 32768 + x as u16, 65535 - y as u16]));
+        for format in [ImageFormat::Png, ImageFormat::Tiff] {
+            let pixels = loaded("deep", &encoded(&deep.clone().into(), format)).unwrap().pixels;
+            assert_eq!(pixels[[0, 0, 0]], 1.0 / 65535.0);
+            assert_eq!(pixels[[1, 0, 1]], 32769.0 / 65535.0);
+            assert_eq!(pixels[[2, 1, 0]], 65534.0 / 65535.0);
+        }
+    }
+
+    #[test]
+    fn floating_point_images_must_stay_within_the_range() {
+        let tiff = |value: f32| {
+            let image = Rgb32FImage::from_pixel(2, 2, Rgb([0.5, value, 0.5]));
+            loaded("float.tif", &encoded(&image.into(), ImageFormat::Tiff))
+        };
+        assert_eq!(tiff(0.125).unwrap().pixels[[1, 0, 0]], 0.125);
+        for value in [f32::NAN, f32::INFINITY, 255.0, -0.01] {
+            let message = message(tiff(value));
+            let expected = format!("float.tif: holds the value {value}, outside of [0, 1]");
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_image_is_said_to_be_none() {
+        let empty = message(loaded("empty.png", b""));
+        assert!(empty.contains("empty.png: the file is empty (0 bytes)"), "{empty}");
+        let text = message(loaded("text.png", b"once upon a time there was no image"));
+        assert!(text.contains("text.png: the content is not an image"), "{text}");
+        let gif = message(loaded("moving.gif", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"));
+        assert!(gif.contains("give PNG, JPEG, BMP, TIFF, WebP or PNM"), "{gif}");
+        let missing = message(load(Path::new("nowhere/missing.png")));
+        assert!(missing.starts_with("nowhere/missing.png: no such file"), "{missing}");
+    }
+
+    #[test]
+    fn a_truncated_image_is_refused_in_every_format() {
+        let image = texture(40, 40).into();
+        for format in FORMATS {
+            let bytes = encoded(&image, format);
+            for kept in [bytes.len() / 4, bytes.len() / 2, bytes.len() * 9 / 10] {
+                let result = loaded("cut.img", &bytes[..kept]);
+                assert!(
+                    matches!(result, Err(ImageError::Undecodable { .. })),
+                    "{format:?}, {kept} of {} bytes: {result:?}",
+                    bytes.len(),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_declared_size_beyond_the_limits_is_refused_before_it_is_allocated() {
+        for (width, height) in [(40_000, 1), (1, 40_000), (30_000, 30_000), (99_999, 99_999)] {
+            let bomb = format!("P6 {width} {height} 255\n");
+            let message = message(loaded("bomb.ppm", bomb.as_bytes()));
+            let expected = format!("bomb.ppm: {width}x{height} pixels (width x height) are too");
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_listed_by_name_without_what_is_no_image() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.PNG", "a.jpeg", "c.tif", ".hidden.png", "notes.txt", "png", "B.webp"] {
+            fs::write(folder.path().join(name), b"x").unwrap();
+        }
+        fs::create_dir(folder.path().join("folder.png")).unwrap();
+        let names: Vec<_> =
+            list_images(folder.path()).unwrap().iter().map(|path| file_name(path)).collect();
+        assert_eq!(names, ["B.webp", "a.jpeg", "b.PNG", "c.tif"]);
+    }
+
+    #[test]
+    fn a_folder_without_images_says_what_was_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("notes.txt"), b"x").unwrap();
+        let empty = message(list_images(folder.path()));
+        assert!(empty.contains("no images in this folder"), "{empty}");
+        assert!(empty.contains("png, jpg, jpeg, bmp, tif, tiff, webp, pnm"), "{empty}");
+        let absent = message(list_images(&folder.path().join("absent")));
+        assert!(absent.contains("absent: cannot be read as a folder"), "{absent}");
+        let file = message(load_folder(&folder.path().join("notes.txt")));
+        assert!(file.contains("notes.txt: cannot be read as a folder"), "{file}");
+    }
+
+    #[test]
+    fn a_folder_loads_in_the_order_of_its_list() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, side) in [("b.png", 2), ("a.bmp", 3)] {
+            texture(side, side).save(folder.path().join(name)).unwrap();
+        }
+        let pictures = load_folder(folder.path()).unwrap();
+        let names: Vec<_> = pictures.iter().map(|picture| picture.name.as_str()).collect();
+        assert_eq!(names, ["a.bmp", "b.png"]);
+        fs::write(folder.path().join("c.png"), b"").unwrap();
+        assert!(message(load_folder(folder.path())).contains("c.png: the file is empty"));
+    }
+
+    #[test]
+    fn only_finite_rgb_is_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.png");
+        let grey = message(save_png(&path, Array3::zeros((1, 4, 4)).view()));
+        assert!(grey.contains("not an array of [1, 4, 4]"), "{grey}");
+        let empty = message(save_png(&path, Array3::zeros((3, 0, 4)).view()));
+        assert!(empty.contains("not an array of [3, 0, 4]"), "{empty}");
+        let nan = message(save_png(&path, Array3::from_elem((3, 4, 4), f32::NAN).view()));
+        assert!(nan.contains("out.png: not saved, as the image holds NaN"), "{nan}");
+        let nowhere = save_png(&path.join("below.png"), Array3::zeros((3, 4, 4)).view());
+        assert!(matches!(nowhere, Err(ImageError::File(_))), "{nowhere:?}");
+        assert!(!path.exists());
+    }
+
+    proptest! {
+        #![proptest_config(crate::metric::seeded_cases())]
+
+        #[test]
+        fn saving_and_loading_rounds_to_8_bits_and_no_more(
+            (height, width, values) in (1..9usize, 1..9usize).prop_flat_map(|(height, width)| {
+                let values = prop::collection::vec(-0.1f32..1.1, 3 * height * width);
+                (Just(height), Just(width), values)
+            })
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("round.png");
+            let image = Array3::from_shape_vec((3, height, width), values).unwrap();
+            save_png(&path, image.view()).unwrap();
+            let first = load(&path).unwrap().pixels;
+            prop_assert_eq!(&first, &round_to_8_bits(image.view()));
+            save_png(&path, first.view()).unwrap();
+            prop_assert_eq!(load(&path).unwrap().pixels, first);
+        }
+
+        #[test]
+        fn damage_is_an_error_or_an_image_in_range_and_never_a_panic(
+            format in prop::sample::select(FORMATS.to_vec()),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+        ) {
+            let mut bytes = encoded(&texture(20, 17).into(), format);
+            for (at, value) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            if let Ok(picture) = loaded("damaged", &bytes) {
+                prop_assert!(picture.pixels.iter().all(|value| (0.0..=1.0).contains(value)));
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! ConvTranspose, in any number of spatial dimensions.
+//! <https://onnx.ai/onnx/operators/onnx__ConvTranspose.html>
+//!
+//! It is the adjoint of a Conv with the same weights, so its own adjoint is that Conv.
+//!
+//! Refused: `output_shape`, `auto_pad` other than NOTSET and VALID, and weights that depend on
+//! the image.
+
+use super::geometry::{Axis, explicit_pads, ints, pads_attribute, per_axis};
+use super::{Call, Operator, Vjp};
+use crate::onnx::Attribute;
+use crate::rewrite::{RewriteError, TensorType};
+
+pub const OPERATORS: &[Operator] = &[Operator::differentiable(
+    "ConvTranspose",
+    &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "pads", "strides"],
+    infer,
+    rule,
+)
+.costs(cost)];
+
+/// Two per entry of a kernel, for every input element.
+fn cost(call: &Call<'_>, _: &TensorType) -> Result<u64, String> {
+    let kernel: usize = call.input(1)?.shape[1..].iter().product();
+    Ok(2 * (call.input(0)?.len() * kernel) as u64)
+}
+
+struct Shape {
+    group: usize,
+    axes: Vec<Axis>,
+    output_padding: Vec<usize>,
+}
+
+fn shape(call: &Call<'_>) -> Result<Shape, String> {
+    let (data, weight) = (call.input(0)?, call.input(1)?);
+    if data.rank() < 3 || weight.rank() != data.rank() || data.shape[1] != weight.shape[0] {
+        return Err("has weights that do not fit its data".into());
+    }
+    let kernel = &weight.shape[2..];
+    let count = kernel.len();
+    if call.ints("kernel_shape")?.is_some_and(|stated| ints(kernel.iter().copied()) != stated) {
+        return Err("has a `kernel_shape` that is not that of its weights".into());
+    }
+    let group = usize::try_from(call.int("group", 1)?).unwrap_or(0);
+    if group == 0 || data.shape[1] % group != 0 || kernel.contains(&0) {
+        return Err(format!("has weights that do not fit {} channels in {group} groups", data.shape[1]));
+    }
+    let pads = match call.text("auto_pad", "NOTSET")? {
+        "NOTSET" => explicit_pads(call, count)?,
+        "VALID" => vec![(0, 0); count],
+        other => return Err(format!("has `auto_pad` {other}; explicit pads can be read")),
+    };
+    let (strides, dilations) = (per_axis(call, "strides", count)?, per_axis(call, "dilations", count)?);
+    let axis =
+        |i: usize| Axis { kernel: kernel[i], stride: strides[i], dilation: dilations[i], pads: pads[i] };
+    let output_padding = match call.ints("output_padding")? {
+        None => vec![0; count],
+        Some(values) => values.iter().map(|&value| usize::try_from(value).unwrap_or(usize::MAX)).collect(),
+    };
+    let limit = |i: usize| strides[i].max(dilations[i]);
+    if output_padding.len() != count || (0..count).any(|i| output_padding[i] >= limit(i).max(1)) {
+        return Err(format!("has `output_padding` {output_padding:?}, which is not below its strides"));
+    }
+    Ok(Shape { group, axes: (0..count).map(axis).collect(), output_padding })
+}
+
+fn infer(call: &Call<'_>) -> Result<Vec<TensorType>, String> {
+    let Shape { group, axes, output_padding } = shape(call)?;
+    let (data, weight) = (call.input(0)?, call.input(1)?);
+    let mut sizes = vec![data.shape[0], weight.shape[1] * group];
+    for ((axis, extra), &size) in axes.iter().zip(output_padding).zip(&data.shape[2..]) {
+        let full = (size.max(1) - 1) * axis.stride + axis.extent() + extra;
+        let size = full.checked_sub(axis.pads.0 + axis.pads.1).filter(|&size| size > 0);
+        sizes.push(size.ok_or("cuts off all of its result by padding")?);
+    }
+    Ok(vec![TensorType::new(data.dtype, sizes)])
+}
+
+fn rule(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
+    if vjp.wants(1) || vjp.wants(2) {
+        return Err(vjp.fail("cannot be differentiated: its weights depend on the image"));
+    }
+    let conv = vjp.read(shape)?;
+    let (dy, weight) = (vjp.cotangent()?, vjp.input(1)?);
+    let pads: Vec<_> = conv.axes.iter().map(|axis| axis.pads).collect();
+    let attributes = [
+        ("dilations", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.dilation)))),
+        ("group", Attribute::Int(conv.group as i64)),
+        ("kernel_shape", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.kernel)))),
+        ("pads", Attribute::Ints(pads_attribute(&pads))),
+        ("strides", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.stride)))),
+    ];
+    let dx = vjp.emit("Conv", &[&dy, &weight], attributes)?;
+    vjp.give(0, dx);
+    Ok(())
+}

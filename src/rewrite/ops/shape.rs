@@ -1,0 +1,151 @@
+//! Shape arithmetic: Shape, Size, Range, ConstantOfShape, and the rounding and logic that goes
+//! with it (Floor, Ceil, Round, Mod, And, Or, Not).
+//!
+//! At a fixed size these are known before anything runs, and are folded away.
+
+use ndarray::ArrayD;
+
+use super::call::{broadcast, broadcast_inputs, same_as_input};
+use super::fold::{Folded, binary, from_all, one, unary, zip};
+use super::{Call, Operator};
+use crate::onnx::{Attribute, DType, Tensor};
+use crate::rewrite::{Array, TensorType};
+
+type Types = Result<Vec<TensorType>, String>;
+
+const INTEGERS: &str = "it gives integers that depend on shapes alone";
+const STEPS: &str = "it is constant between its steps";
+
+pub const OPERATORS: &[Operator] = &[
+    Operator::zero("Shape", &["start", "end"], infer_shape, INTEGERS).folds(fold_shape),
+    Operator::zero("Size", &[], infer_size, INTEGERS).folds(fold_size),
+    Operator::zero("Range", &[], infer_range, INTEGERS).folds(fold_range),
+    Operator::zero("ConstantOfShape", &["value"], infer_constant_of_shape, INTEGERS)
+        .folds(fold_constant_of_shape),
+    Operator::zero("Floor", &[], same_as_input, STEPS).folds(|call| unary(call, f64::floor)),
+    Operator::zero("Ceil", &[], same_as_input, STEPS).folds(|call| unary(call, f64::ceil)),
+    Operator::zero("Round", &[], same_as_input, STEPS).folds(|call| unary(call, f64::round_ties_even)),
+    Operator::zero("And", &[], infer_logic, STEPS).folds(|call| logic(call, |a, b| a && b)),
+    Operator::zero("Or", &[], infer_logic, STEPS).folds(|call| logic(call, |a, b| a || b)),
+    Operator::zero("Not", &[], same_as_input, STEPS).folds(fold_not),
+    Operator::refused("Mod", &["fmod"], broadcast_inputs, "Mod of image values has no rule yet")
+        .folds(fold_mod),
+];
+
+/// The dimensions that Shape takes: all, or from `start` to `end`.
+fn dims(call: &Call<'_>) -> Result<Vec<i64>, String> {
+    let shape = &call.input(0)?.shape;
+    let rank = shape.len() as i64;
+    let place = |value: i64| (if value < 0 { value + rank } else { value }).clamp(0, rank) as usize;
+    let (start, end) = (place(call.int("start", 0)?), place(call.int("end", rank)?));
+    Ok(shape.get(start..end).unwrap_or_default().iter().map(|&size| size as i64).collect())
+}
+
+fn infer_shape(call: &Call<'_>) -> Types {
+    Ok(vec![TensorType::new(DType::I64, [dims(call)?.len()])])
+}
+
+fn fold_shape(call: &Call<'_>) -> Folded {
+    Ok(Some(vec![Tensor::ints(&dims(call)?)]))
+}
+
+fn infer_size(call: &Call<'_>) -> Types {
+    call.input(0)?;
+    Ok(vec![TensorType::new(DType::I64, [])])
+}
+
+fn fold_size(call: &Call<'_>) -> Folded {
+    let size = call.input(0)?.len() as i64;
+    Ok(Tensor::i64(&[], vec![size]).ok().map(|tensor| vec![tensor]))
+}
+
+/// The entries of a Range over constants.
+fn range(call: &Call<'_>) -> Result<Array, String> {
+    let bounds = (0..3).map(|index| call.constant(index)).collect::<Result<Vec<_>, _>>()?;
+    let arrays: Option<Vec<Array>> = bounds.into_iter().map(Array::of).collect();
+    let arrays = arrays.ok_or("needs numbers as its bounds")?;
+    let values: Vec<f64> = arrays.iter().filter_map(|array| array.to_float().first().copied()).collect();
+    let [start, limit, delta] = values[..] else { return Err("needs three numbers as its bounds".into()) };
+    let count = ((limit - start) / delta).ceil().max(0.0);
+    if !count.is_finite() || count > 1e8 {
+        return Err(format!(
+            "runs from {start} to {limit} in steps of {delta}, which never ends or is too long"
+        ));
+    }
+    let entries = (0..count as usize).map(|index| start + index as f64 * delta);
+    Array::Float(
+        DType::F64,
+        ArrayD::from_shape_vec(vec![count as usize], entries.collect()).map_err(|e| e.to_string())?,
+    )
+    .cast(arrays[0].dtype())
+    .ok_or_else(|| "gives a type that has no numbers".into())
+}
+
+fn infer_range(call: &Call<'_>) -> Types {
+    let range = range(call)?;
+    Ok(vec![TensorType::new(range.dtype(), range.shape())])
+}
+
+fn fold_range(call: &Call<'_>) -> Folded {
+    one(&range(call)?)
+}
+
+fn filled(call: &Call<'_>) -> Result<(Vec<usize>, Tensor), String> {
+    let wanted = call.constant_ints(0)?.ok_or("lacks its shape")?;
+    let shape: Result<Vec<usize>, _> = wanted.iter().map(|&size| usize::try_from(size)).collect();
+    let shape = shape.map_err(|_| format!("has the shape {wanted:?}"))?;
+    let value = match call.attribute("value") {
+        None => Tensor::scalar(0.0),
+        Some(Attribute::Tensor(tensor)) if tensor.len() == 1 => tensor.clone(),
+        Some(_) => return Err("has a `value` that is not a single number".into()),
+    };
+    Ok((shape, value))
+}
+
+fn infer_constant_of_shape(call: &Call<'_>) -> Types {
+    let (shape, value) = filled(call)?;
+    Ok(vec![TensorType::new(value.dtype(), shape)])
+}
+
+fn fold_constant_of_shape(call: &Call<'_>) -> Folded {
+    let (shape, value) = filled(call)?;
+    let Some(array) = Array::of(&value) else { return Ok(None) };
+    let shape = ndarray::IxDyn(&shape);
+    let array = match array {
+        Array::Int(dtype, a) => Array::Int(dtype, ArrayD::from_elem(shape, a.first().copied().unwrap_or(0))),
+        Array::Float(dtype, a) => {
+            Array::Float(dtype, ArrayD::from_elem(shape, a.first().copied().unwrap_or(0.0)))
+        }
+        Array::Bool(a) => Array::Bool(ArrayD::from_elem(shape, a.first().copied().unwrap_or(false))),
+    };
+    one(&array)
+}
+
+fn infer_logic(call: &Call<'_>) -> Types {
+    let (a, b) = (call.input(0)?, call.input(1)?);
+    Ok(vec![TensorType::new(DType::Bool, broadcast(&a.shape, &b.shape)?)])
+}
+
+fn logic(call: &Call<'_>, holds: fn(bool, bool) -> bool) -> Folded {
+    from_all(call, |inputs| match inputs {
+        [Array::Bool(a), Array::Bool(b)] => Ok(Some(Array::Bool(zip(a, b, |a, b| holds(*a, *b))?))),
+        _ => Ok(None),
+    })
+}
+
+fn fold_not(call: &Call<'_>) -> Folded {
+    from_all(call, |inputs| match inputs {
+        [Array::Bool(a)] => Ok(Some(Array::Bool(a.mapv(|value| !value)))),
+        _ => Ok(None),
+    })
+}
+
+/// Integers: the sign of the divisor, as in Python; with `fmod` the sign of the dividend, as in C.
+fn fold_mod(call: &Call<'_>) -> Folded {
+    let as_in_c = call.int("fmod", 0)? != 0;
+    let int = |a: i64, b: i64| {
+        let rest = a.checked_rem(b)?;
+        Some(if !as_in_c && rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
+    };
+    binary(call, int, |a, b| a % b)
+}

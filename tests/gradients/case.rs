@@ -1,0 +1,116 @@
+//! One case: a small graph from an image-like input to a value, and where it cannot run.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use temper::onnx::{Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
+use temper::runtime::Kind;
+
+/// A case of the table.
+pub struct Case {
+    /// What messages call it.
+    pub name: String,
+    /// The model; its one input is `x`, of fixed size.
+    pub model: Model,
+    /// The shape of `x`.
+    pub shape: Vec<usize>,
+    /// `x` is drawn uniformly from here.
+    pub range: (f32, f32),
+    /// Runtimes that cannot run the forward operator, with the reason.
+    pub excluded: Vec<(Kind, &'static str)>,
+    /// Below this a slope counts as zero.
+    pub floor: f64,
+}
+
+impl Case {
+    /// A case whose graph `build` writes, from the input's name to the result's.
+    pub fn new(name: &str, shape: &[usize], build: impl FnOnce(&mut GraphBuilder, &str) -> String) -> Self {
+        Self::at_opset(17, name, shape, build)
+    }
+
+    /// The same at another opset.
+    pub fn at_opset(
+        opset: i64,
+        name: &str,
+        shape: &[usize],
+        build: impl FnOnce(&mut GraphBuilder, &str) -> String,
+    ) -> Self {
+        let mut graph = GraphBuilder::new("case");
+        let dims = shape.iter().map(|&size| Dim::Known(size));
+        let x = graph.input(ValueInfo::tensor("x", DType::F32, dims));
+        let y = build(&mut graph, &x);
+        graph.output(ValueInfo { name: y, ty: None, doc: String::new(), metadata: Default::default() });
+        let model = Model {
+            ir_version: 8,
+            opsets: [(String::new(), opset)].into(),
+            graph: graph.finish(),
+            ..Default::default()
+        };
+        Self {
+            name: name.into(),
+            model,
+            shape: shape.to_vec(),
+            range: (-1.0, 1.0),
+            excluded: vec![],
+            floor: 1e-6,
+        }
+    }
+
+    /// Draws the input from another range.
+    pub fn over(mut self, low: f32, high: f32) -> Self {
+        self.range = (low, high);
+        self
+    }
+
+    /// Leaves a runtime out, with the reason.
+    #[allow(dead_code)] // the table may need none
+    pub fn without(mut self, kind: Kind, reason: &'static str) -> Self {
+        self.excluded.push((kind, reason));
+        self
+    }
+
+    /// The operators that the case's graph holds.
+    pub fn operators(&self) -> Vec<String> {
+        self.model.graph.nodes.iter().map(|node| node.op.clone()).collect()
+    }
+}
+
+/// A case of one node: `op(x, constants...)`.
+pub fn node<const N: usize>(
+    name: &str,
+    op: &str,
+    shape: &[usize],
+    constants: Vec<Tensor>,
+    attributes: [(&str, Attribute); N],
+) -> Case {
+    node_at(17, name, op, shape, constants, attributes)
+}
+
+/// The same at another opset.
+pub fn node_at<const N: usize>(
+    opset: i64,
+    name: &str,
+    op: &str,
+    shape: &[usize],
+    constants: Vec<Tensor>,
+    attributes: [(&str, Attribute); N],
+) -> Case {
+    Case::at_opset(opset, name, shape, |graph, x| {
+        let mut inputs = vec![x.to_owned()];
+        inputs.extend(constants.into_iter().map(|tensor| graph.initializer("c", tensor)));
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        graph.node(op, "y", &inputs, attributes)
+    })
+}
+
+/// Seeded numbers, uniform in [-1, 1].
+pub fn random(shape: &[usize]) -> Tensor {
+    between(shape, -1.0, 1.0)
+}
+
+/// Seeded numbers, uniform in [low, high].
+pub fn between(shape: &[usize], low: f32, high: f32) -> Tensor {
+    let mut rng = ChaCha8Rng::seed_from_u64(shape.iter().sum::<usize>() as u64);
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|_| rng.random_range(low..=high)).collect();
+    Tensor::f32(shape, values).unwrap()
+}

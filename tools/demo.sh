@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Trains two small networks that differ in one number, lambda, attacks both, and compares.
+# `make demo` runs it, after it has made sure of the program and the photographs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+temper=${CARGO_TARGET_DIR:-target}/debug/temper
+
+for lambda in 0 1; do
+    echo
+    echo "Training a small EDSR with lambda $lambda"
+    "$temper" harden --arch edsr --features 16 --blocks 4 --scale 4 \
+        --steps 400 --batch 16 --patch 24 --lambda "$lambda" --seed 0 \
+        --data demo/photos/train --out "demo/lambda$lambda"
+done
+
+echo
+echo "Attacking both on photographs that neither has seen"
+"$temper" audit demo/lambda0/model.onnx demo/lambda1/model.onnx --truth demo/photos/test \
+    --attack ifgsm --budget 1,4,8 --iterations 50 --seed 0 --runtime ort,tract --out demo/audit
+
+cat <<END
+
+Written:
+  demo/lambda0/  demo/lambda1/   model.onnx, train.jsonl and a checkpoint of each network
+  demo/audit/                    report.json: every image, attack and runtime
+  demo/photos/                   the photographs, and where they come from in SOURCES.md
+
+Next:
+  $temper audit YOUR.onnx --images YOUR_PICTURES --attack ifgsm --budget 4 --runtime tract --out demo/yours
+  $temper grad demo/lambda1/model.onnx --input 48x48 -o demo/gradient.onnx
+  $temper harden --help
+END
