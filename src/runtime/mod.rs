@@ -4,6 +4,9 @@
 //! gradients by rewriting (`rewrite` makes those, as models like any other) and any knowledge of
 //! images. Only libtorch brings gradients of its own, and they serve as an independent judge.
 
+#[cfg(feature = "torch")]
+pub mod torch;
+
 use std::str::FromStr;
 
 use ndarray::{ArrayD, ArrayViewD};

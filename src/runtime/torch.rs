@@ -1,0 +1,119 @@
+//! libtorch as a runtime: an interpreter of ONNX graphs with autograd.
+//!
+//! It trains networks (`harden`), and it is the independent judge of the gradients that graph
+//! rewriting derives. [`Program`] is the interpreter; the table of operators is in `operators`.
+//! Deliberately absent: optimisers, losses and any knowledge of images.
+
+mod attributes;
+mod convert;
+mod operators;
+mod program;
+mod refusal;
+mod spatial;
+#[cfg(test)]
+mod tests;
+
+use ndarray::{ArrayD, ArrayViewD};
+
+pub use operators::knows;
+pub use program::Program;
+
+use self::program::failed;
+use super::{Kind, Runtime, RuntimeError, Session};
+use crate::onnx::Model;
+use crate::torch::{self, Device, Tensor, no_grad};
+
+/// The runtime `torch` on one device, computing in float32.
+#[derive(Clone, Copy, Debug)]
+pub struct Torch {
+    device: Device,
+}
+
+impl Torch {
+    /// The runtime on `device`.
+    pub fn new(device: Device) -> Self {
+        Self { device }
+    }
+}
+
+impl Runtime for Torch {
+    fn kind(&self) -> Kind {
+        Kind::Torch
+    }
+
+    fn version(&self) -> String {
+        torch::version()
+    }
+
+    fn load(&self, model: &Model) -> Result<Box<dyn Session>, RuntimeError> {
+        Ok(Box::new(Forward { program: Program::compile(model, self.device, torch::Kind::Float)? }))
+    }
+
+    fn autograd(&self, model: &Model, wrt: &str) -> Option<Result<Box<dyn Session>, RuntimeError>> {
+        Some(Gradient::new(model, self.device, wrt).map(|session| Box::new(session) as Box<dyn Session>))
+    }
+}
+
+/// Runs without recording gradients.
+struct Forward {
+    program: Program,
+}
+
+impl Session for Forward {
+    fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Vec<ArrayD<f32>>, RuntimeError> {
+        let inputs: Vec<Tensor> = inputs.iter().map(|input| torch::from_ndarray(input.view())).collect();
+        let outputs = no_grad(|| self.program.run(&inputs))?;
+        outputs.iter().map(to_ndarray).collect()
+    }
+}
+
+/// Gives the first output, a scalar, and its gradient with respect to one input.
+struct Gradient {
+    program: Program,
+    wrt: usize,
+}
+
+impl Gradient {
+    fn new(model: &Model, device: Device, wrt: &str) -> Result<Self, RuntimeError> {
+        let program = Program::compile(model, device, torch::Kind::Float)?;
+        let position = program.inputs().position(|name| name == wrt);
+        let wrt = position.ok_or_else(|| {
+            failed("load the model", format!("it has no input `{wrt}` to differentiate by"))
+        })?;
+        Ok(Self { program, wrt })
+    }
+}
+
+impl Session for Gradient {
+    fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Vec<ArrayD<f32>>, RuntimeError> {
+        let mut inputs: Vec<Tensor> = inputs.iter().map(|input| torch::from_ndarray(input.view())).collect();
+        let leaf = inputs.get_mut(self.wrt).map(|input| {
+            *input = input.to_device(self.program.device()).set_requires_grad(true);
+            input.shallow_clone()
+        });
+        let outputs = self.program.run(&inputs)?;
+        let (Some(value), Some(leaf)) = (outputs.first(), leaf) else {
+            return Err(failed("differentiate the model", "it has no output".into()));
+        };
+        if value.numel() != 1 {
+            let reason = format!("its first output has shape {:?}, expected a scalar", value.size());
+            return Err(failed("differentiate the model", reason));
+        }
+        let gradient = gradient(value, &leaf)?;
+        Ok(vec![to_ndarray(value)?, to_ndarray(&gradient)?])
+    }
+}
+
+/// d `value` / d `leaf`; zero where the one does not depend on the other.
+fn gradient(value: &Tensor, leaf: &Tensor) -> Result<Tensor, RuntimeError> {
+    if !value.requires_grad() {
+        return Ok(leaf.zeros_like());
+    }
+    let found = Tensor::f_run_backward(&[value], &[leaf], false, false)
+        .map_err(|error| failed("differentiate the model", torch::first_line(&error)))?;
+    Ok(found.into_iter().next().filter(Tensor::defined).unwrap_or_else(|| leaf.zeros_like()))
+}
+
+fn to_ndarray(tensor: &Tensor) -> Result<ArrayD<f32>, RuntimeError> {
+    torch::to_ndarray(tensor).map_err(|error| failed("give its result", error.to_string()))
+}

@@ -1,0 +1,178 @@
+//! The operators: one table, one small function each, one file per family.
+//!
+//! A function of the table reads its node's attributes once, when the program is compiled, and
+//! gives the [`Kernel`] that runs. To add an operator, write its function in the file of its family
+//! and its line in that file's list; nothing else names operators.
+
+mod activation;
+mod arithmetic;
+mod constant;
+mod convolution;
+mod linear;
+mod logic;
+mod movement;
+mod pad;
+mod pool;
+mod rearrange;
+mod reduction;
+mod slicing;
+
+use std::ops::RangeInclusive;
+
+use super::attributes::Attributes;
+use super::refusal::Refusal;
+use crate::onnx::Node;
+use crate::torch::{self, Tensor};
+
+/// What a node does when the program runs: its inputs to its outputs.
+pub(super) type Kernel = Box<dyn Fn(&Inputs<'_>) -> Result<Vec<Tensor>, Refusal> + Send>;
+
+/// Reads a node's attributes and gives what it does.
+type Prepare = fn(&Attributes<'_>) -> Result<Kernel, Refusal>;
+
+/// One line of the table.
+struct Operator {
+    domain: &'static str,
+    name: &'static str,
+    /// How many inputs it may have, left-out ones counted.
+    inputs: RangeInclusive<usize>,
+    prepare: Prepare,
+}
+
+/// The most inputs of an operator that takes any number.
+const MANY: usize = usize::MAX;
+
+/// A line for an operator of the standard domain.
+const fn standard(name: &'static str, inputs: RangeInclusive<usize>, prepare: Prepare) -> Operator {
+    Operator { domain: "", name, inputs, prepare }
+}
+
+/// The table, family by family.
+const FAMILIES: [&[Operator]; 12] = [
+    activation::OPERATORS,
+    arithmetic::OPERATORS,
+    constant::OPERATORS,
+    convolution::OPERATORS,
+    linear::OPERATORS,
+    logic::OPERATORS,
+    movement::OPERATORS,
+    pad::OPERATORS,
+    pool::OPERATORS,
+    reduction::OPERATORS,
+    rearrange::OPERATORS,
+    slicing::OPERATORS,
+];
+
+/// Whether the interpreter knows an operator.
+pub fn knows(domain: &str, op: &str) -> bool {
+    find(domain, op).is_some()
+}
+
+fn find(domain: &str, op: &str) -> Option<&'static Operator> {
+    let domain = if domain == "ai.onnx" { "" } else { domain };
+    FAMILIES.iter().flat_map(|family| family.iter()).find(|known| known.name == op && known.domain == domain)
+}
+
+/// What `node` does.
+pub(super) fn prepare(node: &Node, attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
+    let operator = find(&node.domain, &node.op).ok_or_else(|| {
+        Refusal::new(format!(
+            "the libtorch interpreter has no operator `{}`; use another runtime for this model",
+            node.qualified_op()
+        ))
+    })?;
+    if !operator.inputs.contains(&node.inputs.len()) {
+        let (least, most) = (operator.inputs.start(), operator.inputs.end());
+        let range = match most {
+            most if most == least => least.to_string(),
+            &MANY => format!("at least {least}"),
+            most => format!("{least} to {most}"),
+        };
+        return Err(Refusal::new(format!("has {} inputs, expected {range}", node.inputs.len())));
+    }
+    let kernel = (operator.prepare)(attributes)?;
+    attributes.all_read()?;
+    Ok(kernel)
+}
+
+/// The inputs of one application, in order; `None` where one is left out.
+pub(super) struct Inputs<'a>(pub Vec<Option<&'a Tensor>>);
+
+impl Inputs<'_> {
+    /// An input that must be there.
+    pub fn get(&self, index: usize) -> Result<&Tensor, Refusal> {
+        self.optional(index).ok_or_else(|| Refusal::new(format!("input {index} is missing")))
+    }
+
+    /// An input that may be left out.
+    pub fn optional(&self, index: usize) -> Option<&Tensor> {
+        self.0.get(index).copied().flatten()
+    }
+
+    /// Every input, none of which may be left out.
+    pub fn all(&self) -> Result<Vec<&Tensor>, Refusal> {
+        (0..self.0.len()).map(|index| self.get(index)).collect()
+    }
+
+    /// The integers of an input that must be there.
+    pub fn ints(&self, index: usize) -> Result<Vec<i64>, Refusal> {
+        Ok(torch::to_vec::<i64>(self.get(index)?)?)
+    }
+
+    /// The integers of an input that may be left out.
+    pub fn optional_ints(&self, index: usize) -> Result<Option<Vec<i64>>, Refusal> {
+        Ok(self.optional(index).map(torch::to_vec::<i64>).transpose()?)
+    }
+}
+
+/// A kernel of one output.
+fn one(compute: impl Fn(&Inputs<'_>) -> Result<Tensor, Refusal> + Send + 'static) -> Result<Kernel, Refusal> {
+    Ok(Box::new(move |inputs| Ok(vec![compute(inputs)?])))
+}
+
+/// A kernel of one input and one output.
+fn unary(compute: impl Fn(&Tensor) -> Result<Tensor, Refusal> + Send + 'static) -> Result<Kernel, Refusal> {
+    one(move |inputs| compute(inputs.get(0)?))
+}
+
+/// A kernel of two inputs and one output.
+fn binary(
+    compute: impl Fn(&Tensor, &Tensor) -> Result<Tensor, Refusal> + Send + 'static,
+) -> Result<Kernel, Refusal> {
+    one(move |inputs| compute(inputs.get(0)?, inputs.get(1)?))
+}
+
+/// An axis counted from the front.
+fn axis(axis: i64, rank: usize) -> Result<i64, Refusal> {
+    let rank = rank as i64;
+    if (-rank..rank).contains(&axis) {
+        return Ok(axis.rem_euclid(rank));
+    }
+    Err(Refusal::new(format!("axis {axis} does not exist in a tensor of {rank} dimensions")))
+}
+
+/// Axes counted from the front.
+fn axes(list: &[i64], rank: usize) -> Result<Vec<i64>, Refusal> {
+    list.iter().map(|&index| axis(index, rank)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_operator_is_listed_twice() {
+        let mut seen = HashSet::new();
+        for operator in FAMILIES.iter().flat_map(|family| family.iter()) {
+            assert!(seen.insert((operator.domain, operator.name)), "{}", operator.name);
+        }
+        assert!(knows("ai.onnx", "Conv") && !knows("com.example", "Conv"));
+    }
+
+    #[test]
+    fn axes_count_from_either_end() {
+        assert_eq!(axes(&[0, -1, 2], 3), Ok(vec![0, 2, 2]));
+        assert!(axis(3, 3).is_err() && axis(-4, 3).is_err() && axis(0, 0).is_err());
+    }
+}
