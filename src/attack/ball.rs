@@ -53,7 +53,10 @@ impl Ball {
                 return Err(OutsideBall(format!("a pixel value of {x} is outside [0, 1]")));
             }
             if moved > self.radius {
-                return Err(OutsideBall(format!("a pixel moved by {moved:e}, and {:e} is allowed", self.radius)));
+                return Err(OutsideBall(format!(
+                    "a pixel moved by {moved:e}, and {:e} is allowed",
+                    self.radius
+                )));
             }
         }
         Ok(())

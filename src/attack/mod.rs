@@ -62,7 +62,10 @@ impl FromStr for Attack {
             return Ok(*attack);
         }
         let near = NAMES.iter().max_by(|a, b| strsim::jaro(a.0, given).total_cmp(&strsim::jaro(b.0, given)));
-        Err(format!("there is no attack `{given}`; did you mean `{}`?", near.map_or("ifgsm", |(name, _)| name)))
+        Err(format!(
+            "there is no attack `{given}`; did you mean `{}`?",
+            near.map_or("ifgsm", |(name, _)| name)
+        ))
     }
 }
 

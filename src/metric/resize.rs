@@ -249,7 +249,7 @@ mod tests {
             assert_eq!(method(tiny.view(), 4).dim(), (3, 0, 2));
             assert_eq!(method(tiny.view(), 0).dim(), tiny.dim());
         }
-        assert_eq!(bicubic(Array3::zeros((3, 0, 4)).view(), 2, 2), Array3::zeros((3, 2, 2)));
+        assert_eq!(bicubic(Array3::zeros((3, 0, 4)).view(), 2, 2), Array3::<f32>::zeros((3, 2, 2)));
     }
 
     proptest! {

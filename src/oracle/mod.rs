@@ -29,7 +29,9 @@ pub enum OracleError {
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// A result that is no number.
-    #[error("on runtime {kind}, the {what} holds {count} values that are not finite numbers; the model cannot be judged")]
+    #[error(
+        "on runtime {kind}, the {what} holds {count} values that are not finite numbers; the model cannot be judged"
+    )]
     NotFinite {
         /// The runtime.
         kind: Kind,
