@@ -26,7 +26,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let step = gradient_model(&model, SHAPE[2], SHAPE[3])?;
     let (once, both) = (flops(&forward)? as f64, flops(&step)? as f64);
     println!("EDSR-baseline x{SCALE}, input {SHAPE:?}; medians of {ROUNDS} interleaved runs");
-    println!("floor: forward {:.1} GFLOP, step {:.1} GFLOP, ratio {:.2}", once / 1e9, both / 1e9, both / once);
+    println!(
+        "floor: forward {:.1} GFLOP, step {:.1} GFLOP, ratio {:.2}",
+        once / 1e9,
+        both / 1e9,
+        both / once
+    );
     let nodes = |model: &Model| model.graph.nodes.len();
     println!("nodes: forward {}, step {}", nodes(&forward), nodes(&step));
     println!("{:<8} {:>12} {:>12} {:>7}", "runtime", "forward ms", "step ms", "ratio");
@@ -53,7 +58,10 @@ fn objective(model: &Model) -> Result<Model, Box<dyn std::error::Error>> {
 }
 
 /// Median milliseconds of a forward run and of a gradient step, taken in turns.
-fn measure(forward: &mut dyn Session, step: &mut dyn Session) -> Result<(f64, f64), Box<dyn std::error::Error>> {
+fn measure(
+    forward: &mut dyn Session,
+    step: &mut dyn Session,
+) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let image = random(&SHAPE, 1);
     let target = random(&[SHAPE[0], SHAPE[1], SHAPE[2] * SCALE, SHAPE[3] * SCALE], 2);
     let (mut forwards, mut steps) = (Vec::new(), Vec::new());
@@ -73,7 +81,10 @@ fn random(shape: &[usize], seed: u64) -> ArrayD<f32> {
     Array::from_shape_simple_fn(IxDyn(shape), || rng.random_range(0.0..1.0))
 }
 
-fn timed(session: &mut dyn Session, inputs: &[ArrayViewD<'_, f32>]) -> Result<f64, Box<dyn std::error::Error>> {
+fn timed(
+    session: &mut dyn Session,
+    inputs: &[ArrayViewD<'_, f32>],
+) -> Result<f64, Box<dyn std::error::Error>> {
     let start = Instant::now();
     session.run(inputs)?;
     Ok(start.elapsed().as_secs_f64() * 1e3)

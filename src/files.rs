@@ -32,9 +32,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// More bytes than the caller allows.
-    #[error(
-        "{path}: the file is larger than the limit of {limit} bytes; check that it is the right one"
-    )]
+    #[error("{path}: the file is larger than the limit of {limit} bytes; check that it is the right one")]
     TooLarge {
         /// The path as it was given.
         path: PathBuf,
@@ -311,10 +309,7 @@ mod tests {
     fn an_output_folder_that_takes_no_files_is_refused() {
         // Not even root can create a file here.
         let message = message(create_output_folder(Path::new("/proc/self")));
-        assert!(
-            message.starts_with("/proc/self: is no folder that can be written to"),
-            "{message}"
-        );
+        assert!(message.starts_with("/proc/self: is no folder that can be written to"), "{message}");
     }
 
     #[test]

@@ -68,10 +68,8 @@ fn the_published_lr_images_are_reproduced_exactly() {
 fn without_rounding_between_the_passes_lr_images_are_one_level_off_at_most() {
     for name in ["Set5", "BSD100"] {
         let Some(pairs) = pairs(name) else { return };
-        let made: Vec<_> = pairs
-            .into_iter()
-            .map(|(lr, hr)| (round_to_8_bits(downscale(hr.view(), 4).view()), lr))
-            .collect();
+        let made: Vec<_> =
+            pairs.into_iter().map(|(lr, hr)| (round_to_8_bits(downscale(hr.view(), 4).view()), lr)).collect();
         let (equal, near) = (share_within(0.0, 3, &made), share_within(1.0, 3, &made));
         println!("{name}: {:.2}% equal, {:.3}% within one level", 100.0 * equal, 100.0 * near);
         assert!(near >= 0.998, "{name}: only {near:.5} within one level");

@@ -20,10 +20,19 @@ impl CliError {
         Self { message: message.to_string(), code: 3 }
     }
 
+    /// The exit code of a run that Ctrl-C ended, as shells have it.
+    pub const INTERRUPTED: u8 = 130;
+
+    /// Ctrl-C ended the run, and this is how to go on: exit code 130.
+    pub fn interrupted(message: impl std::fmt::Display) -> Self {
+        Self { message: message.to_string(), code: Self::INTERRUPTED }
+    }
+
     /// Prints the message.
     #[allow(clippy::print_stderr)]
     pub fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        let prefix = if self.code == Self::INTERRUPTED { "" } else { "error: " };
+        eprintln!("{prefix}{}", self.message);
         ExitCode::from(self.code)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Where standard error is not a terminal, nothing is drawn.
 
-use indicatif::{ProgressBar, ProgressStyle};
+pub use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
 
 /// A bar over `total` steps of `unit`, such as "steps".
 pub fn bar(total: u64, label: &str, unit: &str) -> ProgressBar {

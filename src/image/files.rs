@@ -253,9 +253,7 @@ fn to_planes(decoded: &DynamicImage) -> Array3<f32> {
 fn planes(size: &DynamicImage, channels: usize, sample: impl Fn(usize) -> f32) -> Array3<f32> {
     let (height, width) = (size.height() as usize, size.width() as usize);
     let colours = if channels < 3 { 1 } else { 3 };
-    Array3::from_shape_fn((3, height, width), |(c, y, x)| {
-        sample((y * width + x) * channels + c % colours)
-    })
+    Array3::from_shape_fn((3, height, width), |(c, y, x)| sample((y * width + x) * channels + c % colours))
 }
 
 fn has_image_name(path: &Path) -> bool {
@@ -329,8 +327,7 @@ mod tests {
 
     #[test]
     fn sixteen_bits_keep_their_precision() {
-        let deep =
-            ImageBuffer::from_fn(2, 2, |x, y| Rgb([1u16, 32768 + x as u16, 65535 - y as u16]));
+        let deep = ImageBuffer::from_fn(2, 2, |x, y| Rgb([1u16, 32768 + x as u16, 65535 - y as u16]));
         for format in [ImageFormat::Png, ImageFormat::Tiff] {
             let pixels = loaded("deep", &encoded(&deep.clone().into(), format)).unwrap().pixels;
             assert_eq!(pixels[[0, 0, 0]], 1.0 / 65535.0);
@@ -398,8 +395,7 @@ mod tests {
             fs::write(folder.path().join(name), b"x").unwrap();
         }
         fs::create_dir(folder.path().join("folder.png")).unwrap();
-        let names: Vec<_> =
-            list_images(folder.path()).unwrap().iter().map(|path| file_name(path)).collect();
+        let names: Vec<_> = list_images(folder.path()).unwrap().iter().map(|path| file_name(path)).collect();
         assert_eq!(names, ["B.webp", "a.jpeg", "b.PNG", "c.tif"]);
     }
 

@@ -76,21 +76,14 @@ pub fn match_pairs(lr_files: &[PathBuf], hr_folder: &Path) -> Result<Vec<Pair>, 
 }
 
 /// Of HR files that fit, each with how many marks were removed, the one with the fewest.
-fn closest<'a>(
-    lr: &Path,
-    folder: &Path,
-    fitting: &[(usize, &'a PathBuf)],
-) -> Result<&'a PathBuf, PairError> {
+fn closest<'a>(lr: &Path, folder: &Path, fitting: &[(usize, &'a PathBuf)]) -> Result<&'a PathBuf, PairError> {
     let fewest = fitting.iter().map(|(removed, _)| *removed).min();
-    let mut best =
-        fitting.iter().filter(|(removed, _)| Some(*removed) == fewest).map(|(_, hr)| *hr);
+    let mut best = fitting.iter().filter(|(removed, _)| Some(*removed) == fewest).map(|(_, hr)| *hr);
     match (best.next(), best.next()) {
         (Some(hr), None) => Ok(hr),
-        (Some(first), Some(second)) => Err(PairError::Ambiguous {
-            lr: lr.to_owned(),
-            first: first.clone(),
-            second: second.clone(),
-        }),
+        (Some(first), Some(second)) => {
+            Err(PairError::Ambiguous { lr: lr.to_owned(), first: first.clone(), second: second.clone() })
+        }
         (None, _) => Err(PairError::Unmatched { lr: lr.to_owned(), folder: folder.to_owned() }),
     }
 }

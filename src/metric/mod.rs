@@ -35,9 +35,7 @@ pub enum MetricError {
         right: Vec<usize>,
     },
     /// Luma was asked of something that is not RGB.
-    #[error(
-        "an image with {channels} channel(s) has no luma; convert it to RGB (3 channels) first"
-    )]
+    #[error("an image with {channels} channel(s) has no luma; convert it to RGB (3 channels) first")]
     NotRgb {
         /// Length of the first axis.
         channels: usize,

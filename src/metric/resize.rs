@@ -45,20 +45,19 @@ fn resample_plane(
 ) {
     let (from_height, from_width) = source.dim();
     let (above, left) = (reach(from_height, height), reach(from_width, width));
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
-        .crop(left as f64, above as f64, from_width as f64, from_height as f64);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
+        left as f64,
+        above as f64,
+        from_width as f64,
+        from_height as f64,
+    );
 
     let padded = with_edges_repeated(source, above, left);
     let source = padded.as_slice().expect("a new array lies in order");
     let (padded_height, padded_width) = padded.dim();
-    let source = ImageRef::new(
-        side(padded_width),
-        side(padded_height),
-        bytemuck::cast_slice(source),
-        PixelType::F32,
-    )
-    .expect("an f32 plane has the size and the alignment of an f32 image");
+    let source =
+        ImageRef::new(side(padded_width), side(padded_height), bytemuck::cast_slice(source), PixelType::F32)
+            .expect("an f32 plane has the size and the alignment of an f32 image");
     let target = bytemuck::cast_slice_mut(target);
     let mut target = Image::from_slice_u8(side(width), side(height), target, PixelType::F32)
         .expect("the caller's slice holds one plane of f32");
@@ -223,8 +222,7 @@ mod tests {
 
     #[test]
     fn an_8_bit_lr_image_is_rounded_between_the_passes() {
-        let image =
-            Array3::from_shape_fn((1, 8, 8), |(_, y, x)| ((y * 8 + x * x) % 7) as f32 / 255.0);
+        let image = Array3::from_shape_fn((1, 8, 8), |(_, y, x)| ((y * 8 + x * x) % 7) as f32 / 255.0);
         let lr = downscale_8_bit(image.view(), 2);
         let height_first = round_to_8_bits(bicubic(image.view(), 4, 8).view());
         assert_eq!(lr, round_to_8_bits(bicubic(height_first.view(), 4, 4).view()));
@@ -251,7 +249,7 @@ mod tests {
             assert_eq!(method(tiny.view(), 4).dim(), (3, 0, 2));
             assert_eq!(method(tiny.view(), 0).dim(), tiny.dim());
         }
-        assert_eq!(bicubic(Array3::zeros((3, 0, 4)).view(), 2, 2), Array3::zeros((3, 2, 2)));
+        assert_eq!(bicubic(Array3::zeros((3, 0, 4)).view(), 2, 2), Array3::<f32>::zeros((3, 2, 2)));
     }
 
     proptest! {

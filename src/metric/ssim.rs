@@ -120,17 +120,14 @@ mod tests {
 
     #[test]
     fn a_shift_in_brightness_of_flat_images_is_the_luminance_term_alone() {
-        let (left, right) =
-            (Array2::from_elem((12, 13), 100.0), Array2::from_elem((12, 13), 150.0));
-        let expected =
-            (2.0 * 100.0 * 150.0 + 6.5025) / (100.0f64.powi(2) + 150.0f64.powi(2) + 6.5025);
+        let (left, right) = (Array2::from_elem((12, 13), 100.0), Array2::from_elem((12, 13), 150.0));
+        let expected = (2.0 * 100.0 * 150.0 + 6.5025) / (100.0f64.powi(2) + 150.0f64.powi(2) + 6.5025);
         assert!((ssim(left.view(), right.view()).unwrap() - expected).abs() < 1e-9);
     }
 
     #[test]
     fn the_negative_is_unlike_the_image() {
-        let image =
-            Array2::from_shape_fn((20, 20), |(y, x)| if (x + y) % 2 == 0 { 0.0 } else { 255.0 });
+        let image = Array2::from_shape_fn((20, 20), |(y, x)| if (x + y) % 2 == 0 { 0.0 } else { 255.0 });
         let negative = image.mapv(|value| 255.0 - value);
         assert!(ssim(image.view(), negative.view()).unwrap() < -0.9);
     }

@@ -117,7 +117,7 @@ fn slope(objective: &Model, x: &ArrayD<f32>, direction: &[f64]) -> Result<f64, S
     let shape: Vec<i64> = x.shape().iter().map(|&size| size as i64).collect();
     let at = |step: f64| {
         let moved: Vec<f64> = x.iter().zip(direction).map(|(x, d)| f64::from(*x) + step * d).collect();
-        let outputs = program.run(&[Tensor::from_slice(&moved).view(shape.as_slice())], None);
+        let outputs = program.run(&[Tensor::from_slice(&moved).view(shape.as_slice())]);
         outputs.map(|outputs| outputs[0].double_value(&[])).map_err(|error| error.to_string())
     };
     Ok((at(STEP)? - at(-STEP)?) / (2.0 * STEP))
