@@ -1,12 +1,250 @@
-//! `temper harden`: to be written.
+//! `temper harden`: flags to a recipe, events to a progress bar, the outcome to lines.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::CliError;
+use super::progress::{self, ProgressBar};
+use crate::harden::{Event, HardenError, Job, Outcome, Reason, Recipe, Record, Skipped, harden};
+use crate::torch;
+use clap::ValueEnum;
 
 /// Trains a network with the entropy regularisation and exports it to ONNX.
+///
+/// LR images are made from the HR images of --data. Written to --out: model.onnx (the network
+/// without the estimator), train.jsonl (one line per --log-every steps) and
+/// checkpoint.safetensors (for --resume). Ctrl-C finishes the step and writes all three.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Network to train
+    #[arg(long, value_enum, default_value_t = Arch::Edsr)]
+    arch: Arch,
+    /// Folder of HR images to train on (PNG, JPEG, BMP, TIFF, WebP, PNM)
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Folder to write to; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Where to compute: cpu, cuda, cuda:N, or auto (a GPU if there is one)
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Go on from the checkpoint in --out; give the same flags (--steps may be larger)
+    #[arg(long)]
+    resume: bool,
+    /// Steps per line of train.jsonl
+    #[arg(long, value_name = "STEPS", default_value_t = 10)]
+    log_every: u64,
+    /// Steps per checkpoint
+    #[arg(long, value_name = "STEPS", default_value_t = 1000)]
+    save_every: u64,
+}
+
+/// The flags of a recipe; the defaults are the paper's.
+#[derive(Debug, clap::Args)]
+struct RecipeArgs {
+    /// Training steps
+    #[arg(long, default_value_t = defaults().steps)]
+    steps: u64,
+    /// Crops per step
+    #[arg(long, default_value_t = defaults().batch)]
+    batch: usize,
+    /// Side of a crop in LR pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = defaults().patch)]
+    patch: usize,
+    /// Weight of the entropy loss; 0 trains the plain network, without estimator and noise
+    #[arg(long, default_value_t = defaults().lambda, allow_negative_numbers = true)]
+    lambda: f64,
+    /// Width of the probability's bins and of the noise, in units of the features
+    #[arg(long, default_value_t = defaults().delta, allow_negative_numbers = true)]
+    delta: f64,
+    /// Hidden widths of the density estimator: K - 1 numbers
+    #[arg(long, value_delimiter = ',', value_name = "N,N,...", default_values_t = defaults().widths)]
+    widths: Vec<usize>,
+    /// Channels of the network's feature maps
+    #[arg(long, default_value_t = defaults().features)]
+    features: usize,
+    /// Residual blocks of the network
+    #[arg(long, default_value_t = defaults().blocks)]
+    blocks: usize,
+    /// Upscaling factor: 2, 3 or 4
+    #[arg(long, default_value_t = defaults().scale)]
+    scale: usize,
+    /// Learning rate of Adam at the start
+    #[arg(long, value_name = "RATE", default_value_t = defaults().learning_rate, allow_negative_numbers = true)]
+    lr: f64,
+    /// The learning rate halves every so many steps
+    #[arg(long, value_name = "STEPS", default_value_t = defaults().halve_every)]
+    halve_every: u64,
+    /// Decides initial weights, crops and noise
+    #[arg(long, default_value_t = defaults().seed)]
+    seed: u64,
+}
+
+/// The networks, as flags name them.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Arch {
+    Edsr,
+}
+
+fn defaults() -> Recipe {
+    Recipe::default()
+}
+
+impl Args {
+    fn job(&self) -> Result<Job, CliError> {
+        let flags = &self.recipe;
+        let recipe = Recipe {
+            arch: match self.arch {
+                Arch::Edsr => crate::harden::Arch::Edsr,
+            },
+            features: flags.features,
+            blocks: flags.blocks,
+            scale: flags.scale,
+            steps: flags.steps,
+            batch: flags.batch,
+            patch: flags.patch,
+            learning_rate: flags.lr,
+            halve_every: flags.halve_every,
+            lambda: flags.lambda,
+            delta: flags.delta,
+            widths: flags.widths.clone(),
+            seed: flags.seed,
+            ..defaults()
+        };
+        Ok(Job {
+            recipe,
+            data: self.data.clone(),
+            out: self.out.clone(),
+            device: torch::device(&self.device).map_err(|error| told(&error.into()))?,
+            log_every: self.log_every,
+            save_every: self.save_every,
+            resume: self.resume,
+        })
+    }
+}
 
 /// Runs the verb.
-pub fn run(_args: &Args) -> Result<(), CliError> {
-    Err(CliError::usage("not written yet"))
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let job = args.job()?;
+    let stop = stop_on_interrupt()?;
+    let mut view = View::new(&job);
+    let outcome = harden(&job, &stop, &mut |event| view.show(event));
+    view.bar.finish_and_clear();
+    let outcome = outcome.map_err(|error| told(&error))?;
+    summarise(&job, &outcome);
+    if outcome.interrupted {
+        let (done, steps) = (outcome.steps, job.recipe.steps);
+        return Err(CliError::interrupted(format!(
+            "stopped after step {done} of {steps}; the same command with --resume goes on from there"
+        )));
+    }
+    Ok(())
+}
+
+fn told(error: &HardenError) -> CliError {
+    if error.is_bad_input() { CliError::usage(error) } else { CliError::failed(error) }
+}
+
+/// A flag that Ctrl-C sets; a second Ctrl-C ends the program at once.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let handler = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(CliError::INTERRUPTED));
+        }
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|error| CliError::failed(format!("cannot watch for Ctrl-C: {error}")))?;
+    Ok(stop)
+}
+
+/// The progress bar.
+struct View {
+    bar: ProgressBar,
+    steps: u64,
+    loading: bool,
+}
+
+impl View {
+    fn new(job: &Job) -> Self {
+        Self { bar: ProgressBar::hidden(), steps: job.recipe.steps, loading: false }
+    }
+
+    fn show(&mut self, event: Event<'_>) {
+        match event {
+            Event::Loading { done, total } => {
+                if !std::mem::replace(&mut self.loading, true) {
+                    self.bar = progress::bar(total as u64, "Reading", "images");
+                }
+                self.bar.set_position(done as u64);
+            }
+            Event::Ready { images, skipped, parameters, estimator, step } => {
+                self.bar.finish_and_clear();
+                describe(images, skipped, parameters, estimator, step);
+                self.bar = progress::bar(self.steps, "Training", "steps");
+                self.bar.set_position(step);
+                self.bar.reset_eta();
+            }
+            Event::Step { done } => self.bar.set_position(done),
+            Event::Logged(record) => self.bar.set_message(in_short(record)),
+        }
+    }
+}
+
+fn in_short(record: &Record) -> String {
+    let entropy = record.entropy.map_or(String::new(), |bits| format!(" entropy {bits:.2} bits"));
+    format!("error {:.2}{entropy}", record.reconstruction)
+}
+
+/// Names of skipped images to print; the rest are counted.
+const NAMED: usize = 5;
+
+#[allow(clippy::print_stderr)]
+fn describe(images: usize, skipped: &[Skipped], parameters: usize, estimator: usize, step: u64) {
+    let beside =
+        if estimator > 0 { format!(" and {estimator} of the density estimator") } else { String::new() };
+    eprintln!("Training {parameters} parameters{beside} on {images} images");
+    if step > 0 {
+        eprintln!("Going on after step {step}");
+    }
+    if !skipped.is_empty() {
+        eprintln!("Skipped {} images:", skipped.len());
+    }
+    for Skipped { name, reason } in skipped.iter().take(NAMED) {
+        match reason {
+            Reason::Small { height, width } => {
+                eprintln!("  {name}: {width}x{height} pixels are less than a patch");
+            }
+            Reason::Broken(reason) => eprintln!("  {reason}"),
+        }
+    }
+    if skipped.len() > NAMED {
+        eprintln!("  and {} more", skipped.len() - NAMED);
+    }
+}
+
+#[allow(clippy::print_stdout)]
+fn summarise(job: &Job, outcome: &Outcome) {
+    let [model, log, checkpoint] = &outcome.files;
+    if let Some(last) = &outcome.last {
+        let wait = 100.0 * last.waiting;
+        println!(
+            "{} steps in {:.0} s, {:.0} crops/s, {wait:.0}% waiting for data; {}",
+            outcome.steps,
+            last.seconds,
+            last.examples_per_second,
+            in_short(last)
+        );
+    }
+    println!(
+        "Wrote {}: verified, differs by {:.1e} from the trained network",
+        model.display(),
+        outcome.difference
+    );
+    println!("Wrote {} and {}", log.display(), checkpoint.display());
+    println!("Next: temper audit {} --images DIR --out {}", model.display(), job.out.join("audit").display());
 }

@@ -1,3 +1,29 @@
-//! To be written.
+//! Training with the entropy regularisation, from a recipe and a folder of images to a hardened
+//! ONNX file.
+//!
+//! [`harden`] is the whole job. Every random draw is a pure function of the recipe's seed and the
+//! step, so that a run which stops and resumes is the run that never stopped. Deliberately absent:
+//! printing and progress bars (`cli` observes), and the networks themselves (`zoo` builds graphs).
 
 pub mod adam;
+mod checkpoint;
+mod data;
+mod error;
+mod export;
+mod feed;
+mod log;
+mod output;
+mod random;
+mod recipe;
+mod run;
+#[cfg(test)]
+mod tests;
+mod trainer;
+
+pub use checkpoint::Checkpoint;
+pub use data::{Dataset, Reason, Skipped};
+pub use error::HardenError;
+pub use export::{RECIPE, SEED, STEPS, VERSIONS};
+pub use log::Record;
+pub use recipe::{Arch, Recipe};
+pub use run::{Event, Job, Outcome, harden};

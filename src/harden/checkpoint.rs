@@ -1,0 +1,138 @@
+//! `checkpoint.safetensors`: weights, estimator and Adam's moments as tensors; the step and the
+//! recipe as metadata. One file, renamed into place, so that a kill at any moment leaves either the
+//! old state or the new one. The only file that knows the `safetensors` crate.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::adam::AdamState;
+use super::recipe::Recipe;
+use super::{HardenError, export};
+use crate::files;
+use crate::torch::{self, Tensor};
+
+/// Tensors by name.
+type Named = Vec<(String, Tensor)>;
+
+/// The most bytes a checkpoint may have: 8 GiB, which is 700 million parameters with their moments.
+const MAX_BYTES: u64 = 1 << 33;
+
+const STEP: &str = "temper.step";
+const WEIGHTS: &str = "network/";
+const ESTIMATOR: &str = "estimator/";
+const FIRST: &str = "adam.first/";
+const SECOND: &str = "adam.second/";
+
+/// The state of a run between two steps.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The recipe of the run.
+    pub recipe: Recipe,
+    /// Steps done.
+    pub step: u64,
+    /// The network's parameters.
+    pub weights: Named,
+    /// The estimator's parameters; none where the recipe does not regularise.
+    pub estimator: Named,
+    /// The optimiser's moments.
+    pub adam: AdamState,
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint, whole or not at all.
+    ///
+    /// # Errors
+    /// The file cannot be written, or libtorch cannot give a tensor's values.
+    pub fn write(&self, path: &Path) -> Result<(), HardenError> {
+        let parts = [
+            (WEIGHTS, &self.weights),
+            (ESTIMATOR, &self.estimator),
+            (FIRST, &self.adam.first),
+            (SECOND, &self.adam.second),
+        ];
+        let mut tensors = Vec::new();
+        for (prefix, list) in parts {
+            for (name, tensor) in list {
+                let shape: Vec<usize> = tensor.size().iter().map(|&dim| dim as usize).collect();
+                tensors.push((format!("{prefix}{name}"), shape, torch::to_vec::<f32>(tensor)?));
+            }
+        }
+        let views = tensors.iter().map(|(name, shape, values)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values));
+            (name.as_str(), view.expect("a tensor has as many values as its shape holds"))
+        });
+        let recipe = serde_json::to_string(&self.recipe).expect("a recipe has string keys only");
+        let metadata = HashMap::from([
+            (STEP.to_owned(), self.step.to_string()),
+            (export::RECIPE.to_owned(), recipe),
+            (export::VERSIONS.to_owned(), export::versions()),
+        ]);
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|error| problem(path, error.to_string()))?;
+        Ok(files::write_atomically(path, |out| out.write_all(&bytes))?)
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// [`HardenError::File`], or [`HardenError::Checkpoint`] where it is something else.
+    pub fn read(path: &Path) -> Result<Self, HardenError> {
+        let bytes = files::read_bounded(path, MAX_BYTES)?;
+        Self::parse(&bytes).map_err(|error| problem(path, error))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
+        let metadata = header.metadata().as_ref();
+        let entry = |key: &str| {
+            let found = metadata.and_then(|metadata| metadata.get(key));
+            found.ok_or_else(|| format!("its metadata lack `{key}`"))
+        };
+        let step = entry(STEP)?.parse().map_err(|error| format!("its step: {error}"))?;
+        let recipe =
+            serde_json::from_str(entry(export::RECIPE)?).map_err(|error| format!("its recipe: {error}"))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+        let part = |prefix: &str| -> Result<Named, String> {
+            let mut list = Vec::new();
+            for (name, view) in file.iter() {
+                if let Some(name) = name.strip_prefix(prefix) {
+                    list.push((name.to_owned(), tensor(&view)?));
+                }
+            }
+            // The file's header keeps no order.
+            list.sort_by(|(left, _), (right, _)| left.cmp(right));
+            Ok(list)
+        };
+        Ok(Self {
+            recipe,
+            step,
+            weights: part(WEIGHTS)?,
+            estimator: part(ESTIMATOR)?,
+            adam: AdamState { steps: step, first: part(FIRST)?, second: part(SECOND)? },
+        })
+    }
+
+    /// A weight of the network, in the shape it must have.
+    pub(super) fn weight(&self, name: &str, size: &[i64]) -> Result<&Tensor, HardenError> {
+        let found = self.weights.iter().find(|(saved, _)| saved == name).map(|(_, tensor)| tensor);
+        found.filter(|tensor| tensor.size() == size).ok_or_else(|| HardenError::Checkpoint {
+            path: super::run::CHECKPOINT.into(),
+            problem: format!("it has no weight `{name}` of shape {size:?}"),
+        })
+    }
+}
+
+fn tensor(view: &TensorView<'_>) -> Result<Tensor, String> {
+    if view.dtype() != Dtype::F32 {
+        return Err(format!("it holds {:?} tensors", view.dtype()));
+    }
+    let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+    let shape: Vec<i64> = view.shape().iter().map(|&dim| dim as i64).collect();
+    Tensor::from_slice(&values).f_view(shape.as_slice()).map_err(|error| torch::first_line(&error))
+}
+
+fn problem(path: &Path, problem: String) -> HardenError {
+    HardenError::Checkpoint { path: path.to_owned(), problem }
+}

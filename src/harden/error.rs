@@ -1,0 +1,155 @@
+//! What stops a run, in words for a person.
+
+use std::path::PathBuf;
+
+use super::adam::AdamError;
+use crate::density::DensityError;
+use crate::files::FileError;
+use crate::image::ImageError;
+use crate::onnx::OnnxError;
+use crate::runtime::RuntimeError;
+use crate::torch::{TchError, TorchError};
+use crate::zoo::ZooError;
+
+/// Why there is no hardened network.
+#[derive(Debug, thiserror::Error)]
+pub enum HardenError {
+    /// A setting of the recipe outside its range.
+    #[error("{what} is {given}; it must be {must}")]
+    Setting {
+        /// Which setting.
+        what: &'static str,
+        /// What was given.
+        given: String,
+        /// What it may be.
+        must: &'static str,
+    },
+    /// Settings that no network has.
+    #[error(transparent)]
+    Network(#[from] ZooError),
+    /// The folder of images.
+    #[error(transparent)]
+    Images(#[from] ImageError),
+    /// Every image is smaller than a patch.
+    #[error(
+        "{folder}: no image holds a patch of {patch}x{patch} LR pixels at scale {scale}, which is \
+         {side}x{side} pixels; the largest is {largest}: use --patch {fits} or less, or larger images",
+        side = patch * scale
+    )]
+    TooSmall {
+        /// The folder.
+        folder: PathBuf,
+        /// Side of a crop in LR pixels.
+        patch: usize,
+        /// The scale.
+        scale: usize,
+        /// The image that holds the largest patch, with its size.
+        largest: String,
+        /// The side of that patch.
+        fits: usize,
+    },
+    /// Files with images' names of which none could be read.
+    #[error("{folder}: none of the {count} images can be used; the first one: {first}")]
+    AllBroken {
+        /// The folder.
+        folder: PathBuf,
+        /// How many there are.
+        count: usize,
+        /// Why the first cannot be read.
+        first: String,
+    },
+    /// A file of the run itself.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The exported model cannot be written or read back.
+    #[error(transparent)]
+    Model(#[from] OnnxError),
+    /// A checkpoint that cannot be read.
+    #[error("{path}: not a checkpoint of this program: {problem}; start again without --resume")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A checkpoint of another run.
+    #[error(
+        "{path}: was saved by a run of another recipe ({differs}); resume with the flags of that run, \
+         or choose another --out"
+    )]
+    OtherRecipe {
+        /// The file.
+        path: PathBuf,
+        /// The first setting that differs, with both values.
+        differs: String,
+    },
+    /// There is a checkpoint that a fresh run would destroy.
+    #[error(
+        "{path}: holds a run that stopped at step {step} of {steps}; pass --resume to go on with it, \
+         or choose another --out, or remove the file"
+    )]
+    Unfinished {
+        /// The file.
+        path: PathBuf,
+        /// Its step.
+        step: u64,
+        /// The steps of its recipe.
+        steps: u64,
+    },
+    /// The loss is no number any more.
+    #[error("the loss became {value} at step {step} ({parts}); {advice}")]
+    Diverged {
+        /// The step, counted from 1.
+        step: u64,
+        /// NaN or infinite.
+        value: f64,
+        /// The parts of the loss.
+        parts: String,
+        /// Likely causes and what can be done.
+        advice: String,
+    },
+    /// The exported file does not compute what was trained.
+    #[error(
+        "{path}: gives outputs that differ by up to {difference:e} from the network that was trained; \
+         do not use it, and please report this with the file and the recipe in it"
+    )]
+    Unfaithful {
+        /// The file.
+        path: PathBuf,
+        /// The largest difference of two output values on [0, 1].
+        difference: f64,
+    },
+    /// The interpreter.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The estimator.
+    #[error(transparent)]
+    Density(#[from] DensityError),
+    /// The optimiser.
+    #[error(transparent)]
+    Adam(#[from] AdamError),
+    /// libtorch.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+}
+
+impl From<TchError> for HardenError {
+    fn from(error: TchError) -> Self {
+        Self::Torch(error.into())
+    }
+}
+
+impl HardenError {
+    /// Whether the input or the flags are at fault, and not the computation.
+    pub fn is_bad_input(&self) -> bool {
+        !matches!(
+            self,
+            Self::Diverged { .. }
+                | Self::Unfaithful { .. }
+                | Self::Runtime(_)
+                | Self::Density(_)
+                | Self::Adam(_)
+                | Self::Torch(TorchError::Libtorch(_))
+        )
+    }
+}

@@ -1,0 +1,216 @@
+//! Everything that decides what a run computes: two runs of one recipe on the same images, device
+//! and number of threads give the same file.
+
+use serde::{Deserialize, Serialize};
+
+use super::HardenError;
+use crate::density::DensityShape;
+use crate::onnx::Model;
+use crate::zoo::Edsr;
+
+/// The networks that can be trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// EDSR (Lim et al. 2017).
+    #[default]
+    Edsr,
+}
+
+/// The settings of a run; the defaults are the paper's, for EDSR-baseline at scale 4.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// The network.
+    pub arch: Arch,
+    /// Channels of its feature maps.
+    pub features: usize,
+    /// Its residual blocks.
+    pub blocks: usize,
+    /// 2, 3 or 4.
+    pub scale: usize,
+    /// Training steps.
+    pub steps: u64,
+    /// Crops per step.
+    pub batch: usize,
+    /// Side of a crop in LR pixels.
+    pub patch: usize,
+    /// Adam's learning rate at the first step.
+    pub learning_rate: f64,
+    /// The learning rate halves every so many steps.
+    pub halve_every: u64,
+    /// Weight of the entropy loss; 0 trains the plain network, without estimator and noise.
+    pub lambda: f64,
+    /// Width of the bins of eq. (11), and of the noise of eq. (12).
+    pub delta: f64,
+    /// Hidden widths of the estimator: K - 1 numbers.
+    pub widths: Vec<usize>,
+    /// The spread of the features that the estimator assumes at its start.
+    pub init_scale: f64,
+    /// Decides the initial weights, the crops and the noise.
+    pub seed: u64,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        let density = DensityShape::default();
+        Self {
+            arch: Arch::Edsr,
+            features: 64,
+            blocks: 16,
+            scale: 4,
+            steps: 300_000,
+            batch: 16,
+            patch: 48,
+            learning_rate: 1e-4,
+            halve_every: 200_000,
+            lambda: 1.0,
+            delta: 1.0,
+            widths: density.hidden,
+            init_scale: density.init_scale,
+            seed: 0,
+        }
+    }
+}
+
+/// More pixels in a batch than any device holds.
+const MAX_BATCH_PIXELS: usize = 1 << 28;
+
+impl Recipe {
+    /// The network with its initial weights.
+    ///
+    /// # Errors
+    /// [`HardenError::Network`] where there is none of these settings.
+    pub fn network(&self) -> Result<Model, HardenError> {
+        match self.arch {
+            Arch::Edsr => {
+                let Self { features, blocks, scale, .. } = *self;
+                Ok(Edsr { features, blocks, scale }.build(self.seed)?)
+            }
+        }
+    }
+
+    /// Whether the entropy is regularised: the estimator is trained and noise added.
+    pub fn regularised(&self) -> bool {
+        self.lambda > 0.0
+    }
+
+    /// The shape of the estimator's networks.
+    pub fn density(&self) -> DensityShape {
+        DensityShape { hidden: self.widths.clone(), init_scale: self.init_scale }
+    }
+
+    /// The learning rate of a step, counted from 0.
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        let halvings = i32::try_from(step / self.halve_every).unwrap_or(i32::MAX);
+        self.learning_rate * 0.5f64.powi(halvings)
+    }
+
+    /// Whether a checkpoint of `other` may be continued under this recipe: all but the number of
+    /// steps must agree.
+    pub fn continues(&self, other: &Self) -> bool {
+        *self == Self { steps: self.steps, ..other.clone() }
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`HardenError::Setting`] naming the first that does not hold, or [`HardenError::Network`].
+    pub fn check(&self) -> Result<(), HardenError> {
+        let at_least_1 = [
+            ("steps", self.steps),
+            ("batch", self.batch as u64),
+            ("patch", self.patch as u64),
+            ("halve_every", self.halve_every),
+        ];
+        if let Some((what, given)) = at_least_1.into_iter().find(|(_, value)| *value == 0) {
+            return Err(setting(what, given, "at least 1"));
+        }
+        let zero_is_fine = self.lambda == 0.0;
+        if !(self.lambda.is_finite() && (self.lambda > 0.0 || zero_is_fine)) {
+            return Err(setting("lambda", self.lambda, "0 or a positive number; the paper's is 1"));
+        }
+        let positive = [
+            ("delta", self.delta, "a positive number; the paper's is 1"),
+            ("learning rate", self.learning_rate, "a positive number; the paper's is 1e-4"),
+            ("init_scale", self.init_scale, "a positive number"),
+        ];
+        if let Some((what, given, must)) =
+            positive.into_iter().find(|(_, value, _)| !(value.is_finite() && *value > 0.0))
+        {
+            return Err(setting(what, given, must));
+        }
+        if self.widths.contains(&0) {
+            return Err(setting("widths", format!("{:?}", self.widths), "numbers of at least 1"));
+        }
+        let side = self.patch.checked_mul(self.scale);
+        let pixels = side.and_then(|side| side.checked_mul(side)?.checked_mul(self.batch));
+        if pixels.is_none_or(|pixels| pixels > MAX_BATCH_PIXELS) {
+            let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
+            return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
+        }
+        self.network().map(drop)
+    }
+}
+
+fn setting(what: &'static str, given: impl ToString, must: &'static str) -> HardenError {
+    HardenError::Setting { what, given: given.to_string(), must }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_papers() {
+        let recipe = Recipe::default();
+        recipe.check().unwrap();
+        assert_eq!((recipe.lambda, recipe.delta, recipe.widths.as_slice()), (1.0, 1.0, &[3, 3, 3][..]));
+        assert_eq!(crate::zoo::parameter_count(&recipe.network().unwrap()), 1_517_571);
+    }
+
+    #[test]
+    fn the_learning_rate_halves_on_schedule() {
+        let recipe = Recipe::default();
+        assert_eq!(recipe.learning_rate_at(199_999), 1e-4);
+        assert_eq!(recipe.learning_rate_at(200_000), 5e-5);
+        assert_eq!(recipe.learning_rate_at(400_000), 2.5e-5);
+        assert_eq!(recipe.learning_rate_at(u64::MAX), 0.0);
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let with = |change: fn(&mut Recipe)| {
+            let mut recipe = Recipe::default();
+            change(&mut recipe);
+            recipe.check().unwrap_err().to_string()
+        };
+        assert_eq!(
+            with(|recipe| recipe.lambda = -1.0),
+            "lambda is -1; it must be 0 or a positive number; the paper's is 1"
+        );
+        assert!(with(|recipe| recipe.lambda = f64::NAN).starts_with("lambda is NaN"));
+        assert!(with(|recipe| recipe.delta = 0.0).starts_with("delta is 0"));
+        assert!(with(|recipe| recipe.learning_rate = f64::INFINITY).starts_with("learning rate is inf"));
+        assert!(with(|recipe| recipe.batch = 0).starts_with("batch is 0"));
+        assert!(with(|recipe| recipe.patch = usize::MAX).starts_with("batch is 16 crops"));
+        assert!(with(|recipe| recipe.steps = 0).starts_with("steps is 0"));
+        assert!(with(|recipe| recipe.widths = vec![3, 0]).starts_with("widths is [3, 0]"));
+        assert!(with(|recipe| recipe.scale = 5).contains("scales 2, 3 and 4"));
+    }
+
+    #[test]
+    fn a_recipe_survives_its_json_and_unknown_keys_do_not() {
+        let recipe = Recipe { lambda: 0.1, widths: vec![2], ..Recipe::default() };
+        let json = serde_json::to_string(&recipe).unwrap();
+        assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
+        assert!(serde_json::from_str::<Recipe>(r#"{"lamda": 1}"#).is_err());
+    }
+
+    #[test]
+    fn only_the_number_of_steps_may_change_on_resuming() {
+        let recipe = Recipe::default();
+        assert!(Recipe { steps: 1, ..recipe.clone() }.continues(&recipe));
+        assert!(!Recipe { seed: 1, ..recipe.clone() }.continues(&recipe));
+    }
+}
