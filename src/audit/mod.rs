@@ -26,6 +26,8 @@ pub struct Plan {
     pub models: Vec<PathBuf>,
     /// The images.
     pub images: Images,
+    /// The most LR pixels a side that are kept of an image; all where `None`.
+    pub crop: Option<usize>,
     /// The attack.
     pub attack: Attack,
     /// The budgets.

@@ -1,8 +1,9 @@
 //! The images of an audit: LR inputs, given or made from ground truth.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array3, Array4, Axis};
+use ndarray::{Array3, Array4, Axis, s};
 use sha2::{Digest, Sha256};
 
 use super::AuditError;
@@ -39,8 +40,14 @@ pub struct Photo {
 }
 
 impl Images {
-    /// The images for models of a scale.
-    pub fn load(&self, scale: usize) -> Result<Vec<Photo>, AuditError> {
+    /// The images for models of a scale, each cut to at most `crop` LR pixels a side.
+    pub fn load(&self, scale: usize, crop: Option<usize>) -> Result<Vec<Photo>, AuditError> {
+        let photos = self.load_whole(scale)?;
+        let side = crop.unwrap_or(usize::MAX);
+        Ok(photos.into_iter().map(|photo| photo.cropped(side)).collect())
+    }
+
+    fn load_whole(&self, scale: usize) -> Result<Vec<Photo>, AuditError> {
         match self {
             Images::Lr { images, truth: None } => {
                 let paths = list_images(images)?;
@@ -75,6 +82,24 @@ impl Photo {
         Ok(Self { name: picture.name, x: lr.insert_axis(Axis(0)), truth, made: true, scale })
     }
 
+    /// The middle of the image, at most `side` LR pixels high and wide, and of its ground truth.
+    fn cropped(mut self, side: usize) -> Self {
+        let middle = |size: usize| size.saturating_sub(side) / 2..size - (size.saturating_sub(side) + 1) / 2;
+        let (rows, columns) = (middle(self.x.shape()[2]), middle(self.x.shape()[3]));
+        let scale = self.scale;
+        let larger = |range: &Range<usize>| range.start * scale..range.end * scale;
+        if let Some((_, truth)) = &mut self.truth {
+            // Ground truth of another size is refused later, by its own message.
+            let fits = truth.shape()[1] == self.x.shape()[2] * scale
+                && truth.shape()[2] == self.x.shape()[3] * scale;
+            if fits {
+                *truth = truth.slice(s![.., larger(&rows), larger(&columns)]).to_owned();
+            }
+        }
+        self.x = self.x.slice(s![.., .., rows, columns]).to_owned();
+        self
+    }
+
     /// What a report says of it.
     pub fn info(&self) -> ImageInfo {
         let mut hash = Sha256::new();
@@ -86,6 +111,31 @@ impl Photo {
             sha256: hex(&hash.finalize()),
             size: [height, width],
             scale: self.scale,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn photo(height: usize, width: usize, scale: usize) -> Photo {
+        let value = |y: usize, x: usize| (y * 100 + x) as f32;
+        let x = Array4::from_shape_fn((1, 3, height, width), |(_, _, y, x)| value(y, x));
+        let truth = Array3::from_shape_fn((3, height * scale, width * scale), |(_, y, x)| {
+            value(y / scale, x / scale)
+        });
+        Photo { name: "a.png".into(), x, truth: Some(("a.png".into(), truth)), made: true, scale }
+    }
+
+    #[test]
+    fn a_crop_is_the_middle_of_image_and_truth_alike() {
+        for (height, width, side) in [(9, 6, 4), (3, 8, 5), (4, 4, 4), (4, 5, 100)] {
+            let cut = photo(height, width, 3).cropped(side);
+            let (_, truth) = cut.truth.unwrap();
+            assert_eq!(cut.x.shape(), [1, 3, height.min(side), width.min(side)]);
+            let every_third = truth.slice(s![.., ..;3, ..;3]);
+            assert_eq!(every_third, cut.x.index_axis(Axis(0), 0));
         }
     }
 }

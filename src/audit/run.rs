@@ -59,7 +59,7 @@ fn load_photos(plan: &Plan, subjects: &[Subject]) -> Result<BTreeMap<usize, Vec<
     let mut photos = BTreeMap::new();
     for subject in subjects {
         if let std::collections::btree_map::Entry::Vacant(entry) = photos.entry(subject.scale) {
-            entry.insert(plan.images.load(subject.scale)?);
+            entry.insert(plan.images.load(subject.scale, plan.crop)?);
         }
         for photo in &photos[&subject.scale] {
             check_truth(subject, photo)?;
@@ -99,6 +99,7 @@ fn empty(
             budgets: plan.budgets.iter().map(|budget| budget.levels()).collect(),
             iterations: plan.iterations,
             seed: plan.seed,
+            crop: plan.crop,
         },
         runtimes: runtimes
             .iter()

@@ -28,6 +28,9 @@ pub struct Args {
     /// Folder of HR images: the ground truth for clean PSNR and SSIM, matched to --images by name
     #[arg(long, value_name = "DIR")]
     truth: Option<PathBuf>,
+    /// Keep at most this many LR pixels a side of every image, from its middle
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
+    crop: Option<u32>,
     /// The attack: ifgsm
     #[arg(long, default_value = "ifgsm", value_name = "NAME")]
     attack: Attack,
@@ -83,6 +86,7 @@ impl Args {
         Ok(Plan {
             models: self.models.clone(),
             images,
+            crop: self.crop.map(|side| side as usize),
             attack: self.attack,
             budgets: self.budget.0.clone(),
             iterations: self.iterations as usize,

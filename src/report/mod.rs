@@ -77,6 +77,8 @@ pub struct Settings {
     pub iterations: usize,
     /// The seed of everything random.
     pub seed: u64,
+    /// The most LR pixels a side that were kept of an image, from its middle; null for all.
+    pub crop: Option<usize>,
 }
 
 /// A runtime.

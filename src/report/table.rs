@@ -153,6 +153,7 @@ mod tests {
                 budgets: vec![1.0, 8.0],
                 iterations: 50,
                 seed: 0,
+                crop: None,
             },
             runtimes: vec![],
             models: vec![],
