@@ -13,6 +13,7 @@ use crate::torch::{self, Device, Kind, Tensor};
 /// A model ready to run on libtorch. Its floating-point initializers are the parameters.
 pub struct Program {
     place: Place,
+    layout: Layout,
     inputs: Vec<Input>,
     outputs: Vec<Source>,
     initializers: Vec<Initializer>,
@@ -226,6 +227,7 @@ impl<'a> Compiler<'a> {
     fn new(model: &'a Model, place: Place) -> Result<Self, RuntimeError> {
         let program = Program {
             place,
+            layout: Layout::of(&model.graph),
             inputs: Vec::new(),
             outputs: Vec::new(),
             initializers: Vec::new(),
@@ -250,14 +252,14 @@ impl<'a> Compiler<'a> {
     fn initializers(&mut self) -> Result<(), RuntimeError> {
         let weights = convolution_weights(&self.model.graph);
         let program = &mut self.program;
-        for (name, tensor) in &self.model.graph.initializers {
-            let imported = program.place.import(tensor);
+        for (name, stored) in &self.model.graph.initializers {
+            let imported = program.place.import(stored);
             let imported = imported.map_err(|refusal| at_load(&format!("initializer `{name}`"), &refusal))?;
-            let channels_last = weights.contains(&name.as_str()) && imported.dim() == 4;
-            let tensor_held = if channels_last { torch::channels_last(&imported) } else { imported };
+            let is_weight = weights.contains(&name.as_str());
+            let tensor = if is_weight { program.layout.apply(imported) } else { imported };
             program.sources.insert(name.clone(), Source::Initializer(program.initializers.len()));
-            let is_parameter = tensor.dtype().is_float();
-            program.initializers.push(Initializer { name: name.clone(), tensor: tensor_held, is_parameter });
+            let is_parameter = stored.dtype().is_float();
+            program.initializers.push(Initializer { name: name.clone(), tensor, is_parameter });
         }
         Ok(())
     }
@@ -323,8 +325,43 @@ impl Program {
     }
 }
 
-/// The initializers that convolutions read as weights: held channels-last, they make libtorch
-/// compute channels-last all the way, which is its fastest layout on a CPU.
+/// How the 4-D values of a program lie in memory. Convolutions carry the layout of their inputs and
+/// weights on to their outputs, so that it is chosen once for all of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Layout {
+    /// N, C, H, W.
+    RowMajor,
+    /// N, H, W, C.
+    ChannelsLast,
+}
+
+/// From this number of channels on, channels-last is the faster layout. Measured on two CPU cores,
+/// training EDSR at scale 4: with 64 channels a step takes 0.87 of the row-major time, with 16
+/// channels 1.15.
+const WIDE: usize = 32;
+
+impl Layout {
+    /// The faster layout for the graph's typical convolution.
+    fn of(graph: &Graph) -> Self {
+        let weights = convolution_weights(graph);
+        let shapes = weights.iter().filter_map(|name| Some(graph.initializers.get(*name)?.shape()));
+        let mut widths: Vec<usize> = shapes.filter(|shape| shape.len() == 4).map(|shape| shape[1]).collect();
+        widths.sort_unstable();
+        match widths.get(widths.len() / 2) {
+            Some(&width) if width >= WIDE => Layout::ChannelsLast,
+            _ => Layout::RowMajor,
+        }
+    }
+
+    fn apply(self, value: Tensor) -> Tensor {
+        match self {
+            Layout::ChannelsLast if value.dim() == 4 => torch::channels_last(&value),
+            _ => value.contiguous(),
+        }
+    }
+}
+
+/// The initializers that convolutions read as weights.
 fn convolution_weights(graph: &Graph) -> Vec<&str> {
     let convolutions = graph.nodes.iter().filter(|node| node.op == "Conv" || node.op == "ConvTranspose");
     convolutions.filter_map(|node| node.input(1)).collect()
