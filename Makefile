@@ -26,7 +26,7 @@ demo: setup ## train two small networks on real photographs, attack both, compar
 
 test: check-test-tools setup ## check everything a reviewer would: format, lints, tests, docs
 	$(CARGO) fmt --check
-	$(PYTHON) -m unittest discover tests/scripts
+	CARGO="$(CARGO)" $(PYTHON) -m unittest discover tests/scripts
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps

@@ -11,7 +11,7 @@ use ndarray::{Array, ArrayD, ArrayViewD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use temper::onnx::Model;
-use temper::oracle::gradient_model;
+use temper::oracle::{Objective, gradient_model, objective_model};
 use temper::rewrite::{flops, specialise};
 use temper::runtime::{self, Kind, Session};
 use temper::zoo::Edsr;
@@ -23,7 +23,7 @@ const ROUNDS: usize = 9;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Edsr::baseline(SCALE).build(0)?;
     let forward = specialise(&model, &[&SHAPE])?;
-    let step = gradient_model(&model, SHAPE[2], SHAPE[3])?;
+    let step = gradient_model(&model, Objective::Distance, &SHAPE)?.0;
     let (once, both) = (flops(&forward)? as f64, flops(&step)? as f64);
     println!("EDSR-baseline x{SCALE}, input {SHAPE:?}; medians of {ROUNDS} interleaved runs");
     println!(
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// The model with the objective as its one output, for a runtime that differentiates by itself.
 fn objective(model: &Model) -> Result<Model, Box<dyn std::error::Error>> {
-    Ok(temper::oracle::objective_model(model, SHAPE[2], SHAPE[3])?)
+    Ok(objective_model(model, Objective::Distance, &SHAPE)?)
 }
 
 /// Median milliseconds of a forward run and of a gradient step, taken in turns.

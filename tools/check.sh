@@ -17,14 +17,14 @@ at_least() {
 }
 
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-rust=$("$cargo" --version 2>/dev/null | cut -d ' ' -f 2)
+rust=$($cargo --version 2>/dev/null | cut -d ' ' -f 2)
 if [ -z "$rust" ]; then
     missing "no Rust toolchain ($cargo); install Rust $wanted or newer with rustup (https://rustup.rs)"
 elif ! at_least "${rust%%-*}" "$wanted"; then
     missing "Rust $rust is too old, $wanted or newer is needed; run: rustup update stable"
 else
     for component in "$@"; do
-        "$cargo" "$component" --version >/dev/null 2>&1 || case $component in
+        $cargo "$component" --version >/dev/null 2>&1 || case $component in
             fmt) missing "cargo fmt is missing; run: rustup component add rustfmt" ;;
             *) missing "cargo $component is missing; run: rustup component add $component" ;;
         esac

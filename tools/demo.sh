@@ -9,13 +9,13 @@ for lambda in 0 1; do
     echo
     echo "Training a small EDSR with lambda $lambda"
     "$temper" harden --arch edsr --features 16 --blocks 4 --scale 4 \
-        --steps 400 --batch 16 --patch 24 --lambda "$lambda" --seed 0 \
+        --steps 700 --batch 4 --patch 24 --lr 0.002 --halve-every 250 --lambda "$lambda" --seed 0 \
         --data demo/photos/train --out "demo/lambda$lambda"
 done
 
 echo
 echo "Attacking both on photographs that neither has seen"
-"$temper" audit demo/lambda0/model.onnx demo/lambda1/model.onnx --truth demo/photos/test \
+"$temper" audit demo/lambda0/model.onnx demo/lambda1/model.onnx --truth demo/photos/test --crop 64 \
     --attack ifgsm --budget 1,4,8 --iterations 50 --seed 0 --runtime ort,tract --out demo/audit
 
 cat <<END

@@ -1,1 +1,41 @@
-//! To be written.
+//! An audit: plan, run, findings.
+//!
+//! Every image is attacked with the gradients of every runtime and judged on every runtime. The
+//! ball is checked here, outside the attack, and no verdict is given before the gradients have
+//! passed their self-test. Deliberately absent: flags and printing.
+
+mod error;
+mod photo;
+mod run;
+mod subject;
+mod trust;
+
+use std::path::PathBuf;
+
+pub use error::AuditError;
+pub use photo::Images;
+pub use run::{Watch, run};
+
+use crate::attack::{Attack, Budget};
+use crate::runtime::Kind;
+
+/// What is asked of an audit.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The model files.
+    pub models: Vec<PathBuf>,
+    /// The images.
+    pub images: Images,
+    /// The most LR pixels a side that are kept of an image; all where `None`.
+    pub crop: Option<usize>,
+    /// The attack.
+    pub attack: Attack,
+    /// The budgets.
+    pub budgets: Vec<Budget>,
+    /// Gradient steps per attack.
+    pub iterations: usize,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// The runtimes that craft and judge.
+    pub runtimes: Vec<Kind>,
+}

@@ -1,10 +1,9 @@
 //! `temper harden`: flags to a recipe, events to a progress bar, the outcome to lines.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::CliError;
+use super::interrupt::on_interrupt;
 use super::progress::{self, ProgressBar};
 use crate::harden::{Event, HardenError, Job, Outcome, Reason, Recipe, Record, Skipped, harden};
 use crate::torch;
@@ -129,7 +128,7 @@ impl Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let job = args.job()?;
-    let stop = stop_on_interrupt()?;
+    let stop = on_interrupt()?;
     let mut view = View::new(&job);
     let outcome = harden(&job, &stop, &mut |event| view.show(event));
     view.bar.finish_and_clear();
@@ -146,20 +145,6 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 
 fn told(error: &HardenError) -> CliError {
     if error.is_bad_input() { CliError::usage(error) } else { CliError::failed(error) }
-}
-
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the program at once.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    let handler = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(CliError::INTERRUPTED));
-        }
-    };
-    ctrlc::set_handler(handler)
-        .map_err(|error| CliError::failed(format!("cannot watch for Ctrl-C: {error}")))?;
-    Ok(stop)
 }
 
 /// The progress bar.

@@ -3,9 +3,12 @@
 //! The only place that prints, reads flags and chooses runtimes. Results go to standard output,
 //! progress and messages to standard error.
 
+mod audit;
 mod error;
+mod grad;
 #[cfg(feature = "torch")]
 mod harden;
+mod interrupt;
 mod progress;
 
 use std::process::ExitCode;
@@ -26,6 +29,8 @@ pub struct Cli {
 enum Command {
     #[cfg(feature = "torch")]
     Harden(harden::Args),
+    Audit(audit::Args),
+    Grad(grad::Args),
 }
 
 /// Runs the command line; the exit code is 0 done, 1 a threshold was not met, 2 bad input or
@@ -34,6 +39,8 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         #[cfg(feature = "torch")]
         Command::Harden(args) => harden::run(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Grad(args) => grad::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -441,7 +441,8 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::metric::seeded_cases())]
+        // Every save waits for the disk.
+        #![proptest_config(ProptestConfig { cases: 32, ..crate::metric::seeded_cases() })]
 
         #[test]
         fn saving_and_loading_rounds_to_8_bits_and_no_more(
@@ -459,6 +460,10 @@ mod tests {
             save_png(&path, first.view()).unwrap();
             prop_assert_eq!(load(&path).unwrap().pixels, first);
         }
+    }
+
+    proptest! {
+        #![proptest_config(crate::metric::seeded_cases())]
 
         #[test]
         fn damage_is_an_error_or_an_image_in_range_and_never_a_panic(

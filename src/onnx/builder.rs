@@ -43,6 +43,11 @@ impl GraphBuilder {
         }
     }
 
+    /// Takes a name that a node added later writes.
+    pub fn reserve(&mut self, name: &str) {
+        self.names.insert(name.to_owned());
+    }
+
     /// Adds an input that a caller feeds.
     pub fn input(&mut self, info: ValueInfo) -> String {
         self.names.insert(info.name.clone());

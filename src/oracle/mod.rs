@@ -1,1 +1,163 @@
-//! To be written.
+//! Value and gradient of an objective at an image, on a runtime.
+//!
+//! An attack sees only this: it knows no runtime, and a runtime knows no attack. Sessions are
+//! prepared once per size and kept. Deliberately absent: budgets, steps and anything random.
+
+mod models;
+mod objective;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ndarray::{Array4, ArrayD, ArrayView4, ArrayViewD, Ix4};
+
+pub use models::{GRADIENT, VALUE, gradient_model, image_input, objective_model};
+pub use objective::{Objective, TARGET};
+
+use crate::onnx::Model;
+use crate::rewrite::{RewriteError, specialise};
+use crate::runtime::{Kind, Runtime, RuntimeError, Session};
+
+/// Why an oracle has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum OracleError {
+    /// The model cannot be given this size, or cannot be differentiated.
+    #[error(transparent)]
+    Rewrite(#[from] RewriteError),
+    /// The runtime is not there, or failed.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A result that is no number.
+    #[error(
+        "on runtime {kind}, the {what} holds {count} values that are not finite numbers; the model cannot be judged"
+    )]
+    NotFinite {
+        /// The runtime.
+        kind: Kind,
+        /// The output, the objective or its gradient.
+        what: &'static str,
+        /// How many.
+        count: usize,
+    },
+    /// A result of another shape than an image batch.
+    #[error("on runtime {kind}, the {what} has the shape {shape:?}; N x C x H x W is expected")]
+    Shape {
+        /// The runtime.
+        kind: Kind,
+        /// The output or the gradient.
+        what: &'static str,
+        /// What it has.
+        shape: Vec<usize>,
+    },
+}
+
+/// What an oracle has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Effort {
+    /// Forward runs.
+    pub forwards: u64,
+    /// Runs that gave value and gradient.
+    pub gradients: u64,
+    /// Time spent inside the runtime.
+    pub inside: Duration,
+}
+
+/// A model and an objective on one runtime.
+pub struct Oracle {
+    runtime: Arc<dyn Runtime>,
+    model: Arc<Model>,
+    objective: Objective,
+    forward: HashMap<Vec<usize>, Box<dyn Session>>,
+    gradient: HashMap<Vec<usize>, Box<dyn Session>>,
+    effort: Effort,
+}
+
+impl Oracle {
+    /// An oracle; nothing is prepared until it is asked.
+    pub fn new(runtime: Arc<dyn Runtime>, model: Arc<Model>, objective: Objective) -> Self {
+        let (forward, gradient) = (HashMap::new(), HashMap::new());
+        Self { runtime, model, objective, forward, gradient, effort: Effort::default() }
+    }
+
+    /// The runtime behind it.
+    pub fn kind(&self) -> Kind {
+        self.runtime.kind()
+    }
+
+    /// What has been asked of it.
+    pub fn effort(&self) -> Effort {
+        self.effort
+    }
+
+    /// S(x): the model's output for a batch, as it comes (not clipped).
+    pub fn forward(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
+        let shape = x.shape().to_vec();
+        if !self.forward.contains_key(&shape) {
+            let fixed = specialise(&self.model, &[&shape])?;
+            let session = self.runtime.load(&fixed)?;
+            self.forward.insert(shape.clone(), session);
+        }
+        let mut outputs = timed(&mut self.effort.inside, &mut self.forward, &shape, &[x.into_dyn()])?;
+        self.effort.forwards += 1;
+        self.image(outputs.swap_remove(0), "output")
+    }
+
+    /// The objective at `x` against `target`, and its gradient with respect to `x`.
+    pub fn value_and_gradient(
+        &mut self,
+        x: ArrayView4<'_, f32>,
+        target: ArrayView4<'_, f32>,
+    ) -> Result<(f64, Array4<f32>), OracleError> {
+        let shape = x.shape().to_vec();
+        if !self.gradient.contains_key(&shape) {
+            let session = self.prepare(&shape)?;
+            self.gradient.insert(shape.clone(), session);
+        }
+        let inputs = [x.into_dyn(), target.into_dyn()];
+        let outputs = timed(&mut self.effort.inside, &mut self.gradient, &shape, &inputs)?;
+        self.effort.gradients += 1;
+        let mut outputs = outputs.into_iter();
+        let (value, gradient) = (outputs.next().unwrap_or_default(), outputs.next().unwrap_or_default());
+        self.finite(&value, "objective")?;
+        let value = value.first().copied().unwrap_or_default();
+        Ok((f64::from(value), self.image(gradient, "gradient")?))
+    }
+
+    /// The runtime's own differentiation where it has one, else the gradient graph.
+    fn prepare(&self, shape: &[usize]) -> Result<Box<dyn Session>, OracleError> {
+        let image = image_input(&self.model)?;
+        let with_objective = objective_model(&self.model, self.objective, shape)?;
+        if let Some(session) = self.runtime.autograd(&with_objective, &image) {
+            return Ok(session?);
+        }
+        let (graph, _) = gradient_model(&self.model, self.objective, shape)?;
+        Ok(self.runtime.load(&graph)?)
+    }
+
+    fn image(&self, array: ArrayD<f32>, what: &'static str) -> Result<Array4<f32>, OracleError> {
+        self.finite(&array, what)?;
+        let shape = array.shape().to_vec();
+        array.into_dimensionality::<Ix4>().map_err(|_| OracleError::Shape { kind: self.kind(), what, shape })
+    }
+
+    fn finite(&self, array: &ArrayD<f32>, what: &'static str) -> Result<(), OracleError> {
+        match array.iter().filter(|value| !value.is_finite()).count() {
+            0 => Ok(()),
+            count => Err(OracleError::NotFinite { kind: self.kind(), what, count }),
+        }
+    }
+}
+
+fn timed(
+    inside: &mut Duration,
+    sessions: &mut HashMap<Vec<usize>, Box<dyn Session>>,
+    shape: &[usize],
+    inputs: &[ArrayViewD<'_, f32>],
+) -> Result<Vec<ArrayD<f32>>, OracleError> {
+    let session = sessions.get_mut(shape).expect("the caller has just prepared it");
+    let start = Instant::now();
+    let outputs = session.run(inputs);
+    *inside += start.elapsed();
+    Ok(outputs?)
+}

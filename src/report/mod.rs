@@ -1,1 +1,275 @@
-//! To be written.
+//! What an audit found, as data, as JSON and as a table.
+//!
+//! Deliberately absent: runtimes, models and how anything was measured. The fields of `report.json`
+//! are the fields of these structures; later versions add fields and keep these.
+
+mod table;
+
+use std::path::Path;
+
+use serde::{Serialize, Serializer};
+
+pub use table::table;
+
+use crate::files::{FileError, write_atomically};
+
+/// The version of the form of `report.json`.
+pub const SCHEMA: u32 = 1;
+
+/// A whole audit.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The version of this form.
+    pub schema: u32,
+    /// The temper that made it.
+    pub temper: &'static str,
+    /// How every number was taken.
+    pub conventions: Vec<Convention>,
+    /// What was asked for.
+    pub settings: Settings,
+    /// The runtimes, with their versions.
+    pub runtimes: Vec<RuntimeInfo>,
+    /// The models.
+    pub models: Vec<ModelInfo>,
+    /// The images.
+    pub images: Vec<ImageInfo>,
+    /// Whether the gradients can be trusted.
+    pub trust: Vec<Trust>,
+    /// Quality without attack, where ground truth was given.
+    pub clean: Vec<Clean>,
+    /// One row per image and cell.
+    pub rows: Vec<Row>,
+    /// The rows averaged over images.
+    pub summary: Vec<Summary>,
+    /// The only part that differs between two runs of the same audit.
+    pub timing: Timing,
+}
+
+impl Report {
+    /// Writes `report.json`, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        write_atomically(path, |file| {
+            serde_json::to_writer_pretty(&mut *file, self)?;
+            file.write_all(b"\n")
+        })
+    }
+}
+
+/// A number's name and how it was taken.
+#[derive(Clone, Debug, Serialize)]
+pub struct Convention {
+    /// The field.
+    pub name: &'static str,
+    /// In words.
+    pub how: &'static str,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Settings {
+    /// The attack.
+    pub attack: String,
+    /// What it maximises.
+    pub objective: String,
+    /// Budgets in 1/255.
+    pub budgets: Vec<f64>,
+    /// Gradient steps per attack.
+    pub iterations: usize,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// The most LR pixels a side that were kept of an image, from its middle; null for all.
+    pub crop: Option<usize>,
+}
+
+/// A runtime.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuntimeInfo {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// A model.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelInfo {
+    /// The shortest end of its path that no other model shares.
+    pub name: String,
+    /// The file's SHA-256.
+    pub sha256: String,
+    /// Trained numbers in it.
+    pub parameters: usize,
+    /// Output side over input side.
+    pub scale: usize,
+    /// The standard operator set it is written in.
+    pub opset: i64,
+    /// Named strings in the file.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// An image.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImageInfo {
+    /// The file's name.
+    pub name: String,
+    /// Whether the LR image was made from ground truth by bicubic.
+    pub made_from_truth: bool,
+    /// The SHA-256 of the LR pixels as float32.
+    pub sha256: String,
+    /// Height and width of the LR image.
+    pub size: [usize; 2],
+    /// The scale it was made for.
+    pub scale: usize,
+}
+
+/// A gradient's self-test on one runtime.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trust {
+    /// The model.
+    pub model: String,
+    /// The runtime.
+    pub runtime: String,
+    /// Whether gradients come from the runtime itself or from a gradient graph.
+    pub source: &'static str,
+    /// Slope along a direction near the gradient's, by finite difference on the same runtime.
+    pub slope: f64,
+    /// The same slope by the gradient.
+    pub gradient_slope: f64,
+    /// Share of gradient entries that are exactly zero.
+    pub zero_share: f64,
+    /// Relative distance to the first runtime's gradient.
+    pub disagreement: f64,
+    /// Whether an attack may use it.
+    pub trusted: bool,
+}
+
+/// Quality without attack, next to bicubic's.
+#[derive(Clone, Debug, Serialize)]
+pub struct Clean {
+    /// The model.
+    pub model: String,
+    /// The image.
+    pub image: String,
+    /// The runtime that upscaled.
+    pub runtime: String,
+    /// PSNR on luma in dB.
+    #[serde(serialize_with = "decibels")]
+    pub psnr: f64,
+    /// SSIM on luma.
+    pub ssim: f64,
+    /// PSNR of a bicubic upscale.
+    #[serde(serialize_with = "decibels")]
+    pub bicubic_psnr: f64,
+    /// SSIM of a bicubic upscale.
+    pub bicubic_ssim: f64,
+}
+
+/// One attacked image, judged once.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The model.
+    pub model: String,
+    /// The image.
+    pub image: String,
+    /// The attack.
+    pub attack: String,
+    /// The budget in 1/255.
+    pub budget: f64,
+    /// Gradient steps.
+    pub iterations: usize,
+    /// The runtime whose gradients made the attack.
+    pub crafted_on: String,
+    /// The runtime that upscaled the attacked image.
+    pub judged_on: String,
+    /// PSNR of the attacked image against x0, in dB; null where they are equal.
+    #[serde(serialize_with = "decibels")]
+    pub lr_psnr: f64,
+    /// PSNR of S(attacked) against S(x0), in dB; null where they are equal.
+    #[serde(serialize_with = "decibels")]
+    pub sr_psnr: f64,
+    /// The objective at the first point.
+    pub objective_start: f64,
+    /// The objective before the last step.
+    pub objective_end: f64,
+    /// The seed.
+    pub seed: u64,
+    /// The model file's SHA-256.
+    pub model_sha256: String,
+}
+
+/// Rows averaged over images.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The model.
+    pub model: String,
+    /// The attack.
+    pub attack: String,
+    /// The budget in 1/255.
+    pub budget: f64,
+    /// The runtime whose gradients made the attacks.
+    pub crafted_on: String,
+    /// The runtime that upscaled the attacked images.
+    pub judged_on: String,
+    /// Images averaged over.
+    pub images: usize,
+    /// Mean of `lr_psnr`.
+    #[serde(serialize_with = "decibels")]
+    pub lr_psnr: f64,
+    /// Mean of `sr_psnr`.
+    #[serde(serialize_with = "decibels")]
+    pub sr_psnr: f64,
+}
+
+/// Where the time went.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Timing {
+    /// The whole audit, in seconds.
+    pub seconds: f64,
+    /// Inside the runtimes.
+    pub inside_runtimes: f64,
+    /// Gradient steps taken.
+    pub gradient_steps: u64,
+    /// Forward runs.
+    pub forward_runs: u64,
+}
+
+/// JSON knows no infinity: equal images give null.
+fn decibels<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if value.is_finite() { serializer.serialize_some(value) } else { serializer.serialize_none() }
+}
+
+/// The rows averaged over images, in the order in which the cells first appear.
+pub fn summarise(rows: &[Row]) -> Vec<Summary> {
+    let mut cells: Vec<Summary> = Vec::new();
+    for row in rows {
+        let same = |cell: &&mut Summary| {
+            cell.model == row.model
+                && cell.attack == row.attack
+                && cell.budget == row.budget
+                && cell.crafted_on == row.crafted_on
+                && cell.judged_on == row.judged_on
+        };
+        match cells.iter_mut().find(same) {
+            Some(cell) => {
+                cell.images += 1;
+                cell.lr_psnr += row.lr_psnr;
+                cell.sr_psnr += row.sr_psnr;
+            }
+            None => cells.push(Summary {
+                model: row.model.clone(),
+                attack: row.attack.clone(),
+                budget: row.budget,
+                crafted_on: row.crafted_on.clone(),
+                judged_on: row.judged_on.clone(),
+                images: 1,
+                lr_psnr: row.lr_psnr,
+                sr_psnr: row.sr_psnr,
+            }),
+        }
+    }
+    for cell in &mut cells {
+        cell.lr_psnr /= cell.images as f64;
+        cell.sr_psnr /= cell.images as f64;
+    }
+    cells
+}

@@ -14,6 +14,7 @@ mod ops;
 mod prune;
 mod specialise;
 mod types;
+mod upgrade;
 
 pub use array::Array;
 pub use cost::flops;
@@ -23,3 +24,4 @@ pub use gradient::{Gradient, Stop, gradient};
 pub use ops::{Operator, Status, all as operators, status};
 pub use specialise::specialise;
 pub use types::{TensorType, Types, infer};
+pub use upgrade::upgrade;

@@ -1,8 +1,11 @@
-//! Fixes the size of a dynamic model's inputs.
+//! Fixes the size of a dynamic model's inputs, and folds what is known then.
+
+use std::collections::HashSet;
 
 use super::error::RewriteError;
-use super::types::infer;
-use crate::onnx::{DType, Dim, Model, Problem, ValueInfo, ValueType};
+use super::prune::prune;
+use super::types::{Types, infer};
+use crate::onnx::{DType, Dim, Graph, Model, Node, Problem, ValueInfo, ValueType};
 
 /// The model for inputs of exactly these shapes, in the order of its required inputs, with the
 /// shapes of its outputs worked out. What the file says of values in between is dropped:
@@ -23,12 +26,29 @@ pub fn specialise(model: &Model, shapes: &[&[usize]]) -> Result<Model, RewriteEr
         }
     }
     let types = infer(&fixed)?;
+    fold(&mut fixed.graph, &types);
     for output in &mut fixed.graph.outputs {
         if let Some(ty) = types.get(&output.name) {
             *output = ty.info(&output.name);
         }
     }
     Ok(fixed)
+}
+
+/// Puts the results of nodes that are known before anything runs in their place.
+fn fold(graph: &mut Graph, types: &Types) {
+    let kept: HashSet<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
+    let known = |name: &String| name.is_empty() || types.constant(name).is_some();
+    let folds = |node: &Node| node.outputs.iter().all(|name| known(name) && !kept.contains(name.as_str()));
+    let (folded, left): (Vec<Node>, Vec<Node>) =
+        std::mem::take(&mut graph.nodes).into_iter().partition(|node| folds(node));
+    graph.nodes = left;
+    for name in folded.iter().flat_map(|node| &node.outputs) {
+        if let Some(tensor) = types.constant(name) {
+            graph.initializers.insert(name.clone(), tensor.clone());
+        }
+    }
+    prune(graph);
 }
 
 /// The input with the given shape, where its own dimensions allow that.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::array::MAX_FOLDED;
 use super::error::RewriteError;
 use super::ops::{self, Call};
-use crate::onnx::{Attribute, DType, Dim, Model, Node, Problem, Tensor, ValueInfo};
+use crate::onnx::{Attribute, DType, Dim, Model, Node, Problem, SizeMismatch, Tensor, ValueInfo};
 
 /// The largest number of elements a value may have: 2^34, or 64 GiB of float32.
 const MAX_ELEMENTS: usize = 1 << 34;
@@ -98,10 +98,9 @@ impl Types {
 
     /// Infers and notes the types of what `node` writes.
     pub fn apply(&mut self, node: &Node) -> Result<(), RewriteError> {
-        if let Some(Attribute::Tensor(tensor)) =
-            node.attributes.get("value").filter(|_| node.op == "Constant")
-        {
-            self.put_constant(&node.outputs[0], tensor);
+        if node.op == "Constant" && node.domain.is_empty() {
+            let tensor = constant(node).map_err(|reason| RewriteError::at(node, &[], reason))?;
+            node.outputs.iter().for_each(|name| self.put_constant(name, &tensor));
             return Ok(());
         }
         let (types, folded) = self.results(node)?;
@@ -135,6 +134,28 @@ impl Types {
         let inputs = node.inputs.iter().map(|name| self.types.get(name)).collect();
         let constants = node.inputs.iter().map(|name| self.constants.get(name)).collect();
         Call::new(node, inputs, constants, self.opset)
+    }
+}
+
+/// The tensor of a Constant node, in whichever of its forms.
+fn constant(node: &Node) -> Result<Tensor, String> {
+    let Some((name, value)) = node.attributes.first() else { return Err("holds no value".into()) };
+    let failed = |error: SizeMismatch| error.to_string();
+    match (name.as_str(), value) {
+        ("value", Attribute::Tensor(tensor)) => Ok(tensor.clone()),
+        ("value_float", Attribute::Float(value)) => Ok(Tensor::scalar(*value)),
+        ("value_floats", Attribute::Floats(values)) => {
+            Tensor::f32(&[values.len()], values.clone()).map_err(failed)
+        }
+        ("value_int", Attribute::Int(value)) => Tensor::i64(&[], vec![*value]).map_err(failed),
+        ("value_ints", Attribute::Ints(values)) => Ok(Tensor::ints(values)),
+        ("value_string", Attribute::String(value)) => {
+            Tensor::strings(&[], vec![value.clone()]).map_err(failed)
+        }
+        ("value_strings", Attribute::Strings(values)) => {
+            Tensor::strings(&[values.len()], values.clone()).map_err(failed)
+        }
+        (name, value) => Err(format!("holds its value as `{name}`, {}, which is not read", value.kind())),
     }
 }
 

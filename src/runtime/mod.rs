@@ -4,13 +4,20 @@
 //! gradients by rewriting (`rewrite` makes those, as models like any other) and any knowledge of
 //! images. Only libtorch brings gradients of its own, and they serve as an independent judge.
 
+mod failure;
+mod find;
+mod ort;
+mod signature;
 #[cfg(feature = "torch")]
 pub mod torch;
+mod tract;
 
 use std::str::FromStr;
 
 use ndarray::{ArrayD, ArrayViewD};
 
+pub use self::ort::{Options as OrtOptions, Ort};
+pub use self::tract::Tract;
 use crate::onnx::Model;
 
 /// Something that runs ONNX models.
@@ -38,6 +45,27 @@ pub trait Session: Send {
     /// Runs on one tensor per required input of the graph, in the graph's order; gives one per
     /// output, in order.
     fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Vec<ArrayD<f32>>, RuntimeError>;
+}
+
+/// Makes a runtime ready, with its own defaults.
+pub fn open(kind: Kind) -> Result<Box<dyn Runtime>, RuntimeError> {
+    match kind {
+        Kind::Ort => Ok(Box::new(Ort::open(OrtOptions::default())?)),
+        Kind::Tract => Ok(Box::new(Tract::open()?)),
+        Kind::Torch => open_torch(),
+    }
+}
+
+#[cfg(feature = "torch")]
+fn open_torch() -> Result<Box<dyn Runtime>, RuntimeError> {
+    Ok(Box::new(torch::Torch::new(crate::torch::Device::Cpu)))
+}
+
+/// Stands in for libtorch where it was left out.
+#[cfg(not(feature = "torch"))]
+fn open_torch() -> Result<Box<dyn Runtime>, RuntimeError> {
+    let reason = "this temper was built without libtorch; build it with --features torch".to_owned();
+    Err(RuntimeError::Unavailable { kind: Kind::Torch, reason })
 }
 
 /// The runtimes there are.

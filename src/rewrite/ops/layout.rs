@@ -192,13 +192,22 @@ fn infer_pad(call: &Call<'_>) -> Types {
     Ok(vec![TensorType::new(data.dtype, sizes.ok_or("cuts off more than there is")?)])
 }
 
-/// dx is dy without what was added, and with zeros where padding cut off.
+/// dx is dy without what was added, and with zeros where padding cut off. (A Pad that cuts, as
+/// negative pads do, would say it in one node; tract does not run it.)
 fn pad(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     let padding = vjp.read(padding)?;
-    let undone: Vec<i64> = padding.iter().map(|pad| -pad.0).chain(padding.iter().map(|pad| -pad.1)).collect();
-    let dy = vjp.cotangent()?;
-    let pads = vjp.ints(&undone);
-    let dx = vjp.emit("Pad", &[&dy, &pads], [])?;
+    let mut dx = vjp.cotangent()?;
+    for (axis, &(before, after)) in padding.iter().enumerate() {
+        let size = dx.shape()[axis];
+        dx = vjp.slice(&dx, axis, before.max(0) as usize, size - after.max(0) as usize)?;
+    }
+    if padding.iter().any(|&(before, after)| before < 0 || after < 0) {
+        let cut = |side: i64| (-side).max(0);
+        let pads: Vec<i64> =
+            padding.iter().map(|pad| cut(pad.0)).chain(padding.iter().map(|pad| cut(pad.1))).collect();
+        let pads = vjp.ints(&pads);
+        dx = vjp.emit("Pad", &[&dx, &pads], [])?;
+    }
     vjp.give(0, dx);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Relu LeakyRelu PRelu Sigmoid Tanh Softmax.
+//! Relu LeakyRelu PRelu Sigmoid HardSigmoid Tanh Softmax.
 
 use super::{Attributes, Kernel, Operator, Refusal, axis, binary, standard, unary};
 use crate::torch::Tensor;
@@ -8,6 +8,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     standard("LeakyRelu", 1..=1, leaky_relu),
     standard("PRelu", 2..=2, |_| binary(|x, slope| bent_at_zero(x, &x.f_mul(slope)?))),
     standard("Sigmoid", 1..=1, |_| unary(|x| Ok(x.f_sigmoid()?))),
+    standard("HardSigmoid", 1..=1, hard_sigmoid),
     standard("Tanh", 1..=1, |_| unary(|x| Ok(x.f_tanh()?))),
     standard("Softmax", 1..=1, softmax),
 ];
@@ -20,6 +21,11 @@ fn bent_at_zero(x: &Tensor, negative: &Tensor) -> Result<Tensor, Refusal> {
 fn leaky_relu(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
     let alpha = attributes.float("alpha")?.unwrap_or(0.01);
     unary(move |x| bent_at_zero(x, &x.f_mul_scalar(alpha)?))
+}
+
+fn hard_sigmoid(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
+    let (alpha, beta) = (attributes.float("alpha")?.unwrap_or(0.2), attributes.float("beta")?.unwrap_or(0.5));
+    unary(move |x| Ok(x.f_mul_scalar(alpha)?.f_add_scalar(beta)?.f_clamp(0.0, 1.0)?))
 }
 
 /// Before opset 13 everything from `axis` (default 1) on is one vector; since, `axis` alone

@@ -1,0 +1,59 @@
+//! Budgets as people write them: in levels of 1/255.
+
+/// How far a pixel value may move, in 1/255.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Budget(f64);
+
+impl Budget {
+    /// The budget as written, in 1/255.
+    pub fn levels(self) -> f64 {
+        self.0
+    }
+
+    /// The radius of its ball, on [0, 1].
+    pub fn radius(self) -> f64 {
+        self.0 / 255.0
+    }
+}
+
+impl std::fmt::Display for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Reads budgets separated by commas, such as `1,4,8`.
+pub fn parse_budgets(text: &str) -> Result<Vec<Budget>, String> {
+    let mut budgets: Vec<Budget> = Vec::new();
+    for word in text.split(',').map(str::trim) {
+        let levels = word.parse::<f64>().ok().filter(|levels| *levels > 0.0 && *levels <= 255.0);
+        let budget = levels.map(Budget).ok_or_else(|| {
+            format!("`{word}` is no budget; a budget is a number above 0 and up to 255, in levels of 1/255")
+        })?;
+        if budgets.contains(&budget) {
+            return Err(format!("the budget {word} is given twice; give each once"));
+        }
+        budgets.push(budget);
+    }
+    Ok(budgets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets_are_levels_of_255() {
+        let budgets = parse_budgets("1, 4,0.5").unwrap();
+        assert_eq!(budgets.iter().map(|budget| budget.levels()).collect::<Vec<_>>(), [1.0, 4.0, 0.5]);
+        assert_eq!(budgets[1].radius(), 4.0 / 255.0);
+    }
+
+    #[test]
+    fn what_is_no_budget_is_named() {
+        for text in ["0", "-1", "nan", "inf", "256", "", "4,", "four", "1e-400"] {
+            assert!(parse_budgets(text).unwrap_err().contains("is no budget"), "{text}");
+        }
+        assert!(parse_budgets("4,4.0").unwrap_err().contains("twice"));
+    }
+}

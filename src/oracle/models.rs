@@ -1,0 +1,72 @@
+//! The models that an oracle runs: the network at a fixed size, with an objective behind it, and
+//! with the objective's gradient.
+
+use super::objective::{Objective, TARGET};
+use crate::onnx::{Model, Problem};
+use crate::rewrite::{Emitter, RewriteError, Stop, Value, gradient, specialise};
+
+/// The names of the outputs of a gradient model.
+pub const VALUE: &str = "value";
+/// See [`VALUE`].
+pub const GRADIENT: &str = "gradient";
+
+/// A model with the objective as its one output.
+///
+/// # Errors
+/// A size that the model does not take, or an operator that is not known.
+pub fn objective_model(model: &Model, objective: Objective, shape: &[usize]) -> Result<Model, RewriteError> {
+    let (emitter, value) = with_objective(model, objective, shape)?;
+    emitter.finish(&[(VALUE, &value)])
+}
+
+/// A model that takes an image (the network's own input) and a `target`, and gives the objective
+/// and its gradient with respect to the image: a standard ONNX model of fixed size. Beside it, the
+/// nodes through which only a zero gradient passes.
+///
+/// # Errors
+/// A size that the model does not take, or an operator without a rule.
+pub fn gradient_model(
+    model: &Model,
+    objective: Objective,
+    shape: &[usize],
+) -> Result<(Model, Vec<Stop>), RewriteError> {
+    let image = image_input(model)?;
+    let (mut emitter, value) = with_objective(model, objective, shape)?;
+    let found = gradient(&mut emitter, &value, &image)?;
+    let mut made = emitter.finish(&[(VALUE, &value), (GRADIENT, &found.value)])?;
+    made.graph.name = format!("gradient of {}", made.graph.name);
+    made.doc = format!(
+        "Made by temper: `{VALUE}` is {} and `{GRADIENT}` its gradient with respect to `{image}`; \
+         `{TARGET}` takes S(x0).",
+        objective.name()
+    );
+    made.producer = ("temper".into(), env!("CARGO_PKG_VERSION").into());
+    Ok((made, found.stopped))
+}
+
+/// The name of a model's one input.
+pub fn image_input(model: &Model) -> Result<String, RewriteError> {
+    let names: Vec<&str> = model.graph.required_inputs().map(|input| input.name.as_str()).collect();
+    match names[..] {
+        [name] => Ok(name.to_owned()),
+        _ => {
+            let what = format!("takes {} inputs ({}); one image is expected", names.len(), names.join(", "));
+            Err(Problem::new("the model", what).into())
+        }
+    }
+}
+
+fn with_objective(
+    model: &Model,
+    objective: Objective,
+    shape: &[usize],
+) -> Result<(Emitter, Value), RewriteError> {
+    let fixed = specialise(model, &[shape])?;
+    let Some(output) = fixed.graph.outputs.first().map(|output| output.name.clone()) else {
+        return Err(Problem::new("the model", "has no output").into());
+    };
+    let mut emitter = Emitter::open(fixed)?;
+    let output = emitter.value(&output)?;
+    let value = objective.append(&mut emitter, &output)?;
+    Ok((emitter, value))
+}
