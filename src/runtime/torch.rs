@@ -5,7 +5,9 @@
 //! Deliberately absent: optimisers, losses and any knowledge of images.
 
 mod attributes;
+mod compile;
 mod convert;
+mod layout;
 mod operators;
 mod program;
 mod refusal;
@@ -16,7 +18,7 @@ mod tests;
 use ndarray::{ArrayD, ArrayViewD};
 
 pub use operators::knows;
-pub use program::Program;
+pub use program::{Program, Replace};
 
 use self::program::failed;
 use super::{Kind, Runtime, RuntimeError, Session};

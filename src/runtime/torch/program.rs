@@ -2,56 +2,61 @@
 
 use std::collections::HashMap;
 
-use super::attributes::Attributes;
+use super::compile;
 use super::convert::{Place, export};
-use super::operators::{self, Inputs, Kernel};
+use super::layout::Layout;
+use super::operators::{Inputs, Kernel};
 use super::refusal::Refusal;
-use crate::onnx::{Graph, Model, Node};
+use crate::onnx::Model;
 use crate::runtime::{self, RuntimeError};
-use crate::torch::{self, Device, Kind, Tensor};
+use crate::torch::{Device, Kind, Tensor};
 
 /// A model ready to run on libtorch. Its floating-point initializers are the parameters.
 pub struct Program {
-    place: Place,
-    inputs: Vec<Input>,
-    outputs: Vec<Source>,
-    initializers: Vec<Initializer>,
-    steps: Vec<Step>,
+    pub(super) place: Place,
+    pub(super) layout: Layout,
+    pub(super) inputs: Vec<Input>,
+    pub(super) outputs: Vec<Source>,
+    pub(super) initializers: Vec<Initializer>,
+    pub(super) steps: Vec<Step>,
     /// Where each named value of the graph is while the program runs.
-    sources: HashMap<String, Source>,
-    values: usize,
+    pub(super) sources: HashMap<String, Source>,
+    pub(super) values: usize,
 }
 
 /// What a caller feeds.
-struct Input {
-    name: String,
-    kind: Kind,
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) kind: Kind,
 }
 
-struct Initializer {
-    name: String,
-    tensor: Tensor,
-    is_parameter: bool,
+pub(super) struct Initializer {
+    pub(super) name: String,
+    pub(super) tensor: Tensor,
+    pub(super) is_parameter: bool,
 }
 
 /// Where a step finds a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Source {
+pub(super) enum Source {
     Initializer(usize),
     /// A value of the run: the inputs come first.
     Value(usize),
 }
 
 /// One node.
-struct Step {
-    label: String,
-    kernel: Kernel,
-    inputs: Vec<Option<Source>>,
+pub(super) struct Step {
+    pub(super) label: String,
+    pub(super) kernel: Kernel,
+    pub(super) inputs: Vec<Option<Source>>,
     /// The value each output becomes; `None` where nobody reads it.
-    outputs: Vec<Option<usize>>,
+    pub(super) outputs: Vec<Option<usize>>,
     /// Values that no later step reads.
-    last_read: Vec<usize>,
+    pub(super) last_read: Vec<usize>,
 }
+
+/// What a tap makes of the value it stands at.
+pub type Replace<'a, E> = &'a mut dyn FnMut(Tensor) -> Result<Tensor, E>;
 
 impl Program {
     /// Compiles a model to run on `device`, with its floating-point numbers as `kind` (`Float`, or
@@ -61,12 +66,7 @@ impl Program {
     /// [`RuntimeError::Failed`] naming the node: an operator that the interpreter lacks, an
     /// attribute it does not know, an element type libtorch does not compute with.
     pub fn compile(model: &Model, device: Device, kind: Kind) -> Result<Self, RuntimeError> {
-        let place = Place { device, kind };
-        let mut compiler = Compiler::new(model, place)?;
-        for node in &model.graph.nodes {
-            compiler.step(node).map_err(|refusal| at_load(&node.label(), &refusal))?;
-        }
-        compiler.finish(&model.graph)
+        compile::program(model, Place { device, kind })
     }
 
     /// The names of the inputs to feed, in order.
@@ -111,7 +111,7 @@ impl Program {
         &self,
         inputs: &[Tensor],
         tap: &str,
-        replace: &mut dyn FnMut(Tensor) -> Result<Tensor, E>,
+        replace: Replace<'_, E>,
     ) -> Result<Vec<Tensor>, E> {
         match self.sources.get(tap) {
             Some(Source::Value(value)) => self.execute(inputs, Some((*value, replace))),
@@ -142,7 +142,7 @@ impl Program {
     fn execute<E: From<RuntimeError>>(
         &self,
         inputs: &[Tensor],
-        tap: Option<(usize, &mut dyn FnMut(Tensor) -> Result<Tensor, E>)>,
+        tap: Option<(usize, Replace<'_, E>)>,
     ) -> Result<Vec<Tensor>, E> {
         let mut values = self.fed(inputs)?;
         let mut tap = tap;
@@ -216,128 +216,10 @@ impl Program {
     }
 }
 
-/// Builds a program node by node.
-struct Compiler<'a> {
-    model: &'a Model,
-    program: Program,
-}
-
-impl<'a> Compiler<'a> {
-    fn new(model: &'a Model, place: Place) -> Result<Self, RuntimeError> {
-        let program = Program {
-            place,
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            initializers: Vec::new(),
-            steps: Vec::new(),
-            sources: HashMap::new(),
-            values: 0,
-        };
-        let mut compiler = Self { model, program };
-        for info in model.graph.required_inputs() {
-            let kind = match info.dims() {
-                Some((dtype, _)) => place.kind_of(dtype),
-                None => Ok(place.kind),
-            };
-            let kind = kind.map_err(|refusal| at_load(&format!("input `{}`", info.name), &refusal))?;
-            compiler.program.inputs.push(Input { name: info.name.clone(), kind });
-            compiler.value(&info.name);
-        }
-        compiler.initializers()?;
-        Ok(compiler)
-    }
-
-    fn initializers(&mut self) -> Result<(), RuntimeError> {
-        let weights = convolution_weights(&self.model.graph);
-        let program = &mut self.program;
-        for (name, tensor) in &self.model.graph.initializers {
-            let imported = program.place.import(tensor);
-            let imported = imported.map_err(|refusal| at_load(&format!("initializer `{name}`"), &refusal))?;
-            let channels_last = weights.contains(&name.as_str()) && imported.dim() == 4;
-            let tensor_held = if channels_last { torch::channels_last(&imported) } else { imported };
-            program.sources.insert(name.clone(), Source::Initializer(program.initializers.len()));
-            let is_parameter = tensor.dtype().is_float();
-            program.initializers.push(Initializer { name: name.clone(), tensor: tensor_held, is_parameter });
-        }
-        Ok(())
-    }
-
-    /// A new value of the run.
-    fn value(&mut self, name: &str) -> usize {
-        let value = self.program.values;
-        self.program.values += 1;
-        self.program.sources.insert(name.to_owned(), Source::Value(value));
-        value
-    }
-
-    fn step(&mut self, node: &Node) -> Result<(), Refusal> {
-        let domain = if node.domain == "ai.onnx" { "" } else { node.domain.as_str() };
-        let opset = self.model.opsets.get(domain).or_else(|| self.model.opsets.get("ai.onnx"));
-        let attributes = Attributes::new(node, opset.copied().unwrap_or(0), self.program.place);
-        let kernel = operators::prepare(node, &attributes)?;
-        let mut inputs = Vec::new();
-        for name in &node.inputs {
-            let source = self.program.sources.get(name).copied();
-            if source.is_none() && !name.is_empty() {
-                return Err(Refusal::new(format!("reads `{name}`, which nothing before it writes")));
-            }
-            inputs.push(source.filter(|_| !name.is_empty()));
-        }
-        let outputs = node.outputs.iter().map(|name| (!name.is_empty()).then(|| self.value(name))).collect();
-        self.program.steps.push(Step { label: node.label(), kernel, inputs, outputs, last_read: Vec::new() });
-        Ok(())
-    }
-
-    fn finish(self, graph: &Graph) -> Result<Program, RuntimeError> {
-        let mut program = self.program;
-        for output in &graph.outputs {
-            let source = program.sources.get(&output.name).copied();
-            program.outputs.push(source.ok_or_else(|| {
-                failed("load the model", format!("output `{}` is written by no node", output.name))
-            })?);
-        }
-        program.mark_last_reads();
-        Ok(program)
-    }
-}
-
-impl Program {
-    /// Notes at every step which values nobody reads after it.
-    fn mark_last_reads(&mut self) {
-        let mut wanted = vec![false; self.values];
-        let value = |source: &Source| match source {
-            Source::Value(value) => Some(*value),
-            Source::Initializer(_) => None,
-        };
-        for index in self.outputs.iter().filter_map(value) {
-            wanted[index] = true;
-        }
-        for step in self.steps.iter_mut().rev() {
-            let read = step.inputs.iter().flatten().filter_map(value);
-            for index in read.chain(step.outputs.iter().flatten().copied()) {
-                if !std::mem::replace(&mut wanted[index], true) {
-                    step.last_read.push(index);
-                }
-            }
-        }
-    }
-}
-
-/// The initializers that convolutions read as weights: held channels-last, they make libtorch
-/// compute channels-last all the way, which is its fastest layout on a CPU.
-fn convolution_weights(graph: &Graph) -> Vec<&str> {
-    let convolutions = graph.nodes.iter().filter(|node| node.op == "Conv" || node.op == "ConvTranspose");
-    convolutions.filter_map(|node| node.input(1)).collect()
-}
-
 const WRITE_BACK: &str = "write its weights back into the model";
 
 pub(super) fn failed(action: &'static str, reason: String) -> RuntimeError {
     RuntimeError::Failed { kind: runtime::Kind::Torch, action, reason }
-}
-
-fn at_load(place: &str, refusal: &Refusal) -> RuntimeError {
-    failed("load the model", format!("{place}: {refusal}"))
 }
 
 fn at_run(step: &Step, inputs: &Inputs<'_>, refusal: &Refusal) -> RuntimeError {
