@@ -18,6 +18,15 @@ use crate::report::{
 };
 use crate::runtime::{self, Runtime};
 
+/// What the numbers of an audit need said beside those of the metrics.
+const OURS: [Convention; 2] = [
+    Convention {
+        name: "start",
+        how: "the norm has no gradient at x0, so an attack starts at x0 plus seeded uniform noise of at most one step",
+    },
+    Convention { name: "null", how: "a PSNR of null is infinite: the two images are equal" },
+];
+
 /// What the audit's owner hears, and may stop it by.
 pub trait Watch {
     /// Before the first step: how many gradient steps there will be.
@@ -84,15 +93,11 @@ fn empty(
     photos: &BTreeMap<usize, Vec<Photo>>,
     runtimes: &[Arc<dyn Runtime>],
 ) -> Report {
-    let start = Convention {
-        name: "start",
-        how: "the norm has no gradient at x0, so an attack starts at x0 plus seeded uniform noise of at most one step",
-    };
     let conventions = CONVENTION.iter().map(|&(name, how)| Convention { name, how });
     Report {
         schema: SCHEMA,
         temper: env!("CARGO_PKG_VERSION"),
-        conventions: conventions.chain([start]).collect(),
+        conventions: conventions.chain(OURS).collect(),
         settings: Settings {
             attack: plan.attack.name().into(),
             objective: Objective::Distance.name().into(),

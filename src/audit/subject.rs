@@ -16,6 +16,8 @@ use crate::rewrite::specialise;
 pub struct Subject {
     /// What reports call it.
     pub name: String,
+    /// The path as it was given.
+    pub path: PathBuf,
     /// The file's SHA-256.
     pub sha256: String,
     /// The model.
@@ -41,7 +43,7 @@ impl Subject {
         let scale = scale_of(&model, &name)?.map_err(interface)?;
         // The bytes were just read; what counts is the content that is audited.
         let sha256 = hex(&Sha256::digest(std::fs::read(path).unwrap_or_default()));
-        Ok(Self { name, sha256, model: Arc::new(model), scale })
+        Ok(Self { name, path: path.into(), sha256, model: Arc::new(model), scale })
     }
 
     /// What a report says of it.
@@ -50,6 +52,7 @@ impl Subject {
         let metadata = self.model.metadata.iter().map(|(key, value)| (key.clone(), value.clone()));
         ModelInfo {
             name: self.name.clone(),
+            path: self.path.display().to_string(),
             sha256: self.sha256.clone(),
             parameters: weights
                 .values()

@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(required = true, value_name = "MODEL.onnx")]
     models: Vec<PathBuf>,
     /// Folder of LR images to attack; without it they are made from --truth by bicubic
-    #[arg(long, value_name = "DIR", required_unless_present = "truth")]
+    #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// Folder of HR images: the ground truth for clean PSNR and SSIM, matched to --images by name
     #[arg(long, value_name = "DIR")]
@@ -38,10 +38,10 @@ pub struct Args {
     #[arg(long, default_value = "1,4,8", value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Budgets,
     /// Gradient steps per attack
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     iterations: u32,
     /// Decides every random number
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
     /// Runtimes to craft and judge on: ort, tract, torch [default: ort and tract, where they are there]
     #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]

@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
     /// Size of the image, height x width in pixels, such as 48x64
-    #[arg(long, value_name = "HxW")]
+    #[arg(long, value_name = "HxW", allow_hyphen_values = true)]
     input: Size,
     /// Images per run
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]

@@ -1,16 +1,16 @@
 //! Value and gradient of an objective at an image, on a runtime.
 //!
 //! An attack sees only this: it knows no runtime, and a runtime knows no attack. Sessions are
-//! prepared once per size and kept. Deliberately absent: budgets, steps and anything random.
+//! prepared once per size, and the most recent few are kept. Deliberately absent: budgets, steps and anything random.
 
 mod models;
 mod objective;
+mod sessions;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ndarray::{Array4, ArrayD, ArrayView4, ArrayViewD, Ix4};
+use ndarray::{Array4, ArrayD, ArrayView4, Ix4};
 
 pub use models::{GRADIENT, VALUE, gradient_model, image_input, objective_model};
 pub use objective::{Objective, TARGET};
@@ -18,6 +18,7 @@ pub use objective::{Objective, TARGET};
 use crate::onnx::Model;
 use crate::rewrite::{RewriteError, specialise};
 use crate::runtime::{Kind, Runtime, RuntimeError, Session};
+use sessions::Sessions;
 
 /// Why an oracle has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -68,15 +69,15 @@ pub struct Oracle {
     runtime: Arc<dyn Runtime>,
     model: Arc<Model>,
     objective: Objective,
-    forward: HashMap<Vec<usize>, Box<dyn Session>>,
-    gradient: HashMap<Vec<usize>, Box<dyn Session>>,
+    forward: Sessions,
+    gradient: Sessions,
     effort: Effort,
 }
 
 impl Oracle {
     /// An oracle; nothing is prepared until it is asked.
     pub fn new(runtime: Arc<dyn Runtime>, model: Arc<Model>, objective: Objective) -> Self {
-        let (forward, gradient) = (HashMap::new(), HashMap::new());
+        let (forward, gradient) = (Sessions::default(), Sessions::default());
         Self { runtime, model, objective, forward, gradient, effort: Effort::default() }
     }
 
@@ -92,13 +93,9 @@ impl Oracle {
 
     /// S(x): the model's output for a batch, as it comes (not clipped).
     pub fn forward(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
-        let shape = x.shape().to_vec();
-        if !self.forward.contains_key(&shape) {
-            let fixed = specialise(&self.model, &[&shape])?;
-            let session = self.runtime.load(&fixed)?;
-            self.forward.insert(shape.clone(), session);
-        }
-        let mut outputs = timed(&mut self.effort.inside, &mut self.forward, &shape, &[x.into_dyn()])?;
+        let Self { runtime, model, effort, .. } = self;
+        let prepare = |shape: &[usize]| Ok::<_, OracleError>(runtime.load(&specialise(model, &[shape])?)?);
+        let mut outputs = self.forward.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
         self.effort.forwards += 1;
         self.image(outputs.swap_remove(0), "output")
     }
@@ -109,30 +106,16 @@ impl Oracle {
         x: ArrayView4<'_, f32>,
         target: ArrayView4<'_, f32>,
     ) -> Result<(f64, Array4<f32>), OracleError> {
-        let shape = x.shape().to_vec();
-        if !self.gradient.contains_key(&shape) {
-            let session = self.prepare(&shape)?;
-            self.gradient.insert(shape.clone(), session);
-        }
+        let Self { runtime, model, objective, effort, .. } = self;
+        let prepare = |shape: &[usize]| with_gradient(&**runtime, model, *objective, shape);
         let inputs = [x.into_dyn(), target.into_dyn()];
-        let outputs = timed(&mut self.effort.inside, &mut self.gradient, &shape, &inputs)?;
+        let outputs = self.gradient.run(&inputs, &mut effort.inside, prepare)?;
         self.effort.gradients += 1;
         let mut outputs = outputs.into_iter();
         let (value, gradient) = (outputs.next().unwrap_or_default(), outputs.next().unwrap_or_default());
         self.finite(&value, "objective")?;
         let value = value.first().copied().unwrap_or_default();
         Ok((f64::from(value), self.image(gradient, "gradient")?))
-    }
-
-    /// The runtime's own differentiation where it has one, else the gradient graph.
-    fn prepare(&self, shape: &[usize]) -> Result<Box<dyn Session>, OracleError> {
-        let image = image_input(&self.model)?;
-        let with_objective = objective_model(&self.model, self.objective, shape)?;
-        if let Some(session) = self.runtime.autograd(&with_objective, &image) {
-            return Ok(session?);
-        }
-        let (graph, _) = gradient_model(&self.model, self.objective, shape)?;
-        Ok(self.runtime.load(&graph)?)
     }
 
     fn image(&self, array: ArrayD<f32>, what: &'static str) -> Result<Array4<f32>, OracleError> {
@@ -149,15 +132,18 @@ impl Oracle {
     }
 }
 
-fn timed(
-    inside: &mut Duration,
-    sessions: &mut HashMap<Vec<usize>, Box<dyn Session>>,
+/// The runtime's own differentiation where it has one, else the gradient graph.
+fn with_gradient(
+    runtime: &dyn Runtime,
+    model: &Model,
+    objective: Objective,
     shape: &[usize],
-    inputs: &[ArrayViewD<'_, f32>],
-) -> Result<Vec<ArrayD<f32>>, OracleError> {
-    let session = sessions.get_mut(shape).expect("the caller has just prepared it");
-    let start = Instant::now();
-    let outputs = session.run(inputs);
-    *inside += start.elapsed();
-    Ok(outputs?)
+) -> Result<Box<dyn Session>, OracleError> {
+    let image = image_input(model)?;
+    let with_objective = objective_model(model, objective, shape)?;
+    if let Some(session) = runtime.autograd(&with_objective, &image) {
+        return Ok(session?);
+    }
+    let (graph, _) = gradient_model(model, objective, shape)?;
+    Ok(runtime.load(&graph)?)
 }

@@ -95,6 +95,8 @@ pub struct RuntimeInfo {
 pub struct ModelInfo {
     /// The shortest end of its path that no other model shares.
     pub name: String,
+    /// The path as it was given.
+    pub path: String,
     /// The file's SHA-256.
     pub sha256: String,
     /// Trained numbers in it.
@@ -135,6 +137,8 @@ pub struct Trust {
     pub slope: f64,
     /// The same slope by the gradient.
     pub gradient_slope: f64,
+    /// The largest error of the gradient's slope along random signs, as a share of its length.
+    pub random_error: f64,
     /// Share of gradient entries that are exactly zero.
     pub zero_share: f64,
     /// Relative distance to the first runtime's gradient.

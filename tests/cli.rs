@@ -1,0 +1,325 @@
+//! The command line as a person meets it: what is refused and how it is said, and that nothing is
+//! left half-written.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod common;
+
+use common::{Workspace, apart, first_half, mix, upscaler};
+use temper::onnx::{self, Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
+
+/// An audit of `model` that is quick where it works at all.
+fn audit(model: &str) -> Vec<&str> {
+    let rest = "--images photos --budget 4 --iterations 1 --runtime tract --out out";
+    [vec!["audit", model], rest.split(' ').collect()].concat()
+}
+
+/// The same with the value of one flag replaced.
+fn audit_with<'a>(flag: &'a str, value: &'a str) -> Vec<&'a str> {
+    let mut arguments = audit("model.onnx");
+    match arguments.iter().position(|argument| *argument == flag) {
+        Some(at) => arguments[at + 1] = value,
+        None => arguments.extend([flag, value]),
+    }
+    arguments
+}
+
+/// A message must name all of these.
+#[track_caller]
+fn names(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused_by_name() {
+    let workspace = Workspace::new();
+    workspace.file("empty.onnx", b"");
+    workspace.file("cut.onnx", &first_half(&workspace.path("model.onnx")));
+    workspace.file("picture.onnx", &std::fs::read(workspace.path("photos/a.png")).unwrap());
+    workspace.file("text.onnx", b"hello, this is not a model at all");
+    let cases: [(&str, &[&str]); 6] = [
+        ("missing.onnx", &["missing.onnx", "no such file", "check"]),
+        ("photos", &["photos", "folder", "give"]),
+        ("empty.onnx", &["empty.onnx", "empty", "copy it again"]),
+        ("cut.onnx", &["cut.onnx", "cut short", "again"]),
+        ("picture.onnx", &["picture.onnx", "PNG image", "pass a file"]),
+        ("text.onnx", &["text.onnx", "cannot be used"]),
+    ];
+    for (model, parts) in cases {
+        names(&workspace.refused(&audit(model), 2), parts);
+        names(&workspace.refused(&["grad", model, "--input", "8x8", "-o", "out/gradient.onnx"], 2), parts);
+    }
+}
+
+#[test]
+fn a_model_of_two_inputs_is_refused_naming_both() {
+    let workspace = Workspace::new();
+    let mut model = upscaler(|graph, image| mix(graph, image, 0.3));
+    model.graph.inputs.push(ValueInfo::tensor("strength", DType::F32, []));
+    workspace.model("two.onnx", &model);
+    names(&workspace.refused(&audit("two.onnx"), 2), &["two.onnx", "`image`", "`strength`", "one image"]);
+    let grad = ["grad", "two.onnx", "--input", "8x8", "-o", "gradient.onnx"];
+    names(&workspace.refused(&grad, 2), &["two.onnx", "image", "strength"]);
+    assert!(!workspace.path("gradient.onnx").exists());
+}
+
+#[test]
+fn an_interface_that_is_not_taken_is_named() {
+    let workspace = Workspace::new();
+    let with_input = |dtype, channels: usize, rank: usize| {
+        let mut graph = GraphBuilder::new("odd");
+        let dims = [1, channels, 8, 8].into_iter().take(rank).map(Dim::Known);
+        let x = graph.input(ValueInfo::tensor("x", dtype, dims));
+        let y = graph.node("Relu", "y", &[&x], []);
+        graph.output(ValueInfo::tensor(y, dtype, []));
+        Model {
+            ir_version: 8,
+            opsets: [(String::new(), 17)].into(),
+            graph: graph.finish(),
+            ..Default::default()
+        }
+    };
+    let cases = [
+        (with_input(DType::F32, 1, 4), vec!["`x`", "[1, 1, 8, 8]", "expected"]),
+        (with_input(DType::F32, 3, 3), vec!["`x`", "[1, 3, 8]", "expected"]),
+        (with_input(DType::F16, 3, 4), vec!["`x`", "float16", "expected"]),
+        (shrinking(), vec!["[1, 3, 12, 12]", "[1, 3, 24, 24]", "expected"]),
+    ];
+    for (model, parts) in cases {
+        workspace.model("odd.onnx", &model);
+        let message = workspace.refused(&audit("odd.onnx"), 2);
+        names(&message, &[&["odd.onnx"], parts.as_slice()].concat());
+    }
+}
+
+/// A model whose output is smaller than its input.
+fn shrinking() -> Model {
+    upscaler(|graph, image| {
+        let weights = graph.initializer("weights", Tensor::f32(&[12, 3, 1, 1], vec![0.1; 36]).unwrap());
+        let strides = ("strides", Attribute::Ints(vec![4, 4]));
+        graph.node("Conv", "strided", &[image, &weights], [strides])
+    })
+}
+
+#[test]
+fn images_that_cannot_be_used_are_refused_by_name() {
+    let workspace = Workspace::new();
+    workspace.file("zero/nothing.png", b"");
+    workspace.file("text/notes.png", b"these are notes");
+    workspace.file("cut/half.png", &first_half(&workspace.path("photos/a.png")));
+    workspace.file("none/readme.txt", b"no pictures here");
+    let cases: [(&str, &[&str]); 6] = [
+        ("zero", &["nothing.png", "empty (0 bytes)"]),
+        ("text", &["notes.png", "not an image", "give PNG"]),
+        ("cut", &["half.png", "damaged"]),
+        ("none", &["none", "no images"]),
+        ("nowhere", &["nowhere", "cannot be read as a folder", "give a folder"]),
+        ("model.onnx", &["model.onnx", "cannot be read as a folder"]),
+    ];
+    for (folder, parts) in cases {
+        names(&workspace.refused(&audit_with("--images", folder), 2), parts);
+        let truth = ["audit", "model.onnx", "--truth", folder, "--runtime", "tract", "--out", "out"];
+        names(&workspace.refused(&truth, 2), parts);
+    }
+}
+
+#[test]
+fn an_audit_without_images_says_how_to_give_them() {
+    let workspace = Workspace::new();
+    let message = workspace.refused(&["audit", "model.onnx", "--out", "out"], 2);
+    names(&message, &["--images", "--truth"]);
+}
+
+#[test]
+fn ground_truth_of_another_size_or_name_is_refused() {
+    let workspace = Workspace::new();
+    workspace.photo("wrong/a.png", 44, 61);
+    workspace.photo("wrong/b.png", 50, 48);
+    workspace.photo("unnamed/c.png", 44, 60);
+    let message = workspace.refused(&audit_with("--truth", "wrong"), 2);
+    names(&message, &["a.png", "44", "61", "60", "model.onnx"]);
+    names(&workspace.refused(&audit_with("--truth", "unnamed"), 2), &["a.png", "no ground truth", "unnamed"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_found_before_work_starts() {
+    let workspace = Workspace::new();
+    workspace.file("file", b"in the way");
+    for out in ["file", "file/below", "/proc/nowhere"] {
+        // The model is missing too: the folder is tried first.
+        let arguments = ["audit", "missing.onnx", "--images", "photos", "--out", out];
+        names(&workspace.refused(&arguments, 2), &[out, "folder"]);
+    }
+    assert_eq!(std::fs::read(workspace.path("file")).unwrap(), b"in the way");
+}
+
+#[test]
+fn what_is_no_budget_is_refused() {
+    let workspace = Workspace::new();
+    for budget in ["0", "-1", "nan", "inf", "256", "four", "4,0", ""] {
+        let message = workspace.refused(&audit_with("--budget", budget), 2);
+        names(&message, &["budget", "1/255"]);
+    }
+    names(&workspace.refused(&audit_with("--budget", "4,4"), 2), &["twice"]);
+}
+
+#[test]
+fn what_is_unknown_gets_the_nearest_or_all_there_is() {
+    let workspace = Workspace::new();
+    names(&workspace.refused(&audit_with("--attack", "ifgms"), 2), &["ifgms", "did you mean `ifgsm`"]);
+    names(&workspace.refused(&audit_with("--runtime", "onnx"), 2), &["onnx", "ort, tract and torch"]);
+    names(&workspace.refused(&audit_with("--iterations", "0"), 2), &["--iterations"]);
+    names(&workspace.refused(&audit_with("--iterations", "-3"), 2), &["--iterations"]);
+}
+
+#[test]
+fn a_runtime_that_was_named_and_is_missing_ends_it() {
+    let workspace = Workspace::new();
+    let arguments = audit_with("--runtime", "tract,ort");
+    let output = workspace.temper(&arguments).env("ORT_DYLIB_PATH", "/nonexistent/lib.so").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    names(&said, &["error: ", "ort", "/nonexistent/lib.so", "make setup"]);
+    assert!(workspace.files_in("out").is_empty());
+}
+
+#[test]
+fn a_runtime_that_nobody_named_is_left_out_with_a_word() {
+    let workspace = Workspace::new();
+    let arguments = ["audit", "model.onnx", "--images", "photos", "--budget", "4", "--iterations", "2"];
+    let arguments = [&arguments[..], &["--out", "out"]].concat();
+    let output = workspace.temper(&arguments).env("ORT_DYLIB_PATH", "/nonexistent/lib.so").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    names(&said, &["ort", "/nonexistent/lib.so"]);
+    let report = workspace.report("out");
+    assert_eq!(report["runtimes"].as_array().unwrap().len(), 1);
+    assert_eq!(report["runtimes"][0]["name"], "tract");
+}
+
+#[test]
+fn a_report_that_was_there_outlives_a_failed_audit() {
+    let workspace = Workspace::new();
+    workspace.file("kept/report.json", b"{}");
+    workspace.file("zero/nothing.png", b"");
+    let mut arguments = audit_with("--images", "zero");
+    let at = arguments.iter().position(|argument| *argument == "out").unwrap();
+    arguments[at] = "kept";
+    workspace.refused(&arguments, 2);
+    assert_eq!(workspace.files_in("kept"), ["report.json"]);
+    assert_eq!(std::fs::read(workspace.path("kept/report.json")).unwrap(), b"{}");
+}
+
+/// A gradient that is zero or no number must end as an error: an attack that goes nowhere looks
+/// like a robust model.
+#[test]
+fn a_gradient_that_cannot_be_trusted_is_never_a_verdict() {
+    let workspace = Workspace::new();
+    workspace.photo("photos/a.png", 120, 160);
+    let rounded = upscaler(|graph, image| {
+        let rounded = graph.node("Round", "rounded", &[image], []);
+        mix(graph, &rounded, 0.3)
+    });
+    let constant = upscaler(|graph, image| mix(graph, image, 0.0));
+    let not_a_number = upscaler(|graph, image| mix(graph, image, f32::NAN));
+    // Rounded to 16 levels, with a path beside it that lets almost nothing through.
+    let masked = upscaler(|graph, image| {
+        let sixteen = graph.initializer("sixteen", Tensor::scalar(16.0));
+        let little = graph.initializer("little", Tensor::scalar(1e-4));
+        let levels = graph.node("Mul", "levels", &[image, &sixteen], []);
+        let rounded = graph.node("Round", "rounded", &[&levels], []);
+        let leak = graph.node("Mul", "leak", &[image, &little], []);
+        let both = graph.node("Add", "both", &[&rounded, &leak], []);
+        mix(graph, &both, 0.02)
+    });
+    // One colour goes through steps, so that its part of the gradient is missing.
+    let partly = upscaler(|graph, image| {
+        let fine = graph.initializer("fine", Tensor::scalar(64.0));
+        let coarse = graph.initializer("coarse", Tensor::scalar(1.0 / 64.0));
+        let levels = graph.node("Mul", "levels", &[image, &fine], []);
+        let rounded = graph.node("Round", "rounded", &[&levels], []);
+        let stepped = graph.node("Mul", "stepped", &[&rounded, &coarse], []);
+        let first = |value| Tensor::f32(&[1, 3, 1, 1], vec![value, 1.0 - value, 1.0 - value]).unwrap();
+        let [red, others] =
+            [("red", 1.0), ("others", 0.0)].map(|(name, v)| graph.initializer(name, first(v)));
+        let red = graph.node("Mul", "red_steps", &[&stepped, &red], []);
+        let others = graph.node("Mul", "other_colours", &[image, &others], []);
+        let both = graph.node("Add", "both", &[&red, &others], []);
+        apart(graph, &both)
+    });
+    for (name, model, code, reason) in [
+        ("partly.onnx", partly, 3, "cannot be trusted"),
+        ("masked.onnx", masked, 3, "cannot be trusted"),
+        ("rounded.onnx", rounded, 2, "zero gradient everywhere"),
+        ("constant.onnx", constant, 3, "exactly zero"),
+        ("nan.onnx", not_a_number, 3, "not finite"),
+    ] {
+        workspace.model(name, &model);
+        let message = workspace.refused(&audit(name), code);
+        names(&message, &[name, reason]);
+    }
+}
+
+#[test]
+fn a_gradient_graph_is_a_model_like_any_other() {
+    let workspace = Workspace::new();
+    let grad = ["grad", "model.onnx", "--input", "12x17", "-o", "gradient.onnx"];
+    workspace.temper(&grad).assert().success();
+    let model = onnx::read(&workspace.path("gradient.onnx")).unwrap();
+    let inputs: Vec<&str> = model.graph.required_inputs().map(|input| input.name.as_str()).collect();
+    assert_eq!(inputs, ["image", "target"]);
+    let outputs: Vec<String> = model.graph.outputs.iter().map(|output| output.name.clone()).collect();
+    assert_eq!(outputs, ["value", "gradient"]);
+    let sizes = |info: &ValueInfo| info.dims().unwrap().1.iter().map(|dim| dim.known().unwrap()).collect();
+    let gradient: Vec<usize> = sizes(&model.graph.outputs[1]);
+    assert_eq!(gradient, [1, 3, 12, 17]);
+    let standard = model.graph.nodes.iter().all(|node| node.domain.is_empty());
+    assert!(standard, "only standard operators");
+}
+
+#[test]
+fn a_size_or_a_place_that_cannot_be_is_refused() {
+    let workspace = Workspace::new();
+    for size in ["12", "0x8", "8x0", "axb", "8x8x8", "-8x8", "99999999999999999999x8"] {
+        let message = workspace.refused(&["grad", "model.onnx", "--input", size, "-o", "g.onnx"], 2);
+        names(&message, &[size]);
+    }
+    let message = workspace.refused(&["grad", "model.onnx", "--input", "8x8", "-o", "no/folder/g.onnx"], 2);
+    names(&message, &["no/folder", "create"]);
+    assert!(!workspace.path("g.onnx").exists() && !workspace.path("no").exists());
+}
+
+/// Ctrl-C ends an audit between two steps; a report is whole or not there.
+#[test]
+#[cfg(unix)]
+fn an_interrupted_audit_leaves_no_report() {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+    let workspace = Workspace::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
+    let mut arguments = audit("model.onnx");
+    let at = arguments.iter().position(|argument| *argument == "1").unwrap();
+    arguments[at] = "10000000";
+    command.args(arguments).current_dir(workspace.path("")).stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let limit = Instant::now() + Duration::from_secs(60);
+    while !workspace.path("out").exists() && Instant::now() < limit {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > limit {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(workspace.files_in("out").is_empty(), "{said}");
+}
