@@ -5,6 +5,8 @@
 //! arithmetic, which no implementation can do without: a step runs the network forwards and its
 //! adjoint once, and the adjoint of a linear map costs what the map does.
 
+#![allow(clippy::print_stdout)] // what it is for
+
 use std::time::Instant;
 
 use ndarray::{Array, ArrayD, ArrayViewD, IxDyn};

@@ -1,6 +1,8 @@
 //! Holds the code to ARCHITECTURE.md: modules use only what the table lets them, and a crate that
 //! stands behind a wall is named in one file.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

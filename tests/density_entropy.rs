@@ -5,6 +5,8 @@
 //! telescopes to at most 1) and the mean of -log2 p is a cross-entropy: by Gibbs' inequality it is
 //! never below the entropy of the samples, and equal only where p matches their frequencies. For
 //! continuous samples no such bound with equality is at hand.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
 #![cfg(feature = "torch")]
 
 use temper::density::{DensityEstimator, DensityShape};

@@ -1,5 +1,6 @@
 //! `temper harden` as a user meets it: what it writes, what it says, and what it refuses.
 #![cfg(feature = "torch")]
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
 
 use std::fs;
 use std::path::Path;

@@ -84,7 +84,10 @@ impl Photo {
 
     /// The middle of the image, at most `side` LR pixels high and wide, and of its ground truth.
     fn cropped(mut self, side: usize) -> Self {
-        let middle = |size: usize| size.saturating_sub(side) / 2..size - (size.saturating_sub(side) + 1) / 2;
+        let middle = |size: usize| {
+            let cut = size.saturating_sub(side);
+            cut / 2..size - cut.div_ceil(2)
+        };
         let (rows, columns) = (middle(self.x.shape()[2]), middle(self.x.shape()[3]));
         let scale = self.scale;
         let larger = |range: &Range<usize>| range.start * scale..range.end * scale;

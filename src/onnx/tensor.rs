@@ -177,13 +177,13 @@ macro_rules! plain_types {
     ($($variant:ident $type:ty, $new:ident, $get:ident;)*) => {
         impl Tensor {
             $(
-                #[doc = concat!("A tensor of ", stringify!($type), ".")]
+                #[doc = concat!("A tensor of `", stringify!($type), "`.")]
                 pub fn $new(shape: &[usize], data: impl Into<Arc<[$type]>>) -> Result<Self, SizeMismatch> {
                     let data = data.into();
                     Self::checked(shape, data.len(), Data::$variant(data))
                 }
 
-                #[doc = concat!("The elements, if they are ", stringify!($type), ".")]
+                #[doc = concat!("The elements, if they are `", stringify!($type), "`.")]
                 pub fn $get(&self) -> Option<&[$type]> {
                     match &self.data {
                         Data::$variant(data) => Some(data),

@@ -1,7 +1,7 @@
 //! Passes from graph to graph: fix a size, infer types, differentiate.
 //!
 //! The result is always a plain ONNX model of standard operators that any runtime can run.
-//! Everything that must know an operator asks the table in [`ops`]; the passes name none.
+//! Everything that must know an operator asks the table in `ops`; the passes name none.
 //! Deliberately absent: running anything.
 
 mod array;

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use super::error::RewriteError;
 use super::prune::prune;
 use super::types::{Types, infer};
+use super::upgrade::upgrade;
 use crate::onnx::{DType, Dim, Graph, Model, Node, Problem, ValueInfo, ValueType};
 
 /// The model for inputs of exactly these shapes, in the order of its required inputs, with the
-/// shapes of its outputs worked out. What the file says of values in between is dropped:
+/// shapes of its outputs worked out, in opset 13 or above. What the file says of values in between is dropped:
 /// inference can recompute it, and some exporters leave stale shapes behind.
 pub fn specialise(model: &Model, shapes: &[&[usize]]) -> Result<Model, RewriteError> {
-    let mut fixed = model.clone();
+    let mut fixed = upgrade(model)?;
     fixed.graph.values.clear();
     let names: Vec<String> = model.graph.required_inputs().map(|input| input.name.clone()).collect();
     if names.len() != shapes.len() {

@@ -9,6 +9,8 @@ use crate::onnx::{Attribute, GraphBuilder, Model, Node, Problem, Tensor};
 
 /// The opset that every model has at least, afterwards.
 const TARGET: i64 = 13;
+/// The IR version that opset 13 came with; before IR 4 every weight had to be an input, too.
+const TARGET_IR: i64 = 7;
 /// The oldest opset that is read: before it, operators broadcast by attributes of their own.
 const OLDEST: i64 = 6;
 
@@ -63,18 +65,18 @@ pub fn upgrade(model: &Model) -> Result<Model, RewriteError> {
     let mut graph = GraphBuilder::from_graph(upgraded.graph);
     nodes.iter().flat_map(|node| &node.outputs).for_each(|name| graph.reserve(name));
     for mut node in nodes {
-        let applies = |change: &&Change| change.below > opset && node.domain.is_empty();
-        let changes: Vec<&Change> = CHANGES.iter().filter(applies).collect();
-        for change in changes {
-            if change.op == node.op {
-                (change.apply)(&mut node, &mut graph)
-                    .map_err(|reason| RewriteError::at(&node, &[], reason))?;
-            }
+        let standard = node.domain.is_empty();
+        let applies = |change: &&Change| change.below > opset && standard;
+        // A change may rename the operator; what follows goes by the name it came with.
+        let op = node.op.clone();
+        for change in CHANGES.iter().filter(applies).filter(|change| change.op == op) {
+            (change.apply)(&mut node, &mut graph).map_err(|reason| RewriteError::at(&node, &[], reason))?;
         }
         graph.push(node);
     }
     upgraded.graph = graph.finish();
     upgraded.opsets.insert(String::new(), TARGET);
+    upgraded.ir_version = upgraded.ir_version.max(TARGET_IR);
     Ok(upgraded)
 }
 

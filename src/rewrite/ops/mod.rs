@@ -43,9 +43,9 @@ pub struct Operator {
     pub infer: Infer,
     /// How a gradient passes back through it.
     pub status: Status,
-    /// Its result where that is known before anything runs; see [`Fold`].
+    /// Its result where that is known before anything runs; see `Fold`.
     pub fold: Option<Fold>,
-    /// Its multiplications and additions, where they are worth counting; see [`Cost`].
+    /// Its multiplications and additions, where they are worth counting; see `Cost`.
     pub cost: Option<Cost>,
 }
 
