@@ -7,7 +7,7 @@
 use ndarray::{ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use temper::onnx::Model;
+use temper::onnx::{Model, Tensor as TensorOfFile};
 use temper::oracle::{Objective, gradient_model, objective_model};
 use temper::rewrite::specialise;
 use temper::runtime::torch::Program;
@@ -32,12 +32,11 @@ struct Question {
 
 impl Question {
     /// The gradient near x0 of the distance to S(x0), as an attack asks for it.
-    fn new(edsr: Edsr, [height, width]: [usize; 2], seed: u64) -> Self {
-        let model = edsr.build(3).unwrap();
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    fn new(model: Model, [height, width]: [usize; 2]) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
         let shape = IxDyn(&[1, 3, height, width]);
         let x0 = ArrayD::from_shape_simple_fn(shape, || rng.random_range(0.05_f32..0.95));
-        let image = x0.mapv(|value| value + rng.random_range(-0.03_f32..0.03));
+        let image = x0.mapv(|value| value + rng.random_range(-0.2_f32..0.2));
         let fixed = specialise(&model, &[x0.shape()]).unwrap();
         let mut forward = runtime::open(Kind::Tract).unwrap().load(&fixed).unwrap();
         let target = forward.run(&[x0.view()]).unwrap().remove(0);
@@ -85,33 +84,51 @@ fn relative(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f64 {
     (difference / length).sqrt()
 }
 
-/// The median over three images is held to 1e-5. Not every image: of the millions of Relu inputs of
-/// EDSR-baseline one may lie so near zero that float32 rounds it to the other side on one runtime.
-/// That runtime then gives the gradient of the other side, 1e-4 away and no less true; libtorch in
-/// float32 differs from itself in float64 by as much.
-#[test]
-fn the_graph_and_autograd_agree() {
+/// The network with every Relu far from its kink: half the channels on, half off.
+///
+/// Of the two million Relu inputs of EDSR-baseline at 40 x 48 some lie so near zero that float32
+/// rounds them to the other side on one runtime. That runtime then gives the gradient of the other
+/// side, 1e-4 away and no less true; libtorch in float32 differs from itself in float64 by as much.
+/// Away from the kinks there is one gradient, and everyone must find it.
+fn off_the_kinks(edsr: Edsr) -> Model {
+    let mut model = edsr.build(3).unwrap();
+    for (name, tensor) in &mut model.graph.initializers {
+        if name.starts_with("body.") && name.ends_with(".0.bias") {
+            let far = |channel| if channel % 2 == 0 { 150.0 } else { -150.0 };
+            *tensor =
+                TensorOfFile::f32(tensor.shape(), (0..tensor.len()).map(far).collect::<Vec<_>>()).unwrap();
+        }
+    }
+    model
+}
+
+fn holds_within(tolerance: f64, network: fn(Edsr) -> Model) {
     for (edsr, size) in CASES {
-        let questions = [5, 6, 7].map(|seed| Question::new(edsr, size, seed));
-        let expected = questions.each_ref().map(Question::by_autograd);
+        let question = Question::new(network(edsr), size);
+        let expected = question.by_autograd();
         for kind in [Kind::Ort, Kind::Tract] {
-            let found: Vec<_> = questions.iter().filter_map(|question| question.by_graph(kind)).collect();
-            if found.len() < questions.len() {
-                continue;
-            }
-            let mut errors: Vec<f64> =
-                found.iter().zip(&expected).map(|(found, one)| relative(found, one)).collect();
-            errors.sort_by(f64::total_cmp);
-            println!("{edsr:?} at {size:?} on {kind}: relative errors {errors:?}");
-            assert!(errors[1] <= 1e-5 && errors[2] <= 1e-3, "{edsr:?} at {size:?} on {kind}: {errors:?}");
+            let Some(found) = question.by_graph(kind) else { continue };
+            let error = relative(&found, &expected);
+            println!("{edsr:?} at {size:?} on {kind}: relative error {error:.1e}");
+            assert!(error <= tolerance, "{edsr:?} at {size:?} on {kind}: {error:e}");
         }
     }
 }
 
 #[test]
+fn the_graph_and_autograd_agree() {
+    holds_within(1e-5, off_the_kinks);
+}
+
+#[test]
+fn the_graph_and_autograd_agree_among_kinks() {
+    holds_within(1e-3, |edsr| edsr.build(3).unwrap());
+}
+
+#[test]
 fn a_finite_difference_agrees() {
     for (edsr, size) in CASES {
-        let question = Question::new(edsr, size, 5);
+        let question = Question::new(off_the_kinks(edsr), size);
         let gradient = question.by_graph(Kind::Tract).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let direction = gradient.mapv(|_| rng.random_range(-1.0..1.0));
@@ -125,7 +142,7 @@ fn a_finite_difference_agrees() {
 
 #[test]
 fn at_x0_the_gradient_is_zero_and_not_nan() {
-    let mut question = Question::new(CASES[4].0, CASES[4].1, 5);
+    let mut question = Question::new(CASES[4].0.build(3).unwrap(), CASES[4].1);
     let mut forward = runtime::open(Kind::Tract)
         .unwrap()
         .load(&specialise(&question.model, &[question.image.shape()]).unwrap())
