@@ -10,6 +10,8 @@ pub mod files;
 #[cfg(feature = "torch")]
 pub mod harden;
 pub mod image;
+pub mod inspect;
+pub mod interface;
 pub mod metric;
 pub mod onnx;
 pub mod oracle;

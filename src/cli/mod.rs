@@ -8,8 +8,10 @@ mod error;
 mod grad;
 #[cfg(feature = "torch")]
 mod harden;
+mod inspect;
 mod interrupt;
 mod progress;
+mod wishes;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,7 @@ enum Command {
     Harden(harden::Args),
     Audit(audit::Args),
     Grad(grad::Args),
+    Inspect(inspect::Args),
 }
 
 /// Runs the command line; the exit code is 0 done, 1 a threshold was not met, 2 bad input or
@@ -41,6 +44,7 @@ pub fn run() -> ExitCode {
         Command::Harden(args) => harden::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Grad(args) => grad::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

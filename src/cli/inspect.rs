@@ -1,0 +1,157 @@
+//! `temper inspect`: what there is to know of a model before it is attacked.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::CliError;
+use super::wishes::InterfaceArgs;
+use crate::inspect::{self, Use, Verdict};
+use crate::interface::{Found, Interface, InterfaceError, discover};
+use crate::onnx::{self, Model};
+use crate::rewrite::Status;
+use crate::runtime::{self, Kind, Runtime, RuntimeError};
+
+/// Shows a model's interface, operators, cost, and which runtimes run it.
+///
+/// The interface (layout, colours, value range, scale, sizes) is found by probing and by agreement
+/// with a bicubic upscale.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model
+    #[arg(value_name = "MODEL.onnx")]
+    model: PathBuf,
+    #[command(flatten)]
+    interface: InterfaceArgs,
+}
+
+/// Runs the verb.
+#[allow(clippy::print_stdout)]
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let model = onnx::read(&args.model).map_err(CliError::usage)?;
+    let refuse = |reason: &dyn std::fmt::Display| format!("`{}`: {reason}", args.model.display());
+    let runtimes: Vec<(Kind, Result<Arc<dyn Runtime>, RuntimeError>)> =
+        Kind::ALL.into_iter().map(|kind| (kind, runtime::open(kind).map(Arc::from))).collect();
+    let found = find(&model, args, &runtimes).map_err(|error| match error {
+        InterfaceError::Runtime(_) => CliError::failed(refuse(&error)),
+        _ => CliError::usage(refuse(&error)),
+    })?;
+    let canonical = found.interface.canonical(&model);
+    println!("{}", heading(args, &model));
+    println!("{}", interface(&found));
+    println!("{}", cost(&model, &canonical, &found).map_err(|error| CliError::usage(refuse(&error)))?);
+    for (kind, runtime) in runtimes {
+        match runtime {
+            Ok(runtime) => print!("{}", runs(&inspect::verdict(&canonical, &found, runtime))),
+            Err(reason) => println!("{:<12}{reason}", kind.name()),
+        }
+    }
+    Ok(())
+}
+
+/// The interface, found with the first runtime that runs the model.
+fn find(
+    model: &Model,
+    args: &Args,
+    runtimes: &[(Kind, Result<Arc<dyn Runtime>, RuntimeError>)],
+) -> Result<Found, InterfaceError> {
+    let mut failure = None;
+    for runtime in runtimes.iter().filter_map(|(_, runtime)| runtime.as_ref().ok()) {
+        match discover(model, &args.interface.wishes(), &**runtime) {
+            Err(InterfaceError::Runtime(error)) => failure = failure.or(Some(error)),
+            other => return other,
+        }
+    }
+    let none = RuntimeError::Unavailable { kind: Kind::Tract, reason: "no runtime is there".into() };
+    Err(failure.unwrap_or(none).into())
+}
+
+fn heading(args: &Args, model: &Model) -> String {
+    let (producer, version) = &model.producer;
+    let by = if producer.is_empty() { String::new() } else { format!(", by {producer} {version}") };
+    format!("{:<12}{}: opset {}{by}", "model", args.model.display(), model.opset())
+}
+
+fn interface(found: &Found) -> String {
+    let Interface { form, geometry, input_levels, output_levels, constants } = &found.interface;
+    let colours = if form.channels == 1 { "luma" } else { "RGB" };
+    let sizes = match (geometry.fixed, geometry.multiple) {
+        (Some([height, width]), _) => format!("{height}x{width} only"),
+        (None, 1) => "any size".into(),
+        (None, multiple) => format!("sizes that are multiples of {multiple}"),
+    };
+    let mut text = format!(
+        "{:<12}`{}` takes {} {}, {colours}, {input_levels}, {sizes}\n",
+        "input",
+        form.input,
+        form.dtype.name(),
+        form.layout.name().to_uppercase(),
+    );
+    for (name, tensor) in constants {
+        let _ = writeln!(text, "{:<12}`{name}` is fed {:?}", "", tensor.data());
+    }
+    let margin = match geometry.margin {
+        0 => String::new(),
+        margin => format!(", {margin} pixels cut on every side"),
+    };
+    let _ = write!(
+        text,
+        "{:<12}`{}` gives x{}, {output_levels}{margin}; {:.1} dB from a bicubic upscale of a test picture",
+        "output", form.output, geometry.scale, found.agreement
+    );
+    text
+}
+
+fn cost(model: &Model, canonical: &Model, found: &Found) -> Result<String, crate::rewrite::RewriteError> {
+    let floats = |tensor: &&onnx::Tensor| tensor.dtype().is_float();
+    let weights: usize = model.graph.initializers.values().filter(floats).map(onnx::Tensor::len).sum();
+    let mut text = format!("{:<12}{weights}\n", "parameters");
+    match inspect::cost(canonical, found) {
+        Ok(cost) => {
+            let [height, width] = found.interface.geometry.example;
+            let _ = writeln!(
+                text,
+                "{:<12}{:.1} GFLOP per input megapixel forwards, {:.1} a gradient step (at {height}x{width})\n\
+                 {:<12}{} forwards, {} with the gradient",
+                "cost",
+                cost.forward / 1e3,
+                cost.gradient / 1e3,
+                "nodes",
+                cost.nodes,
+                cost.gradient_nodes
+            );
+        }
+        Err(error) => {
+            let _ = writeln!(text, "{:<12}none: {error}", "gradient");
+        }
+    }
+    let uses = inspect::operators(canonical, found)?;
+    for (index, used) in uses.iter().enumerate() {
+        let label = if index == 0 { "operators" } else { "" };
+        let _ = writeln!(text, "{label:<12}{:>5} {:<24} {}", used.count, used.operator, gradient(used));
+    }
+    Ok(text.trim_end().to_owned())
+}
+
+fn gradient(used: &Use) -> String {
+    match &used.gradient {
+        Ok(Status::Differentiable(_)) => "differentiable".into(),
+        Ok(Status::Zero(reason)) => format!("zero gradient: {reason}"),
+        Ok(Status::Refused(reason)) => format!("refused: {reason}"),
+        Err(reason) => format!("refused: {reason}"),
+    }
+}
+
+fn runs(verdict: &Verdict) -> String {
+    let say = |result: &Result<(), crate::oracle::OracleError>| match result {
+        Ok(()) => "runs".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    format!(
+        "{:<12}forward: {}\n{:<12}gradient: {}\n",
+        verdict.runtime,
+        say(&verdict.forward),
+        "",
+        say(&verdict.gradient)
+    )
+}

@@ -1,0 +1,105 @@
+//! What there is to know of a model before it is attacked: its interface, its operators and how a
+//! gradient passes through them, its cost, and which runtimes run it.
+//!
+//! Deliberately absent: whether the gradient is right, which an audit tests on an image.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ndarray::Array4;
+
+use crate::interface::Found;
+use crate::onnx::Model;
+use crate::oracle::{Objective, Oracle, OracleError, gradient_model};
+use crate::rewrite::{RewriteError, Status, flops, specialise, status};
+use crate::runtime::Runtime;
+
+/// An operator as a model uses it.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// Its name, with the domain where that is not the standard one.
+    pub operator: String,
+    /// How many nodes.
+    pub count: usize,
+    /// How a gradient passes back through it, or why it is refused.
+    pub gradient: Result<Status, String>,
+}
+
+/// What a model costs at its interface's example size.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Multiplications and additions of a forward run, per pixel of the input.
+    pub forward: f64,
+    /// The same of a gradient step.
+    pub gradient: f64,
+    /// Nodes of the forward graph, at its example size.
+    pub nodes: usize,
+    /// Nodes of the gradient graph, forward ones included.
+    pub gradient_nodes: usize,
+}
+
+/// What one runtime makes of a model.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The runtime's name and version.
+    pub runtime: String,
+    /// Whether a forward run gave numbers.
+    pub forward: Result<(), OracleError>,
+    /// Whether a gradient step did.
+    pub gradient: Result<(), OracleError>,
+}
+
+/// The operators of a model after constants are folded at the example size, by name.
+///
+/// # Errors
+/// A graph that cannot be followed.
+pub fn operators(model: &Model, found: &Found) -> Result<Vec<Use>, RewriteError> {
+    let fixed = specialise(model, &[&shape(found)])?;
+    let mut uses: BTreeMap<String, Use> = BTreeMap::new();
+    for node in &fixed.graph.nodes {
+        let operator = node.qualified_op();
+        let entry = uses.entry(operator.clone()).or_insert_with(|| Use {
+            operator,
+            count: 0,
+            gradient: status(node, fixed.opset()),
+        });
+        entry.count += 1;
+    }
+    Ok(uses.into_values().collect())
+}
+
+/// What a forward run and a gradient step cost; the model is a canonical one.
+///
+/// # Errors
+/// A model that cannot be differentiated.
+pub fn cost(model: &Model, found: &Found) -> Result<Cost, RewriteError> {
+    let shape = shape(found);
+    let fixed = specialise(model, &[&shape])?;
+    let (step, _) = gradient_model(model, Objective::Distance, &shape)?;
+    let pixels = (shape[2] * shape[3]) as f64;
+    Ok(Cost {
+        forward: flops(&fixed)? as f64 / pixels,
+        gradient: flops(&step)? as f64 / pixels,
+        nodes: fixed.graph.nodes.len(),
+        gradient_nodes: step.graph.nodes.len(),
+    })
+}
+
+/// Runs a canonical model forwards, and its gradient once, on a runtime.
+pub fn verdict(model: &Model, found: &Found, runtime: Arc<dyn Runtime>) -> Verdict {
+    let name = format!("{} {}", runtime.kind(), runtime.version());
+    let mut oracle = Oracle::new(runtime, Arc::new(model.clone()), Objective::Distance);
+    let image = Array4::from_elem(shape(found), 0.5_f32);
+    let nearby = Array4::from_shape_fn(shape(found), |(_, c, y, x)| 0.5 + 0.01 * ((c + y + x) % 3) as f32);
+    let forward = oracle.forward(image.view());
+    let gradient = match &forward {
+        Ok(target) => oracle.value_and_gradient(nearby.view(), target.view()).map(drop),
+        Err(_) => gradient_model(model, Objective::Distance, &shape(found)).map(drop).map_err(Into::into),
+    };
+    Verdict { runtime: name, forward: forward.map(drop), gradient }
+}
+
+fn shape(found: &Found) -> [usize; 4] {
+    let [height, width] = found.interface.geometry.example;
+    [1, found.interface.form.channels, height, width]
+}

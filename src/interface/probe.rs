@@ -1,0 +1,262 @@
+//! Finds an interface: tries what the declarations leave open, and asks which of it upscales a
+//! picture as bicubic does.
+
+use ndarray::{Array3, ArrayView3, Axis, Ix4, s};
+
+use super::form::{Form, forms, image_input};
+use super::geometry::{Geometry, GeometryError};
+use super::levels::Levels;
+use super::picture::picture;
+use super::{Interface, InterfaceError, Wishes};
+use crate::metric::{bicubic, psnr};
+use crate::onnx::{DType, Dim, Model, Problem, Tensor, ValueInfo};
+use crate::rewrite::specialise;
+use crate::runtime::Runtime;
+
+/// An interface, and how well the model agrees with it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The interface.
+    pub interface: Interface,
+    /// PSNR in dB between the model's upscale of a test picture and the bicubic one.
+    pub agreement: f64,
+}
+
+/// Less agreement than this with a bicubic upscale, in dB, is none.
+const LEAST: f64 = 18.0;
+/// Forms or ranges whose agreement differs by less, in dB, are not told apart by it: the more usual
+/// one is taken.
+const CLEAR: f64 = 3.0;
+/// What an input beside the image may be told, if it is a scale.
+const SCALES: [f64; 3] = [2.0, 3.0, 4.0];
+
+/// Finds how a model is fed and read.
+///
+/// # Errors
+/// [`InterfaceError::Unclear`] names what is ambiguous or unusual, and the flag that settles it.
+pub fn discover(model: &Model, wishes: &Wishes, runtime: &dyn Runtime) -> Result<Found, InterfaceError> {
+    let mut candidates = Vec::new();
+    let mut first_error = None;
+    for constants in constants(model, wishes)? {
+        let fed = with_constants(model, &constants);
+        for form in forms(&fed, wishes)? {
+            match shaped(&fed, form, wishes) {
+                Ok((form, geometry)) => candidates.push((constants.clone(), form, geometry)),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+    }
+    if candidates.is_empty() {
+        let nothing = || Problem::new("the model", "takes no image").into();
+        return Err(first_error.map_or_else(nothing, InterfaceError::from));
+    }
+    one_set_of_constants(&candidates)?;
+    let mut best: Option<Found> = None;
+    for (constants, form, geometry) in candidates {
+        let found = with_levels(model, constants, form, geometry, wishes, runtime)?;
+        if best.as_ref().is_none_or(|best| found.agreement > best.agreement + CLEAR) {
+            best = Some(found);
+        }
+    }
+    best.ok_or_else(|| Problem::new("the model", "takes no image").into())
+}
+
+type Constants = Vec<(String, Tensor)>;
+
+impl From<GeometryError> for InterfaceError {
+    fn from(error: GeometryError) -> Self {
+        match error {
+            GeometryError::Rewrite(error) => InterfaceError::Rewrite(error),
+            GeometryError::Output(problem) => InterfaceError::Unclear(problem),
+        }
+    }
+}
+
+/// The form with its output's layout, and the sizes that go with it.
+fn shaped(model: &Model, mut form: Form, wishes: &Wishes) -> Result<(Form, Geometry), GeometryError> {
+    let (geometry, layout) = Geometry::find(model, &form)?;
+    form.output_layout = layout;
+    match wishes.scale {
+        Some(scale) if scale != geometry.scale => {
+            let what = format!("has scale {}, not {scale}", geometry.scale);
+            Err(Problem::new("the model", what).into())
+        }
+        _ => Ok((form, geometry)),
+    }
+}
+
+/// The values that the inputs beside the image may have: those the user gave, else scales.
+fn constants(model: &Model, wishes: &Wishes) -> Result<Vec<Constants>, Problem> {
+    let image = image_input(model, wishes)?;
+    let mut given = Constants::new();
+    let mut open = Vec::new();
+    for input in model.graph.required_inputs().filter(|input| input.name != image.name) {
+        match wishes.feeds.iter().find(|(name, _)| *name == input.name) {
+            Some((_, values)) => given.push((input.name.clone(), constant(input, values)?)),
+            None => open.push(input),
+        }
+    }
+    if let Some((name, _)) =
+        wishes.feeds.iter().find(|(name, _)| given.iter().all(|(known, _)| known != name))
+    {
+        return Err(Problem::new("the model", format!("has no input `{name}` to feed")));
+    }
+    if open.is_empty() {
+        return Ok(vec![given]);
+    }
+    let guesses = SCALES.iter().filter(|&&scale| wishes.scale.is_none_or(|wish| wish as f64 == scale));
+    let guess = |&scale: &f64| -> Option<Constants> {
+        let values = open.iter().map(|input| guess(input, scale));
+        let guessed: Option<Constants> = values.collect();
+        guessed.map(|guessed| given.iter().cloned().chain(guessed).collect())
+    };
+    let all: Vec<Constants> = guesses.filter_map(guess).collect();
+    if all.is_empty() {
+        let names: Vec<_> = open.iter().map(|input| format!("`{}`", input.name)).collect();
+        let what = format!(
+            "takes {} beside the image; give values with --feed NAME=VALUE,VALUE,...",
+            names.join(" and ")
+        );
+        return Err(Problem::new("the model", what));
+    }
+    Ok(all)
+}
+
+/// A scale as an input may want it: one number, or one per axis of NCHW.
+fn guess(input: &ValueInfo, scale: f64) -> Option<(String, Tensor)> {
+    let values: &[f64] = match input.dims()?.1 {
+        [] => &[scale],
+        [Dim::Known(1)] => &[scale],
+        [Dim::Known(2)] => &[scale, scale],
+        [_] => &[1.0, 1.0, scale, scale],
+        _ => return None,
+    };
+    Some((input.name.clone(), constant(input, values).ok()?))
+}
+
+/// Values as a tensor of an input's type.
+fn constant(input: &ValueInfo, values: &[f64]) -> Result<Tensor, Problem> {
+    let refuse = |what: String| Problem::new(format!("input `{}`", input.name), what);
+    let Some((dtype, dims)) = input.dims() else {
+        return Err(refuse("is of no known rank, so that it cannot be given values".into()));
+    };
+    let shape: Vec<usize> = match dims {
+        [one] => vec![one.known().unwrap_or(values.len())],
+        _ => dims.iter().map(|dim| dim.known().unwrap_or(1)).collect(),
+    };
+    let mismatch = |error: crate::onnx::SizeMismatch| refuse(format!("cannot be fed: {error}"));
+    match dtype {
+        DType::F32 => Tensor::f32(&shape, values.iter().map(|&value| value as f32).collect::<Vec<_>>()),
+        DType::F64 => Tensor::f64(&shape, values.to_vec()),
+        DType::I64 => Tensor::i64(&shape, values.iter().map(|&value| value as i64).collect::<Vec<_>>()),
+        DType::I32 => Tensor::i32(&shape, values.iter().map(|&value| value as i32).collect::<Vec<_>>()),
+        other => return Err(refuse(format!("is {other}; float and int inputs can be fed"))),
+    }
+    .map_err(mismatch)
+}
+
+fn with_constants(model: &Model, constants: &Constants) -> Model {
+    let mut fed = model.clone();
+    for (name, tensor) in constants {
+        fed.graph.inputs.retain(|input| input.name != *name);
+        fed.graph.initializers.insert(name.clone(), tensor.clone());
+    }
+    fed
+}
+
+/// Refuses where several guesses at the other inputs all give an image.
+fn one_set_of_constants(candidates: &[(Constants, Form, Geometry)]) -> Result<(), Problem> {
+    let Some((first, ..)) = candidates.first() else { return Ok(()) };
+    let mut scales: Vec<usize> = candidates.iter().map(|(.., geometry)| geometry.scale).collect();
+    scales.dedup();
+    if candidates.iter().all(|(constants, ..)| constants == first) {
+        return Ok(());
+    }
+    let scales: Vec<_> = scales.iter().map(ToString::to_string).collect();
+    let names: Vec<_> = first.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let what = format!(
+        "takes {} beside the image, and several values give one; say --scale {} (or --feed NAME=VALUES)",
+        names.join(" and "),
+        scales.join(" or ")
+    );
+    Err(Problem::new("the model", what))
+}
+
+/// The ranges at input and output under which the model agrees best with a bicubic upscale.
+fn with_levels(
+    model: &Model,
+    constants: Constants,
+    form: Form,
+    geometry: Geometry,
+    wishes: &Wishes,
+    runtime: &dyn Runtime,
+) -> Result<Found, InterfaceError> {
+    let interface = |input_levels, output_levels| Interface {
+        form: form.clone(),
+        geometry,
+        input_levels,
+        output_levels,
+        constants: constants.clone(),
+    };
+    let picture = picture(form.channels, geometry.example);
+    let expected = reference(&picture, &geometry);
+    let mut best: Option<Found> = None;
+    for input in allowed(wishes.input_levels) {
+        let raw = run(&interface(input, Levels::Unit), model, &picture, runtime)?;
+        let outputs = allowed(wishes.output_levels.or(wishes.input_levels));
+        for output in outputs {
+            let upscaled = raw.mapv(|value| output.to_unit(value));
+            // No number, no agreement.
+            let agreement = psnr(upscaled.view(), expected.view()).unwrap_or(f64::NEG_INFINITY);
+            let found = Found { interface: interface(input, output), agreement };
+            // A range for both ends is more usual than two.
+            let needed = if input == output { CLEAR } else { 2.0 * CLEAR };
+            if best.as_ref().is_none_or(|best| found.agreement > best.agreement + needed) {
+                best = Some(found);
+            }
+        }
+    }
+    let settled = wishes.input_levels.is_some() && wishes.output_levels.is_some();
+    match best {
+        Some(best) if best.agreement >= LEAST || settled => Ok(best),
+        best => {
+            let agreement = best.map_or(f64::NEG_INFINITY, |best| best.agreement);
+            let what = format!(
+                "does not upscale a test picture as bicubic does, whatever the range of its values: {agreement:.1} dB \
+                 at best; if it is a super-resolution model, say --range and --output-range"
+            );
+            Err(Problem::new("the model", what).into())
+        }
+    }
+}
+
+fn allowed(wish: Option<Levels>) -> Vec<Levels> {
+    wish.map_or_else(|| Levels::ALL.to_vec(), |wish| vec![wish])
+}
+
+/// What bicubic makes of the picture, where the model gives an output.
+fn reference(picture: &Array3<f32>, geometry: &Geometry) -> Array3<f32> {
+    let [height, width] = geometry.example.map(|side| side * geometry.scale);
+    let large = bicubic(picture.view(), height, width);
+    inside(large.view(), geometry.margin).to_owned()
+}
+
+/// The image without `margin` pixels on every side.
+fn inside(image: ArrayView3<'_, f32>, margin: usize) -> ArrayView3<'_, f32> {
+    let (_, height, width) = image.dim();
+    image.slice_move(s![.., margin..height - margin, margin..width - margin])
+}
+
+fn run(
+    interface: &Interface,
+    model: &Model,
+    picture: &Array3<f32>,
+    runtime: &dyn Runtime,
+) -> Result<Array3<f32>, InterfaceError> {
+    let input = picture.view().insert_axis(Axis(0)).into_dyn();
+    let fixed = specialise(&interface.canonical(model), &[input.shape()])?;
+    let mut outputs = runtime.load(&fixed)?.run(&[input])?;
+    let output = outputs.swap_remove(0).into_dimensionality::<Ix4>();
+    let output = output.map_err(|_| Problem::new("the model", "gives no image of four axes"))?;
+    Ok(output.index_axis_move(Axis(0), 0))
+}
