@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     for (kind, runtime) in runtimes {
         match runtime {
             Ok(runtime) => print!("{}", runs(&inspect::verdict(&canonical, &found, runtime))),
-            Err(reason) => println!("{:<12}{reason}", kind.name()),
+            Err(reason) => println!("{:<14}{reason}", kind.name()),
         }
     }
     Ok(())
@@ -69,7 +69,7 @@ fn find(
 fn heading(args: &Args, model: &Model) -> String {
     let (producer, version) = &model.producer;
     let by = if producer.is_empty() { String::new() } else { format!(", by {producer} {version}") };
-    format!("{:<12}{}: opset {}{by}", "model", args.model.display(), model.opset())
+    format!("{:<14}{}: opset {}{by}", "model", args.model.display(), model.opset())
 }
 
 fn interface(found: &Found) -> String {
@@ -81,14 +81,14 @@ fn interface(found: &Found) -> String {
         (None, multiple) => format!("sizes that are multiples of {multiple}"),
     };
     let mut text = format!(
-        "{:<12}`{}` takes {} {}, {colours}, {input_levels}, {sizes}\n",
+        "{:<14}`{}` takes {} {}, {colours}, {input_levels}, {sizes}\n",
         "input",
         form.input,
         form.dtype.name(),
         form.layout.name().to_uppercase(),
     );
     for (name, tensor) in constants {
-        let _ = writeln!(text, "{:<12}`{name}` is fed {:?}", "", tensor.data());
+        let _ = writeln!(text, "{:<14}`{name}` is fed {:?}", "", tensor.data());
     }
     let margin = match geometry.margin {
         0 => String::new(),
@@ -96,7 +96,7 @@ fn interface(found: &Found) -> String {
     };
     let _ = write!(
         text,
-        "{:<12}`{}` gives x{}, {output_levels}{margin}; {:.1} dB from a bicubic upscale of a test picture",
+        "{:<14}`{}` gives x{}, {output_levels}{margin}; {:.1} dB from a bicubic upscale of a test picture",
         "output", form.output, geometry.scale, found.agreement
     );
     text
@@ -105,14 +105,14 @@ fn interface(found: &Found) -> String {
 fn cost(model: &Model, canonical: &Model, found: &Found) -> Result<String, crate::rewrite::RewriteError> {
     let floats = |tensor: &&onnx::Tensor| tensor.dtype().is_float();
     let weights: usize = model.graph.initializers.values().filter(floats).map(onnx::Tensor::len).sum();
-    let mut text = format!("{:<12}{weights}\n", "parameters");
+    let mut text = format!("{:<14}{weights}\n", "parameters");
     match inspect::cost(canonical, found) {
         Ok(cost) => {
             let [height, width] = found.interface.geometry.example;
             let _ = writeln!(
                 text,
-                "{:<12}{:.1} GFLOP per input megapixel forwards, {:.1} a gradient step (at {height}x{width})\n\
-                 {:<12}{} forwards, {} with the gradient",
+                "{:<14}{:.1} GFLOP per input megapixel forwards, {:.1} a gradient step (at {height}x{width})\n\
+                 {:<14}{} forwards, {} with the gradient",
                 "cost",
                 cost.forward / 1e3,
                 cost.gradient / 1e3,
@@ -122,7 +122,7 @@ fn cost(model: &Model, canonical: &Model, found: &Found) -> Result<String, crate
             );
         }
         Err(error) => {
-            let _ = writeln!(text, "{:<12}none: {error}", "gradient");
+            let _ = writeln!(text, "{:<14}none: {error}", "gradient");
         }
     }
     let uses = inspect::operators(canonical, found)?;
@@ -148,7 +148,7 @@ fn runs(verdict: &Verdict) -> String {
         Err(error) => error.to_string(),
     };
     format!(
-        "{:<12}forward: {}\n{:<12}gradient: {}\n",
+        "{:<14}forward: {}\n{:<14}gradient: {}\n",
         verdict.runtime,
         say(&verdict.forward),
         "",

@@ -35,6 +35,7 @@ const SCALES: [f64; 3] = [2.0, 3.0, 4.0];
 /// # Errors
 /// [`InterfaceError::Unclear`] names what is ambiguous or unusual, and the flag that settles it.
 pub fn discover(model: &Model, wishes: &Wishes, runtime: &dyn Runtime) -> Result<Found, InterfaceError> {
+    standard_domain_only(model)?;
     let mut candidates = Vec::new();
     let mut first_error = None;
     for constants in constants(model, wishes)? {
@@ -59,6 +60,20 @@ pub fn discover(model: &Model, wishes: &Wishes, runtime: &dyn Runtime) -> Result
         }
     }
     best.ok_or_else(|| Problem::new("the model", "takes no image").into())
+}
+
+/// Operators of a domain of their own do not say what they compute.
+fn standard_domain_only(model: &Model) -> Result<(), Problem> {
+    match model.graph.nodes.iter().find(|node| !node.domain.is_empty()) {
+        None => Ok(()),
+        Some(node) => {
+            let what = format!(
+                "belongs to the operator domain `{}`, which Temper does not know; export the network without it",
+                node.domain
+            );
+            Err(Problem::new(node.label(), what))
+        }
+    }
 }
 
 type Constants = Vec<(String, Tensor)>;
