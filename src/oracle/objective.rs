@@ -37,8 +37,8 @@ fn distance(emitter: &mut Emitter, output: &Value) -> Result<Value, RewriteError
     // All axes but the batch's: one norm per image, as the norm of the rows' norms. A runtime that
     // adds up a whole image one by one in float32 is off by 1e-5 and more; over rows it is not.
     let last = output.ty.rank() as i64 - 1;
-    let rows = emitter.reduce("ReduceL2", "objective/rows", &difference, &[last], false)?;
+    let rows = emitter.reduce("ReduceL2", "objective/rows", &difference, &[last], true)?;
     let axes: Vec<i64> = (1..last).collect();
-    let norms = emitter.reduce("ReduceL2", "objective/norm", &rows, &axes, false)?;
+    let norms = emitter.reduce("ReduceL2", "objective/norm", &rows, &axes, true)?;
     emitter.reduce("ReduceSum", "objective/value", &norms, &[], false)
 }

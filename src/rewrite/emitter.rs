@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::error::RewriteError;
 use super::fuse::fuse;
 use super::prune::prune;
+use super::specialise::fold;
 use super::types::{TensorType, Types, infer};
 use crate::onnx::{Attribute, DType, GraphBuilder, Model, Node, Problem, Tensor, ValueInfo};
 
@@ -186,6 +187,7 @@ impl Emitter {
         let mut graph = self.graph.finish();
         graph.outputs = named;
         graph.values.clear();
+        fold(&mut graph, &self.types);
         fuse(&mut graph);
         prune(&mut graph);
         self.model.graph = graph;

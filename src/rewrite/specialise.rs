@@ -37,7 +37,7 @@ pub fn specialise(model: &Model, shapes: &[&[usize]]) -> Result<Model, RewriteEr
 }
 
 /// Puts the results of nodes that are known before anything runs in their place.
-fn fold(graph: &mut Graph, types: &Types) {
+pub fn fold(graph: &mut Graph, types: &Types) {
     let kept: HashSet<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
     let known = |name: &String| name.is_empty() || types.constant(name).is_some();
     let folds = |node: &Node| node.outputs.iter().all(|name| known(name) && !kept.contains(name.as_str()));
