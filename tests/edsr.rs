@@ -2,7 +2,7 @@
 //! difference in f64 give one answer, at the published size and a small one, odd sizes included.
 
 #![cfg(feature = "torch")]
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)] // helpers of tests are tests
 
 use ndarray::{ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};

@@ -5,6 +5,7 @@
 //! passed their self-test. Deliberately absent: flags and printing.
 
 mod error;
+mod fit;
 mod photo;
 mod run;
 mod subject;
@@ -13,6 +14,7 @@ mod trust;
 use std::path::PathBuf;
 
 pub use error::AuditError;
+pub use fit::{Fitted, fit};
 pub use photo::Images;
 pub use run::{Watch, run};
 

@@ -25,12 +25,15 @@ pub struct Args {
     interface: InterfaceArgs,
 }
 
+/// A runtime, or why it is not there.
+type Opened = (Kind, Result<Arc<dyn Runtime>, RuntimeError>);
+
 /// Runs the verb.
 #[allow(clippy::print_stdout)]
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = onnx::read(&args.model).map_err(CliError::usage)?;
     let refuse = |reason: &dyn std::fmt::Display| format!("`{}`: {reason}", args.model.display());
-    let runtimes: Vec<(Kind, Result<Arc<dyn Runtime>, RuntimeError>)> =
+    let runtimes: Vec<Opened> =
         Kind::ALL.into_iter().map(|kind| (kind, runtime::open(kind).map(Arc::from))).collect();
     let found = find(&model, args, &runtimes).map_err(|error| match error {
         InterfaceError::Runtime(_) => CliError::failed(refuse(&error)),
@@ -50,11 +53,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 }
 
 /// The interface, found with the first runtime that runs the model.
-fn find(
-    model: &Model,
-    args: &Args,
-    runtimes: &[(Kind, Result<Arc<dyn Runtime>, RuntimeError>)],
-) -> Result<Found, InterfaceError> {
+fn find(model: &Model, args: &Args, runtimes: &[Opened]) -> Result<Found, InterfaceError> {
     let mut failure = None;
     for runtime in runtimes.iter().filter_map(|(_, runtime)| runtime.as_ref().ok()) {
         match discover(model, &args.interface.wishes(), &**runtime) {

@@ -1,5 +1,7 @@
 //! The sizes that a model takes, and those of the images that it gives.
 
+use ndarray::{ArrayView3, s};
+
 use super::form::{Form, Layout};
 use crate::onnx::{Dim, Model, Problem};
 use crate::rewrite::{RewriteError, specialise};
@@ -29,6 +31,14 @@ impl Geometry {
     /// What the output's size is for an input's.
     pub fn output(&self, [height, width]: [usize; 2]) -> [usize; 2] {
         [height, width].map(|side| side * self.scale - 2 * self.margin)
+    }
+
+    /// The part of an image `scale` times as large as the input that the model gives: without the
+    /// margin.
+    pub fn inside<'a>(&self, image: ArrayView3<'a, f32>) -> ArrayView3<'a, f32> {
+        let (_, height, width) = image.dim();
+        let kept = |side: usize| self.margin.min(side / 2)..side - self.margin.min(side / 2);
+        image.slice_move(s![.., kept(height), kept(width)])
     }
 
     /// The geometry that inference gives for a form, and the output's layout.

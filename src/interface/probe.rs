@@ -1,7 +1,7 @@
 //! Finds an interface: tries what the declarations leave open, and asks which of it upscales a
 //! picture as bicubic does.
 
-use ndarray::{Array3, ArrayView3, Axis, Ix4, s};
+use ndarray::{Array3, Axis, Ix4};
 
 use super::form::{Form, forms, image_input};
 use super::geometry::{Geometry, GeometryError};
@@ -253,13 +253,7 @@ fn allowed(wish: Option<Levels>) -> Vec<Levels> {
 fn reference(picture: &Array3<f32>, geometry: &Geometry) -> Array3<f32> {
     let [height, width] = geometry.example.map(|side| side * geometry.scale);
     let large = bicubic(picture.view(), height, width);
-    inside(large.view(), geometry.margin).to_owned()
-}
-
-/// The image without `margin` pixels on every side.
-fn inside(image: ArrayView3<'_, f32>, margin: usize) -> ArrayView3<'_, f32> {
-    let (_, height, width) = image.dim();
-    image.slice_move(s![.., margin..height - margin, margin..width - margin])
+    geometry.inside(large.view()).to_owned()
 }
 
 fn run(

@@ -41,7 +41,7 @@ pub fn luma(rgb: ArrayView3<f32>) -> Result<Array2<f64>, MetricError> {
 
 /// PSNR and SSIM on luma after 8-bit rounding, with a border of `scale` pixels removed.
 ///
-/// Both images are RGB (3, H, W) on [0, 1].
+/// Both images are RGB (3, H, W) on [0, 1], or both are luma over 255, (1, H, W).
 ///
 /// # Errors
 /// [`MetricError::ShapeMismatch`] naming both sizes, [`MetricError::NotRgb`], and
@@ -52,12 +52,20 @@ pub fn clean_quality(
     scale: usize,
 ) -> Result<Quality, MetricError> {
     MetricError::unless_same_shape(sr.shape(), truth.shape())?;
-    let sr = luma(round_to_8_bits(sr).view())?;
-    let truth = luma(round_to_8_bits(truth).view())?;
+    let (sr, truth) = (judged_luma(sr)?, judged_luma(truth)?);
     let (sr, truth) = (without_border(&sr, scale), without_border(&truth, scale));
     let ssim = ssim(sr, truth)?;
     let psnr = decibels(sr.iter().copied(), truth.iter().copied(), 255.0);
     Ok(Quality { psnr, ssim })
+}
+
+/// Luma after rounding to 8 bits, of RGB or of luma itself.
+fn judged_luma(image: ArrayView3<f32>) -> Result<Array2<f64>, MetricError> {
+    let rounded = round_to_8_bits(image);
+    match rounded.len_of(Axis(0)) {
+        1 => Ok(rounded.index_axis(Axis(0), 0).mapv(|value| f64::from(value) * 255.0)),
+        _ => luma(rounded.view()),
+    }
 }
 
 /// The image without `border` pixels on every side; empty where nothing is left.

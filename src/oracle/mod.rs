@@ -16,7 +16,7 @@ pub use models::{GRADIENT, VALUE, gradient_model, image_input, objective_model};
 pub use objective::{Objective, TARGET};
 
 use crate::onnx::Model;
-use crate::rewrite::{RewriteError, specialise};
+use crate::rewrite::{RewriteError, promote, specialise};
 use crate::runtime::{Kind, Runtime, RuntimeError, Session};
 use sessions::Sessions;
 
@@ -94,7 +94,7 @@ impl Oracle {
     /// S(x): the model's output for a batch, as it comes (not clipped).
     pub fn forward(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
         let Self { runtime, model, effort, .. } = self;
-        let prepare = |shape: &[usize]| Ok::<_, OracleError>(runtime.load(&specialise(model, &[shape])?)?);
+        let prepare = |shape: &[usize]| forwards(&**runtime, model, shape);
         let mut outputs = self.forward.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
         self.effort.forwards += 1;
         self.image(outputs.swap_remove(0), "output")
@@ -130,6 +130,15 @@ impl Oracle {
             count => Err(OracleError::NotFinite { kind: self.kind(), what, count }),
         }
     }
+}
+
+/// The model as it is; where the runtime cannot load its half precision, in float32.
+fn forwards(runtime: &dyn Runtime, model: &Model, shape: &[usize]) -> Result<Box<dyn Session>, OracleError> {
+    let fixed = specialise(model, &[shape])?;
+    runtime.load(&fixed).or_else(|error| match promote(&fixed) {
+        (single, true) => Ok(runtime.load(&single)?),
+        (_, false) => Err(error.into()),
+    })
 }
 
 /// The runtime's own differentiation where it has one, else the gradient graph.

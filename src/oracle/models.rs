@@ -3,7 +3,7 @@
 
 use super::objective::{Objective, TARGET};
 use crate::onnx::{Model, Problem};
-use crate::rewrite::{Emitter, RewriteError, Stop, Value, gradient, specialise};
+use crate::rewrite::{Emitter, RewriteError, Stop, Value, gradient, promote, specialise};
 
 /// The names of the outputs of a gradient model.
 pub const VALUE: &str = "value";
@@ -61,7 +61,8 @@ fn with_objective(
     objective: Objective,
     shape: &[usize],
 ) -> Result<(Emitter, Value), RewriteError> {
-    let fixed = specialise(model, &[shape])?;
+    // A gradient in half precision would underflow.
+    let (fixed, _) = promote(&specialise(model, &[shape])?);
     let Some(output) = fixed.graph.outputs.first().map(|output| output.name.clone()) else {
         return Err(Problem::new("the model", "has no output").into());
     };
