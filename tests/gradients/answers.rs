@@ -28,7 +28,7 @@ pub fn answers(case: &Case) -> Vec<Answer> {
     };
     let x = input(case);
     let mut answers = Vec::new();
-    for kind in [Kind::Tract, Kind::Ort] {
+    for kind in [Kind::Ort, Kind::Tract] {
         if case.excluded.iter().any(|(excluded, _)| *excluded == kind) {
             continue;
         }

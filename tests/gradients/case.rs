@@ -17,6 +17,8 @@ pub struct Case {
     pub range: (f32, f32),
     /// Runtimes that cannot run the forward operator, with the reason.
     pub excluded: Vec<(Kind, &'static str)>,
+    /// Runtimes whose own forward operators are inexact: how far their gradient may be off, and why.
+    pub inexact: Vec<(Kind, f64, &'static str)>,
     /// Below this a slope counts as zero.
     pub floor: f64,
 }
@@ -51,6 +53,7 @@ impl Case {
             shape: shape.to_vec(),
             range: (-1.0, 1.0),
             excluded: vec![],
+            inexact: vec![],
             floor: 1e-6,
         }
     }
@@ -65,6 +68,12 @@ impl Case {
     #[allow(dead_code)] // the table may need none
     pub fn without(mut self, kind: Kind, reason: &'static str) -> Self {
         self.excluded.push((kind, reason));
+        self
+    }
+
+    /// Lets a runtime's gradient be off by a larger share, with the reason.
+    pub fn inexact(mut self, kind: Kind, share: f64, reason: &'static str) -> Self {
+        self.inexact.push((kind, share, reason));
         self
     }
 

@@ -1,18 +1,13 @@
-//! Element by element: Add, Sub, Mul, Div, Neg, Sqrt, Max, Relu, HardSigmoid,
-//! Identity.
+//! Element by element: Add, Sub, Mul, Div, Sum, Mean, Neg, Abs, Reciprocal, Sqrt, Identity.
 //!
 //! Each rule is one line of calculus; where an operator broadcasts, the reverse pass sums its
 //! gradients back to the inputs' shapes.
 
 use super::call::{broadcast_inputs, same_as_input};
-use super::fold::{Folded, binary, from_all, unary};
+use super::fold::{Folded, binary, from_all, number, unary, variadic, zip};
 use super::{Call, Operator, Vjp};
-use crate::onnx::Attribute;
-use crate::rewrite::Array;
-use crate::rewrite::RewriteError;
-
-/// Near the largest float32.
-const STEEP: f32 = 3e38;
+use crate::onnx::DType;
+use crate::rewrite::{Array, RewriteError};
 
 type Result = std::result::Result<(), RewriteError>;
 
@@ -25,12 +20,16 @@ pub const OPERATORS: &[Operator] = &[
         .folds(|call| binary(call, i64::checked_mul, |a, b| a * b)),
     Operator::differentiable("Div", &[], broadcast_inputs, div)
         .folds(|call| binary(call, i64::checked_div, |a, b| a / b)),
-    Operator::differentiable("Max", &[], broadcast_inputs, max)
-        .folds(|call| binary(call, |a, b| Some(a.max(b)), f64::max)),
-    Operator::differentiable("Neg", &[], same_as_input, neg).folds(fold_neg),
+    Operator::differentiable("Sum", &[], broadcast_inputs, sum)
+        .folds(|call| variadic(call, i64::checked_add, |a, b| a + b)),
+    Operator::differentiable("Mean", &[], broadcast_inputs, mean).folds(fold_mean),
+    Operator::differentiable("Neg", &[], same_as_input, neg)
+        .folds(|call| number(call, i64::wrapping_neg, |a| -a)),
+    Operator::differentiable("Abs", &[], same_as_input, abs)
+        .folds(|call| number(call, i64::wrapping_abs, f64::abs)),
+    Operator::differentiable("Reciprocal", &[], same_as_input, reciprocal)
+        .folds(|call| unary(call, |a| 1.0 / a)),
     Operator::differentiable("Sqrt", &[], same_as_input, sqrt).folds(|call| unary(call, f64::sqrt)),
-    Operator::differentiable("Relu", &[], same_as_input, relu).folds(|call| unary(call, |a| a.max(0.0))),
-    Operator::differentiable("HardSigmoid", &["alpha", "beta"], same_as_input, hard_sigmoid),
     Operator::differentiable("Identity", &[], same_as_input, identity).folds(fold_identity),
 ];
 
@@ -81,21 +80,21 @@ fn div(vjp: &mut Vjp<'_>) -> Result {
     Ok(())
 }
 
-/// y = max(a, b, ...): dy goes to each input that is the maximum. Ties, where max has no
-/// derivative, give it to all of them.
-fn max(vjp: &mut Vjp<'_>) -> Result {
+/// y = a + b + ...: each is given dy.
+fn sum(vjp: &mut Vjp<'_>) -> Result {
     let dy = vjp.cotangent()?;
-    let y = vjp.output(0)?;
-    let zero = vjp.scalar(0.0);
     let count = vjp.read(|call| Ok(call.input_count()))?;
-    for index in 0..count {
-        if vjp.wants(index) {
-            let input = vjp.input(index)?;
-            let chosen = vjp.emit("Equal", &[&input, &y], [])?;
-            let gradient = vjp.emit("Where", &[&chosen, &dy, &zero], [])?;
-            vjp.give(index, gradient);
-        }
-    }
+    (0..count).for_each(|index| vjp.give(index, dy.clone()));
+    Ok(())
+}
+
+/// y = (a + b + ...) / n: each is given dy / n.
+fn mean(vjp: &mut Vjp<'_>) -> Result {
+    let dy = vjp.cotangent()?;
+    let count = vjp.read(|call| Ok(call.input_count()))?;
+    let share = vjp.scalar(1.0 / count as f32);
+    let each = vjp.emit("Mul", &[&dy, &share], [])?;
+    (0..count).for_each(|index| vjp.give(index, each.clone()));
     Ok(())
 }
 
@@ -103,6 +102,25 @@ fn max(vjp: &mut Vjp<'_>) -> Result {
 fn neg(vjp: &mut Vjp<'_>) -> Result {
     let dy = vjp.cotangent()?;
     let da = vjp.emit("Neg", &[&dy], [])?;
+    vjp.give(0, da);
+    Ok(())
+}
+
+/// y = |a|: da = dy sign a, zero at zero.
+fn abs(vjp: &mut Vjp<'_>) -> Result {
+    let (dy, a) = (vjp.cotangent()?, vjp.input(0)?);
+    let sign = vjp.emit("Sign", &[&a], [])?;
+    let da = vjp.emit("Mul", &[&dy, &sign], [])?;
+    vjp.give(0, da);
+    Ok(())
+}
+
+/// y = 1 / a: da = -dy y^2.
+fn reciprocal(vjp: &mut Vjp<'_>) -> Result {
+    let (dy, y) = (vjp.cotangent()?, vjp.output(0)?);
+    let square = vjp.emit("Mul", &[&y, &y], [])?;
+    let scaled = vjp.emit("Mul", &[&dy, &square], [])?;
+    let da = vjp.emit("Neg", &[&scaled], [])?;
     vjp.give(0, da);
     Ok(())
 }
@@ -118,35 +136,6 @@ fn sqrt(vjp: &mut Vjp<'_>) -> Result {
     Ok(())
 }
 
-/// y = max(a, 0): da = dy where y > 0.
-///
-/// The mask is a HardSigmoid steep enough to be 1 for every normal y > 0 (below 3e-39 it falls
-/// short of 1): ONNX Runtime keeps HardSigmoid and Mul, unlike Greater and Where, in the blocked
-/// layout of the convolutions around them, which measured a third of the time; tract does not care.
-fn relu(vjp: &mut Vjp<'_>) -> Result {
-    let dy = vjp.cotangent()?;
-    let y = vjp.output(0)?;
-    let steep = [("alpha", Attribute::Float(STEEP)), ("beta", Attribute::Float(0.0))];
-    let positive = vjp.emit("HardSigmoid", &[&y], steep)?;
-    let da = vjp.emit("Mul", &[&dy, &positive], [])?;
-    vjp.give(0, da);
-    Ok(())
-}
-
-/// y = min(max(alpha a + beta, 0), 1): da = alpha dy where 0 < y < 1.
-fn hard_sigmoid(vjp: &mut Vjp<'_>) -> Result {
-    let alpha = vjp.read(|call| call.float("alpha", 0.2))?;
-    let (dy, y) = (vjp.cotangent()?, vjp.output(0)?);
-    let (zero, one, alpha) = (vjp.scalar(0.0), vjp.scalar(1.0), vjp.scalar(alpha));
-    let above = vjp.emit("Greater", &[&y, &zero], [])?;
-    let below = vjp.emit("Less", &[&y, &one], [])?;
-    let inside = vjp.emit("And", &[&above, &below], [])?;
-    let scaled = vjp.emit("Mul", &[&dy, &alpha], [])?;
-    let da = vjp.emit("Where", &[&inside, &scaled, &zero], [])?;
-    vjp.give(0, da);
-    Ok(())
-}
-
 /// y = a: da = dy.
 fn identity(vjp: &mut Vjp<'_>) -> Result {
     let dy = vjp.cotangent()?;
@@ -154,14 +143,18 @@ fn identity(vjp: &mut Vjp<'_>) -> Result {
     Ok(())
 }
 
-fn fold_neg(call: &Call<'_>) -> Folded {
-    from_all(call, |inputs| match inputs {
-        [Array::Int(dtype, a)] => Ok(Some(Array::Int(*dtype, a.mapv(i64::wrapping_neg)))),
-        [Array::Float(dtype, a)] => Ok(Some(Array::Float(*dtype, a.mapv(|a| -a)))),
-        _ => Ok(None),
-    })
-}
-
 fn fold_identity(call: &Call<'_>) -> Folded {
     Ok(call.constant(0).ok().map(|tensor| vec![tensor.clone()]))
+}
+
+/// The sum is rounded once, after the division.
+fn fold_mean(call: &Call<'_>) -> Folded {
+    from_all(call, |inputs| {
+        let Some((first, rest)) = inputs.split_first() else { return Ok(None) };
+        let mut sum = first.to_float();
+        for input in rest {
+            sum = zip(&sum, &input.to_float(), |a, b| a + b)?;
+        }
+        Ok(Array::Float(DType::F64, sum / inputs.len() as f64).cast(first.dtype()))
+    })
 }

@@ -41,6 +41,15 @@ pub fn unary(call: &Call<'_>, float: impl Fn(f64) -> f64) -> Folded {
     })
 }
 
+/// An operator of one input, element by element, on integers and floats.
+pub fn number(call: &Call<'_>, int: impl Fn(i64) -> i64, float: impl Fn(f64) -> f64) -> Folded {
+    from_all(call, |inputs| match inputs {
+        [Array::Int(dtype, a)] => Ok(Some(Array::Int(*dtype, a.mapv(&int)))),
+        [Array::Float(dtype, a)] => Ok(Some(Array::Float(*dtype, a.mapv(&float)))),
+        _ => Ok(None),
+    })
+}
+
 /// An operator of two inputs that broadcasts, on integers and floats. An integer result of `None`
 /// (a division by zero, an overflow) is left for the runtime to meet.
 pub fn binary(
@@ -49,17 +58,46 @@ pub fn binary(
     float: impl Fn(f64, f64) -> f64,
 ) -> Folded {
     from_all(call, |inputs| match inputs {
-        [Array::Int(dtype, a), Array::Int(_, b)] => {
+        [a, b] => combined(a, b, &int, &float),
+        _ => Ok(None),
+    })
+}
+
+/// An operator of any number of inputs, joined two by two from the first on.
+pub fn variadic(
+    call: &Call<'_>,
+    int: impl Fn(i64, i64) -> Option<i64>,
+    float: impl Fn(f64, f64) -> f64,
+) -> Folded {
+    from_all(call, |inputs| {
+        let Some((first, rest)) = inputs.split_first() else { return Ok(None) };
+        let mut result = first.clone();
+        for input in rest {
+            let Some(joined) = combined(&result, input, &int, &float)? else { return Ok(None) };
+            result = joined;
+        }
+        Ok(Some(result))
+    })
+}
+
+fn combined(
+    a: &Array,
+    b: &Array,
+    int: &impl Fn(i64, i64) -> Option<i64>,
+    float: &impl Fn(f64, f64) -> f64,
+) -> Result<Option<Array>, String> {
+    match (a, b) {
+        (Array::Int(dtype, a), Array::Int(_, b)) => {
             let result = zip(a, b, |a, b| int(*a, *b))?;
             let whole: Option<Vec<i64>> = result.iter().copied().collect();
             let array = whole.and_then(|values| ArrayD::from_shape_vec(result.raw_dim(), values).ok());
             Ok(array.map(|array| Array::Int(*dtype, array)))
         }
-        [Array::Float(dtype, a), Array::Float(_, b)] => {
+        (Array::Float(dtype, a), Array::Float(_, b)) => {
             Ok(Some(Array::Float(*dtype, zip(a, b, |a, b| float(*a, *b))?)))
         }
         _ => Ok(None),
-    })
+    }
 }
 
 /// A comparison of numbers, broadcasting.

@@ -29,6 +29,16 @@ impl Axis {
             None => Err(format!("slides a kernel of extent {} over {padded} padded entries", self.extent())),
         }
     }
+
+    /// The windows of a pool that may reach beyond the end of `size` entries; the last one starts
+    /// inside them or in the padding before them.
+    pub fn windows_rounded_up(&self, size: usize) -> Result<usize, String> {
+        let windows = self.windows(size)?;
+        let padded = size + self.pads.0 + self.pads.1;
+        let left = (padded - self.extent()) % self.stride;
+        let starts_inside = windows * self.stride < size + self.pads.0;
+        Ok(if left > 0 && starts_inside { windows + 1 } else { windows })
+    }
 }
 
 /// Sizes beyond this are a damaged file's, not a network's.
@@ -110,6 +120,14 @@ mod tests {
         assert_eq!(AXIS.windows(6), Ok(3));
         assert!(Axis { pads: (0, 0), ..AXIS }.windows(2).is_err());
         assert_eq!(Axis { dilation: 3, ..AXIS }.extent(), 7);
+    }
+
+    #[test]
+    fn windows_rounded_up_start_inside() {
+        assert_eq!(AXIS.windows_rounded_up(6), Ok(4));
+        assert_eq!(AXIS.windows_rounded_up(5), Ok(3));
+        // A fourth window would start in the padding behind.
+        assert_eq!(Axis { stride: 3, kernel: 2, ..AXIS }.windows_rounded_up(5), Ok(2));
     }
 
     #[test]

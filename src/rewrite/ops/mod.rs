@@ -12,14 +12,22 @@ mod call;
 mod compare;
 mod conv;
 mod conv_transpose;
+mod dropout;
+mod extrema;
 mod fold;
+mod functions;
 mod gather;
 mod geometry;
 mod join;
 mod layout;
+mod normalisation;
+mod pool;
+mod rectifier;
 mod reduce;
 mod shape;
 mod shuffle;
+mod smooth;
+mod softmax;
 mod vjp;
 
 use std::collections::HashMap;
@@ -108,7 +116,7 @@ pub enum Status {
     Refused(&'static str),
 }
 
-const FAMILIES: [&[Operator]; 11] = [
+const FAMILIES: [&[Operator]; 19] = [
     arithmetic::OPERATORS,
     axes::OPERATORS,
     compare::OPERATORS,
@@ -120,6 +128,14 @@ const FAMILIES: [&[Operator]; 11] = [
     reduce::OPERATORS,
     shape::OPERATORS,
     shuffle::OPERATORS,
+    softmax::OPERATORS,
+    smooth::OPERATORS,
+    rectifier::OPERATORS,
+    pool::OPERATORS,
+    normalisation::OPERATORS,
+    functions::OPERATORS,
+    extrema::OPERATORS,
+    dropout::OPERATORS,
 ];
 
 static TABLE: LazyLock<HashMap<&str, &Operator>> =

@@ -118,6 +118,20 @@ impl Sized {
         }
     }
 
+    /// What a last window reaches beyond the padded input where the number of windows is rounded
+    /// up; it has to start inside the input or the pads before it.
+    pub fn overhang(&self) -> Vec<i64> {
+        let pads = self.pads();
+        let over = |dim: usize| {
+            let (size, stride) = (self.size[dim] + pads.begin[dim], self.strides[dim]);
+            let reach = (self.kernel[dim] - 1) * self.dilations[dim] + 1;
+            let room = size + pads.end[dim] - reach;
+            let starts_inside = (room / stride + 1) * stride < size;
+            if room % stride > 0 && starts_inside { stride - room % stride } else { 0 }
+        };
+        (0..self.rank()).map(over).collect()
+    }
+
     /// The zeros that make the output ceil(size / stride) long.
     fn same_total(&self, dim: usize) -> i64 {
         let (size, stride) = (self.size[dim], self.strides[dim]);

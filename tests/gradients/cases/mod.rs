@@ -1,13 +1,27 @@
 //! The table of cases, a file per family of operators.
 
+mod activation;
 mod arithmetic;
 mod conv;
+mod elementwise;
 mod layout;
+mod normalisation;
+mod pool;
 mod reduce;
 
 use super::case::Case;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [arithmetic::cases(), conv::cases(), layout::cases(), reduce::cases()].into_iter().flatten().collect()
+    let families = [
+        activation::cases(),
+        arithmetic::cases(),
+        conv::cases(),
+        elementwise::cases(),
+        layout::cases(),
+        normalisation::cases(),
+        pool::cases(),
+        reduce::cases(),
+    ];
+    families.into_iter().flatten().collect()
 }

@@ -1,5 +1,5 @@
 //! Element by element, with broadcasting: Add Sub Mul Div Pow Max Min Sum Mean, Neg Abs Sign Sqrt
-//! Exp Log Reciprocal Clip.
+//! Exp Log Reciprocal Erf Sin Cos Tan Atan Sinh Cosh Clip.
 
 use super::{Attributes, Inputs, Kernel, MANY, Operator, Refusal, binary, one, standard, unary};
 use crate::torch::{Kind, TchError, Tensor};
@@ -21,6 +21,13 @@ pub(super) const OPERATORS: &[Operator] = &[
     standard("Exp", 1..=1, |_| unary(|x| Ok(x.f_exp()?))),
     standard("Log", 1..=1, |_| unary(|x| Ok(x.f_log()?))),
     standard("Reciprocal", 1..=1, |_| unary(|x| Ok(x.f_reciprocal()?))),
+    standard("Erf", 1..=1, |_| unary(|x| Ok(x.f_erf()?))),
+    standard("Sin", 1..=1, |_| unary(|x| Ok(x.f_sin()?))),
+    standard("Cos", 1..=1, |_| unary(|x| Ok(x.f_cos()?))),
+    standard("Tan", 1..=1, |_| unary(|x| Ok(x.f_tan()?))),
+    standard("Atan", 1..=1, |_| unary(|x| Ok(x.f_atan()?))),
+    standard("Sinh", 1..=1, |_| unary(|x| Ok(x.f_sinh()?))),
+    standard("Cosh", 1..=1, |_| unary(|x| Ok(x.f_cosh()?))),
     standard("Clip", 1..=3, clip),
 ];
 

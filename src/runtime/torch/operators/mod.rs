@@ -11,6 +11,7 @@ mod convolution;
 mod linear;
 mod logic;
 mod movement;
+mod normalisation;
 mod pad;
 mod pool;
 mod rearrange;
@@ -48,7 +49,7 @@ const fn standard(name: &'static str, inputs: RangeInclusive<usize>, prepare: Pr
 }
 
 /// The table, family by family.
-const FAMILIES: [&[Operator]; 12] = [
+const FAMILIES: [&[Operator]; 13] = [
     activation::OPERATORS,
     arithmetic::OPERATORS,
     constant::OPERATORS,
@@ -56,6 +57,7 @@ const FAMILIES: [&[Operator]; 12] = [
     linear::OPERATORS,
     logic::OPERATORS,
     movement::OPERATORS,
+    normalisation::OPERATORS,
     pad::OPERATORS,
     pool::OPERATORS,
     reduction::OPERATORS,

@@ -32,14 +32,19 @@ fn read(attributes: &Attributes<'_>) -> Result<(Window, Vec<i64>, bool), Refusal
 }
 
 /// libtorch pads at both ends alike and by at most half the window; other pads are put around the
-/// input first, which must not be combined with a rounded-up size.
-fn native(window: &Sized, ceil: bool) -> Result<Option<Vec<i64>>, Refusal> {
+/// input first.
+fn native(window: &Sized) -> Option<Vec<i64>> {
     let symmetric = window.pads().symmetric();
-    let narrow = symmetric.filter(|pads| pads.iter().zip(&window.kernel).all(|(pad, size)| 2 * pad <= *size));
-    if narrow.is_none() && ceil {
-        return Err(Refusal::new("`ceil_mode` together with these pads is not supported"));
+    symmetric.filter(|pads| pads.iter().zip(&window.kernel).all(|(pad, size)| 2 * pad <= *size))
+}
+
+/// The pads, and behind them what a rounded-up number of windows needs.
+fn widened(window: &Sized, ceil: bool) -> Pads {
+    let mut pads = window.pads();
+    if ceil {
+        pads.end.iter_mut().zip(window.overhang()).for_each(|(pad, over)| *pad += over);
     }
-    Ok(narrow)
+    pads
 }
 
 fn max_pool(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
@@ -51,9 +56,12 @@ fn max_pool(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
     }
     unary(move |x| {
         let window = window.sized(&x.size(), &kernel)?;
-        let (x, pads) = match native(&window, ceil)? {
-            Some(pads) => (x.shallow_clone(), pads),
-            None => (pad_spatial(x, &window.pads(), f64::NEG_INFINITY)?, vec![0; kernel.len()]),
+        let (x, pads, ceil) = match native(&window) {
+            Some(pads) => (x.shallow_clone(), pads, ceil),
+            None => {
+                let padded = pad_spatial(x, &widened(&window, ceil), f64::NEG_INFINITY)?;
+                (padded, vec![0; kernel.len()], false)
+            }
         };
         let Sized { kernel, strides, dilations, .. } = &window;
         Ok(match kernel.len() {
@@ -69,12 +77,10 @@ fn average_pool(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
     let count_pads = attributes.flag("count_include_pad", false)?;
     unary(move |x| {
         let window = window.sized(&x.size(), &kernel)?;
-        if window.dilations.iter().any(|&dilation| dilation != 1) {
-            return Err(Refusal::new("AveragePool with dilations is not supported"));
-        }
-        match native(&window, ceil)? {
+        let dilated = window.dilations.iter().any(|&dilation| dilation != 1);
+        match native(&window).filter(|_| !dilated) {
             Some(pads) => Ok(mean(x, &window, &pads, ceil, count_pads)?),
-            None => averaged_after_padding(x, &window, &window.pads(), count_pads),
+            None => mean_of_windows(x, &window, ceil, count_pads),
         }
     })
 }
@@ -88,19 +94,33 @@ fn mean(x: &Tensor, window: &Sized, pads: &[i64], ceil: bool, count_pads: bool) 
     }
 }
 
-/// The mean over the padded input, divided by the share of each window that is not padding.
-fn averaged_after_padding(
-    x: &Tensor,
-    window: &Sized,
-    pads: &Pads,
-    count_pads: bool,
-) -> Result<Tensor, Refusal> {
-    let none = vec![0; window.rank()];
-    let pool = |x: &Tensor| -> Result<Tensor, Refusal> {
-        Ok(mean(&pad_spatial(x, pads, 0.0)?, window, &none, false, true)?)
+/// The sum over every window, divided by the number of its entries that count: a sum of ones.
+fn mean_of_windows(x: &Tensor, window: &Sized, ceil: bool, count_pads: bool) -> Result<Tensor, Refusal> {
+    let size = x.size();
+    let planes = [&[size[0] * size[1], 1], &size[2..]].concat();
+    let plane = [&[1, 1], &size[2..]].concat();
+    let (pads, wide) = (window.pads(), widened(window, ceil));
+    let sums = windows_summed(&pad_spatial(&x.f_reshape(planes)?, &wide, 0.0)?, window)?;
+    let ones = x.f_detach()?.f_new_ones(plane, (x.f_kind()?, x.device()))?;
+    let beyond = Pads {
+        begin: vec![0; window.rank()],
+        end: wide.end.iter().zip(&pads.end).map(|(wide, pad)| wide - pad).collect(),
     };
-    if count_pads {
-        return pool(x);
-    }
-    Ok(pool(x)?.f_div(&pool(&x.f_detach()?.f_ones_like()?)?)?)
+    let counted = if count_pads {
+        pad_spatial(&pad_spatial(&ones, &pads, 1.0)?, &beyond, 0.0)?
+    } else {
+        pad_spatial(&ones, &wide, 0.0)?
+    };
+    let means = sums.f_div(&windows_summed(&counted, window)?)?;
+    let shape = [&size[..2], &means.size()[2..]].concat();
+    Ok(means.f_reshape(shape)?)
+}
+
+/// Of (P, 1, ...), already padded.
+fn windows_summed(x: &Tensor, window: &Sized) -> Result<Tensor, Refusal> {
+    let Sized { kernel, strides, dilations, .. } = window;
+    let weight =
+        x.f_detach()?.f_new_ones([&[1, 1], kernel.as_slice()].concat(), (x.f_kind()?, x.device()))?;
+    let none = vec![0; kernel.len()];
+    Ok(x.f_convolution(&weight, None::<Tensor>, strides, &none, dilations, false, &none, 1)?)
 }

@@ -1,8 +1,8 @@
 //! One number for many: ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2
-//! ReduceSumSquare.
+//! ReduceSumSquare ReduceLogSum ReduceLogSumExp, and the places that ArgMax and ArgMin give.
 
-use super::{Attributes, Kernel, Operator, Refusal, axes, one, standard};
-use crate::torch::{TchError, Tensor};
+use super::{Attributes, Kernel, Operator, Refusal, axes, axis, one, standard, unary};
+use crate::torch::{Kind, TchError, Tensor};
 
 pub(super) const OPERATORS: &[Operator] = &[
     // ReduceSum takes its axes as an input since opset 13, the others since 18.
@@ -22,6 +22,12 @@ pub(super) const OPERATORS: &[Operator] = &[
     standard("ReduceSumSquare", 1..=2, |node| {
         reduce(node, 18, |x, dims, keep| x.f_square()?.f_sum_dim_intlist(dims, keep, None))
     }),
+    standard("ReduceLogSum", 1..=2, |node| {
+        reduce(node, 18, |x, dims, keep| x.f_sum_dim_intlist(dims, keep, None)?.f_log())
+    }),
+    standard("ReduceLogSumExp", 1..=2, |node| reduce(node, 18, |x, dims, keep| x.f_logsumexp(dims, keep))),
+    standard("ArgMax", 1..=1, |node| place(node, |x, dim, keep| x.f_argmax(dim, keep))),
+    standard("ArgMin", 1..=1, |node| place(node, |x, dim, keep| x.f_argmin(dim, keep))),
 ];
 
 fn reduce(
@@ -53,4 +59,25 @@ fn product(x: &Tensor, dims: &[i64], keep: bool) -> Result<Tensor, TchError> {
     let mut dims = dims.to_vec();
     dims.sort_unstable();
     dims.iter().rev().try_fold(x.shallow_clone(), |value, &dim| value.f_prod_dim_int(dim, keep, None))
+}
+
+/// The first of several places, unless `select_last_index` asks for the last.
+fn place(
+    attributes: &Attributes<'_>,
+    compute: fn(&Tensor, i64, bool) -> Result<Tensor, TchError>,
+) -> Result<Kernel, Refusal> {
+    let dim = attributes.int("axis")?.unwrap_or(0);
+    let keep = attributes.flag("keepdims", true)?;
+    let last = attributes.flag("select_last_index", false)?;
+    let home = attributes.place;
+    unary(move |x| {
+        let dim = axis(dim, x.dim())?;
+        let found = if last {
+            let end = x.size()[dim as usize] - 1;
+            compute(&x.f_flip([dim])?, dim, keep)?.f_neg()?.f_add_scalar(end)?
+        } else {
+            compute(x, dim, keep)?
+        };
+        home.hold(&found, Kind::Int64)
+    })
 }

@@ -1,0 +1,154 @@
+//! Element by element: powers and functions of one number, limits, sums of many, and what is
+//! constant between steps.
+
+use temper::onnx::{Attribute, DType, GraphBuilder, Tensor};
+
+use crate::case::{Case, between, node, node_at, random};
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = functions();
+    cases.extend(powers());
+    cases.extend(limits());
+    cases.extend(many());
+    cases.extend(steps());
+    cases
+}
+
+fn functions() -> Vec<Case> {
+    let of = |op: &str, low: f32, high: f32| {
+        let name = format!("{op} over [{low}, {high}]");
+        node(&name, op, &[3, 5], vec![], []).over(low, high)
+    };
+    vec![
+        of("Exp", -3.0, 3.0),
+        of("Log", 0.05, 4.0),
+        of("Abs", -1.0, 1.0),
+        of("Reciprocal", 0.2, 2.0),
+        of("Reciprocal", -2.0, -0.2),
+        of("Erf", -3.0, 3.0),
+        of("Sin", -4.0, 4.0),
+        of("Cos", -4.0, 4.0),
+        of("Tan", -1.2, 1.2),
+        of("Atan", -4.0, 4.0),
+        of("Sinh", -2.0, 2.0),
+        of("Cosh", -2.0, 2.0),
+    ]
+}
+
+/// x to the power of a constant.
+fn power(name: &str, exponent: Tensor) -> Case {
+    node(name, "Pow", &[2, 3], vec![exponent], []).over(0.1, 2.0)
+}
+
+fn powers() -> Vec<Case> {
+    let mixed = Tensor::f32(&[3], vec![0.0, 1.0, 2.5]).unwrap();
+    let integers = Tensor::ints(&[2]);
+    let mut cases: Vec<Case> = [0.5, 1.0, 2.0, 3.0, -1.5]
+        .map(|e| power(&format!("x to the power of {e}"), Tensor::scalar(e)))
+        .into();
+    cases.extend([
+        power("powers, one each", mixed.clone()),
+        power("power of an integer", integers),
+        power("power, stretching x", between(&[2, 2, 1], 0.5, 3.0)),
+        node("square of anything", "Pow", &[2, 3], vec![Tensor::scalar(2.0)], []),
+        node("cube of anything", "Pow", &[2, 3], vec![Tensor::scalar(3.0)], []),
+        node(
+            "powers of zero, one each",
+            "Pow",
+            &[2, 3],
+            vec![Tensor::f32(&[3], vec![0.0, 1.0, 2.0]).unwrap()],
+            [],
+        )
+        .over(0.0, 0.0),
+        Case::new("constant to the power of x", &[2, 3], |graph, x| {
+            let base = graph.initializer("base", Tensor::f32(&[3], vec![0.5, 2.0, 3.0]).unwrap());
+            graph.node("Pow", "y", &[&base, x], [])
+        }),
+        Case::new("zero to the power of x", &[2, 3], |graph, x| {
+            let base = graph.initializer("base", Tensor::f32(&[3], vec![0.0, 2.0, 3.0]).unwrap());
+            graph.node("Pow", "y", &[&base, x], [])
+        })
+        .over(0.5, 1.5),
+        Case::new("x to the power of x", &[2, 3], |graph, x| graph.node("Pow", "y", &[x, x], []))
+            .over(0.1, 2.0),
+        Case::new("zero to a computed power of 0", &[1, 3], |graph, x| {
+            let zero = graph.initializer("zero", Tensor::scalar(0.0));
+            let nothing = graph.node("Mul", "nothing", &[x, &zero], []);
+            let power = graph.node("Pow", "power", &[&nothing, &nothing], []);
+            graph.node("Add", "y", &[&power, x], [])
+        })
+        .over(0.5, 1.0),
+    ]);
+    cases
+}
+
+fn limits() -> Vec<Case> {
+    let bound = |value: f32| Tensor::scalar(value);
+    let clip = |name: &str, constants: Vec<Tensor>| node(name, "Clip", &[4, 5], constants, []);
+    let old = |opset: i64, name: &str, attributes: [(&str, Attribute); 1]| {
+        node_at(opset, name, "Clip", &[4, 5], vec![], attributes)
+    };
+    vec![
+        clip("clip", vec![bound(-0.5), bound(0.25)]),
+        clip("clip from below", vec![bound(0.1)]),
+        clip("clip without limits", vec![]),
+        left_out("clip from above"),
+        old(6, "clip of opset 6", [("min", 0.0.into())]),
+        old(10, "clip of opset 10", [("max", 0.3.into())]),
+        Case::new("clip between computed limits", &[4, 5], |graph, x| {
+            let [low, high] = [("ReduceMean", -0.2), ("ReduceMax", -0.4)].map(|(op, shift)| {
+                let shift = graph.initializer("shift", Tensor::scalar(shift));
+                let pole = graph.node(op, "pole", &[x], [("keepdims", Attribute::Int(0))]);
+                graph.node("Add", "limit", &[&pole, &shift], [])
+            });
+            graph.node("Clip", "y", &[x, &low, &high], [])
+        }),
+    ]
+}
+
+/// Clip with its lower limit left out.
+fn left_out(name: &str) -> Case {
+    Case::new(name, &[4, 5], |graph, x| {
+        let high = graph.initializer("high", Tensor::scalar(0.3));
+        graph.node("Clip", "y", &[x, "", &high], [])
+    })
+}
+
+fn many() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for op in ["Sum", "Mean", "Min", "Max"] {
+        cases.push(node(&format!("{op} of one"), op, &[2, 3], vec![], []));
+        cases.push(Case::new(&format!("{op} of three, broadcast"), &[3, 1], |graph, x| {
+            let other = graph.initializer("other", random(&[2, 1, 4]));
+            let minus = graph.node("Neg", "minus", &[x], []);
+            graph.node(op, "y", &[x, &other, &minus], [])
+        }));
+    }
+    cases
+}
+
+/// x times something that moves in steps.
+fn gated(name: &str, gate: impl FnOnce(&mut GraphBuilder, &str) -> String) -> Case {
+    Case::new(name, &[2, 3, 4], |graph, x| {
+        let gate = gate(graph, x);
+        graph.node("Mul", "y", &[x, &gate], [])
+    })
+}
+
+fn steps() -> Vec<Case> {
+    let mut cases: Vec<Case> = ["Sign", "Floor", "Ceil", "Round"]
+        .map(|op| gated(&format!("x times {op}"), |graph, x| graph.node(op, "gate", &[x], [])))
+        .into();
+    for op in ["ArgMax", "ArgMin"] {
+        for (axis, keep) in [(0, 1), (-1, 1), (1, 0)] {
+            let name = format!("x times {op} over axis {axis}, keepdims {keep}");
+            let attributes = || [("axis", Attribute::Int(axis)), ("keepdims", Attribute::Int(keep))];
+            cases.push(Case::new(&name, &[3, 3, 3], |graph, x| {
+                let place = graph.node(op, "place", &[x], attributes());
+                let gate = graph.node("Cast", "gate", &[&place], [("to", (DType::F32 as i64).into())]);
+                graph.node("Mul", "y", &[x, &gate], [])
+            }));
+        }
+    }
+    cases
+}
