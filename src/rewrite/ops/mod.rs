@@ -17,9 +17,13 @@ mod gather;
 mod geometry;
 mod join;
 mod layout;
+mod matmul;
+mod pad;
 mod reduce;
+mod resize;
 mod shape;
 mod shuffle;
+mod taps;
 mod vjp;
 
 use std::collections::HashMap;
@@ -108,7 +112,7 @@ pub enum Status {
     Refused(&'static str),
 }
 
-const FAMILIES: [&[Operator]; 11] = [
+const FAMILIES: &[&[Operator]] = &[
     arithmetic::OPERATORS,
     axes::OPERATORS,
     compare::OPERATORS,
@@ -117,17 +121,20 @@ const FAMILIES: [&[Operator]; 11] = [
     gather::OPERATORS,
     join::OPERATORS,
     layout::OPERATORS,
+    matmul::OPERATORS,
+    pad::OPERATORS,
     reduce::OPERATORS,
+    resize::OPERATORS,
     shape::OPERATORS,
     shuffle::OPERATORS,
 ];
 
 static TABLE: LazyLock<HashMap<&str, &Operator>> =
-    LazyLock::new(|| FAMILIES.into_iter().flatten().map(|operator| (operator.name, operator)).collect());
+    LazyLock::new(|| FAMILIES.iter().copied().flatten().map(|operator| (operator.name, operator)).collect());
 
 /// Every operator of the table.
 pub fn all() -> impl Iterator<Item = &'static Operator> {
-    FAMILIES.into_iter().flatten()
+    FAMILIES.iter().copied().flatten()
 }
 
 /// The first opset from which the operators' meanings are those of this table.

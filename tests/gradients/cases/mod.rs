@@ -3,11 +3,23 @@
 mod arithmetic;
 mod conv;
 mod layout;
+mod matmul;
+mod pad;
 mod reduce;
+mod resize;
 
 use super::case::Case;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [arithmetic::cases(), conv::cases(), layout::cases(), reduce::cases()].into_iter().flatten().collect()
+    let families = [
+        arithmetic::cases(),
+        conv::cases(),
+        layout::cases(),
+        matmul::cases(),
+        pad::cases(),
+        reduce::cases(),
+        resize::cases(),
+    ];
+    families.into_iter().flatten().collect()
 }

@@ -15,6 +15,7 @@ mod pad;
 mod pool;
 mod rearrange;
 mod reduction;
+mod resize;
 mod slicing;
 
 use std::ops::RangeInclusive;
@@ -48,7 +49,7 @@ const fn standard(name: &'static str, inputs: RangeInclusive<usize>, prepare: Pr
 }
 
 /// The table, family by family.
-const FAMILIES: [&[Operator]; 12] = [
+const FAMILIES: &[&[Operator]] = &[
     activation::OPERATORS,
     arithmetic::OPERATORS,
     constant::OPERATORS,
@@ -59,6 +60,7 @@ const FAMILIES: [&[Operator]; 12] = [
     pad::OPERATORS,
     pool::OPERATORS,
     reduction::OPERATORS,
+    resize::OPERATORS,
     rearrange::OPERATORS,
     slicing::OPERATORS,
 ];
