@@ -42,6 +42,28 @@ pub fn answers(case: &Case) -> Vec<Answer> {
     answers
 }
 
+/// What the case's model itself gives, on everyone who runs it.
+pub fn outputs(case: &Case) -> Vec<Answer> {
+    let fixed = match specialise(&case.model, &[&case.shape]) {
+        Ok(model) => model,
+        Err(error) => return vec![Answer::Failed { who: "the rewrite".into(), reason: error.to_string() }],
+    };
+    let x = input(case);
+    let excluded = |kind: &Kind| case.excluded.iter().any(|(excluded, _)| excluded == kind);
+    let mut answers = Vec::new();
+    for kind in [Kind::Torch, Kind::Tract, Kind::Ort].into_iter().filter(|kind| !excluded(kind)) {
+        let Ok(runtime) = runtime::open(kind) else { continue };
+        let outputs = runtime.load(&fixed).and_then(|mut session| session.run(&[x.view()]));
+        answers.push(match outputs {
+            Ok(mut outputs) => {
+                Answer::Gradient { who: kind.to_string(), gradient: outputs.remove(0).into_iter().collect() }
+            }
+            Err(error) => Answer::Failed { who: kind.to_string(), reason: error.to_string() },
+        });
+    }
+    answers
+}
+
 fn input(case: &Case) -> ArrayD<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let (low, high) = case.range;

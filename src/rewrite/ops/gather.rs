@@ -109,5 +109,7 @@ fn read<T: Clone>(
     shape: &[usize],
 ) -> Result<ArrayD<T>, String> {
     let picked = array.select(Axis(axis), indices);
+    // An axis other than the first comes out in another order of memory.
+    let picked = picked.as_standard_layout().into_owned();
     picked.into_shape_with_order(IxDyn(shape)).map_err(|error| error.to_string())
 }

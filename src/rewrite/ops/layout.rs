@@ -1,9 +1,10 @@
-//! The same elements elsewhere: Reshape, Transpose, Slice, Expand, and Pad with a constant.
+//! The same elements elsewhere: Reshape, Transpose, Slice, Expand.
 
 use ndarray::SliceInfoElem;
 
 use super::call::broadcast;
 use super::fold::{Folded, from_all, one, stretched};
+use super::taps::adjoint;
 use super::{Call, Operator, Vjp};
 use crate::onnx::Attribute;
 use crate::rewrite::array::same_type;
@@ -16,7 +17,6 @@ pub const OPERATORS: &[Operator] = &[
     Operator::differentiable("Transpose", &["perm"], infer_transpose, transpose).folds(fold_transpose),
     Operator::differentiable("Slice", &[], infer_slice, slice).folds(fold_slice),
     Operator::differentiable("Expand", &[], infer_expand, expand).folds(fold_expand),
-    Operator::differentiable("Pad", &["mode"], infer_pad, pad),
 ];
 
 fn infer_reshape(call: &Call<'_>) -> Types {
@@ -131,19 +131,26 @@ fn infer_slice(call: &Call<'_>) -> Types {
     Ok(vec![TensorType::new(call.input(0)?.dtype, sizes)])
 }
 
-/// dx is dy with zeros where the slice cut off.
+/// dx is dy with zeros where the slice cut off; steps are undone axis by axis first.
 fn slice(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     let kept = vjp.read(kept)?;
-    if kept.iter().any(|kept| kept.step != 1) {
-        return Err(vjp.fail("cannot be differentiated yet at a step other than 1"));
-    }
     let sizes = vjp.input(0)?.ty.shape;
-    let before = kept.iter().map(|kept| kept.start as i64);
-    let after = kept.iter().zip(&sizes).map(|(kept, size)| (size - kept.start - kept.count) as i64);
-    let pads: Vec<i64> = before.chain(after).collect();
-    let dy = vjp.cotangent()?;
-    let pads = vjp.ints(&pads);
-    let dx = vjp.emit("Pad", &[&dy, &pads], [])?;
+    let mut dx = vjp.cotangent()?;
+    let stepped = |axis: &usize| kept[*axis].step != 1 && kept[*axis].count > 0;
+    for axis in (0..kept.len()).filter(stepped) {
+        let Kept { start, count, step } = kept[axis];
+        let read = |index: usize| vec![((start as i64 + index as i64 * step) as usize, 1.0)];
+        dx = adjoint(vjp, &dx, axis, &(0..count).map(read).collect(), sizes[axis])?;
+    }
+    let cut = |axis: usize| if stepped(&axis) { 0 } else { sizes[axis] - kept[axis].count };
+    let before: Vec<i64> =
+        (0..kept.len()).map(|axis| if cut(axis) > 0 { kept[axis].start as i64 } else { 0 }).collect();
+    let after = (0..kept.len()).map(|axis| cut(axis) as i64 - before[axis]);
+    let pads: Vec<i64> = before.iter().copied().chain(after).collect();
+    if pads.iter().any(|&pad| pad != 0) {
+        let pads = vjp.ints(&pads);
+        dx = vjp.emit("Pad", &[&dx, &pads], [])?;
+    }
     vjp.give(0, dx);
     Ok(())
 }
@@ -160,55 +167,6 @@ fn infer_expand(call: &Call<'_>) -> Types {
 fn expand(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     let dy = vjp.cotangent()?;
     vjp.give(0, dy);
-    Ok(())
-}
-
-/// Entries added before (cut off, where negative) and after, per axis.
-fn padding(call: &Call<'_>) -> Result<Vec<(i64, i64)>, String> {
-    let mode = call.text("mode", "constant")?;
-    if mode != "constant" {
-        return Err(format!("pads in mode `{mode}`; only `constant` is read yet"));
-    }
-    let rank = call.input(0)?.rank();
-    let pads = call.constant_ints(1)?.ok_or("lacks its pads")?;
-    let axes = call.constant_ints(3)?.unwrap_or_else(|| (0..rank as i64).collect());
-    if pads.len() != 2 * axes.len() {
-        return Err(format!("has {} pads for {} axes", pads.len(), axes.len()));
-    }
-    let mut padding = vec![(0, 0); rank];
-    for (index, &axis) in axes.iter().enumerate() {
-        padding[call.axis(axis, rank)?] = (pads[index], pads[index + axes.len()]);
-    }
-    Ok(padding)
-}
-
-fn infer_pad(call: &Call<'_>) -> Types {
-    let data = call.input(0)?;
-    let padded = |(&size, (before, after)): (&usize, (i64, i64))| {
-        let size = i64::try_from(size).ok()?.checked_add(before)?.checked_add(after)?;
-        usize::try_from(size).ok()
-    };
-    let sizes: Option<Vec<usize>> = data.shape.iter().zip(padding(call)?).map(padded).collect();
-    Ok(vec![TensorType::new(data.dtype, sizes.ok_or("cuts off more than there is")?)])
-}
-
-/// dx is dy without what was added, and with zeros where padding cut off. (A Pad that cuts, as
-/// negative pads do, would say it in one node; tract does not run it.)
-fn pad(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
-    let padding = vjp.read(padding)?;
-    let mut dx = vjp.cotangent()?;
-    for (axis, &(before, after)) in padding.iter().enumerate() {
-        let size = dx.shape()[axis];
-        dx = vjp.slice(&dx, axis, before.max(0) as usize, size - after.max(0) as usize)?;
-    }
-    if padding.iter().any(|&(before, after)| before < 0 || after < 0) {
-        let cut = |side: i64| (-side).max(0);
-        let pads: Vec<i64> =
-            padding.iter().map(|pad| cut(pad.0)).chain(padding.iter().map(|pad| cut(pad.1))).collect();
-        let pads = vjp.ints(&pads);
-        dx = vjp.emit("Pad", &[&dx, &pads], [])?;
-    }
-    vjp.give(0, dx);
     Ok(())
 }
 

@@ -20,14 +20,18 @@ mod gather;
 mod geometry;
 mod join;
 mod layout;
+mod matmul;
 mod normalisation;
+mod pad;
 mod pool;
 mod rectifier;
 mod reduce;
+mod resize;
 mod shape;
 mod shuffle;
 mod smooth;
 mod softmax;
+mod taps;
 mod vjp;
 
 use std::collections::HashMap;
@@ -116,7 +120,7 @@ pub enum Status {
     Refused(&'static str),
 }
 
-const FAMILIES: [&[Operator]; 19] = [
+const FAMILIES: &[&[Operator]] = &[
     arithmetic::OPERATORS,
     axes::OPERATORS,
     compare::OPERATORS,
@@ -125,7 +129,10 @@ const FAMILIES: [&[Operator]; 19] = [
     gather::OPERATORS,
     join::OPERATORS,
     layout::OPERATORS,
+    matmul::OPERATORS,
+    pad::OPERATORS,
     reduce::OPERATORS,
+    resize::OPERATORS,
     shape::OPERATORS,
     shuffle::OPERATORS,
     softmax::OPERATORS,
@@ -139,11 +146,11 @@ const FAMILIES: [&[Operator]; 19] = [
 ];
 
 static TABLE: LazyLock<HashMap<&str, &Operator>> =
-    LazyLock::new(|| FAMILIES.into_iter().flatten().map(|operator| (operator.name, operator)).collect());
+    LazyLock::new(|| FAMILIES.iter().copied().flatten().map(|operator| (operator.name, operator)).collect());
 
 /// Every operator of the table.
 pub fn all() -> impl Iterator<Item = &'static Operator> {
-    FAMILIES.into_iter().flatten()
+    FAMILIES.iter().copied().flatten()
 }
 
 /// The first opset from which the operators' meanings are those of this table.

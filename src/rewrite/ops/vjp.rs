@@ -78,6 +78,11 @@ impl<'a> Vjp<'a> {
         self.read(|call| call.constant(index).cloned())
     }
 
+    /// The tensor behind a value, where no input changes it.
+    pub fn known(&self, value: &Value) -> Option<Tensor> {
+        self.emitter.types().constant(&value.name).cloned()
+    }
+
     /// Reads attributes and input types.
     pub fn read<T>(&self, read: impl FnOnce(&Call<'_>) -> std::result::Result<T, String>) -> Result<T> {
         let call = self.emitter.types().call(self.node);

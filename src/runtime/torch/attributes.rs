@@ -93,6 +93,14 @@ impl<'a> Attributes<'a> {
         tensor.map(|tensor: &onnx::Tensor| self.place.import(tensor)).transpose()
     }
 
+    /// A string.
+    pub fn text(&self, name: &str) -> Result<Option<String>, Refusal> {
+        self.typed(name, "a string", |attribute| match attribute {
+            Attribute::String(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            _ => None,
+        })
+    }
+
     /// One of the words of `choices`, of which the first is the default.
     pub fn choice<'c>(&self, name: &str, choices: &[&'c str]) -> Result<&'c str, Refusal> {
         let given = self.typed(name, "a string", |attribute| match attribute {

@@ -5,9 +5,12 @@ mod arithmetic;
 mod conv;
 mod elementwise;
 mod layout;
+mod matmul;
 mod normalisation;
+mod pad;
 mod pool;
 mod reduce;
+mod resize;
 
 use super::case::Case;
 
@@ -19,9 +22,12 @@ pub fn all() -> Vec<Case> {
         conv::cases(),
         elementwise::cases(),
         layout::cases(),
+        matmul::cases(),
         normalisation::cases(),
+        pad::cases(),
         pool::cases(),
         reduce::cases(),
+        resize::cases(),
     ];
     families.into_iter().flatten().collect()
 }

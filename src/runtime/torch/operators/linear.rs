@@ -1,10 +1,19 @@
-//! Matrix products: MatMul and Gemm.
+//! Products: MatMul, Gemm and Einsum.
 
-use super::{Attributes, Kernel, Operator, Refusal, binary, one, standard};
+use super::{Attributes, Kernel, MANY, Operator, Refusal, binary, one, standard};
 use crate::torch::Tensor;
 
-pub(super) const OPERATORS: &[Operator] =
-    &[standard("MatMul", 2..=2, |_| binary(|a, b| Ok(a.f_matmul(b)?))), standard("Gemm", 2..=3, gemm)];
+pub(super) const OPERATORS: &[Operator] = &[
+    standard("MatMul", 2..=2, |_| binary(|a, b| Ok(a.f_matmul(b)?))),
+    standard("Gemm", 2..=3, gemm),
+    standard("Einsum", 1..=MANY, einsum),
+];
+
+fn einsum(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
+    let equation =
+        attributes.text("equation")?.ok_or_else(|| Refusal::new("attribute `equation` is missing"))?;
+    one(move |inputs| Ok(Tensor::f_einsum(&equation, &inputs.all()?, None::<i64>)?))
+}
 
 fn gemm(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
     let alpha = attributes.float("alpha")?.unwrap_or(1.0);

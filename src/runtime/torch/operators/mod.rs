@@ -16,6 +16,7 @@ mod pad;
 mod pool;
 mod rearrange;
 mod reduction;
+mod resize;
 mod slicing;
 
 use std::ops::RangeInclusive;
@@ -49,7 +50,7 @@ const fn standard(name: &'static str, inputs: RangeInclusive<usize>, prepare: Pr
 }
 
 /// The table, family by family.
-const FAMILIES: [&[Operator]; 13] = [
+const FAMILIES: &[&[Operator]] = &[
     activation::OPERATORS,
     arithmetic::OPERATORS,
     constant::OPERATORS,
@@ -61,6 +62,7 @@ const FAMILIES: [&[Operator]; 13] = [
     pad::OPERATORS,
     pool::OPERATORS,
     reduction::OPERATORS,
+    resize::OPERATORS,
     rearrange::OPERATORS,
     slicing::OPERATORS,
 ];
