@@ -1,5 +1,6 @@
-//! `cargo bench --bench gradient --profile dev`: a forward run and a gradient step of
-//! EDSR-baseline x4 at 1x3x80x120, on every runtime at hand.
+//! `cargo bench --bench gradient --profile dev [-- NAME ...]`: a forward run and a gradient step on
+//! every runtime at hand, of EDSR-baseline x4 at 1x3x80x120 and, where `TEMPER_ASSETS` names a folder
+//! with `models/`, of every model in it. Names pick those models whose file names contain one.
 //!
 //! Ratios within one run are what counts: absolute times are one machine's. The floor is the
 //! arithmetic, which no implementation can do without: a step runs the network forwards and its
@@ -7,65 +8,125 @@
 
 #![allow(clippy::print_stdout)] // what it is for
 
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ndarray::{Array, ArrayD, ArrayViewD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use temper::onnx::Model;
-use temper::oracle::{Objective, gradient_model, objective_model};
+use temper::interface::{Wishes, discover};
+use temper::onnx::{self, Model};
+use temper::oracle::{Objective, gradient_model, image_input, objective_model};
 use temper::rewrite::{flops, specialise};
-use temper::runtime::{self, Kind, Session};
+use temper::runtime::{self, Kind, Runtime, RuntimeError, Session};
 use temper::zoo::Edsr;
 
-const SHAPE: [usize; 4] = [1, 3, 80, 120];
-const SCALE: usize = 4;
+const BASELINE: [usize; 4] = [1, 3, 80, 120];
 const ROUNDS: usize = 9;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let model = Edsr::baseline(SCALE).build(0)?;
-    let forward = specialise(&model, &[&SHAPE])?;
-    let step = gradient_model(&model, Objective::Distance, &SHAPE)?.0;
-    let (once, both) = (flops(&forward)? as f64, flops(&step)? as f64);
-    println!("EDSR-baseline x{SCALE}, input {SHAPE:?}; medians of {ROUNDS} interleaved runs");
+type Failure = Box<dyn Error>;
+
+fn main() -> Result<(), Failure> {
+    // Cargo adds flags of its own.
+    let names: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     println!(
-        "floor: forward {:.1} GFLOP, step {:.1} GFLOP, ratio {:.2}",
-        once / 1e9,
-        both / 1e9,
-        both / once
+        "medians of {ROUNDS} interleaved runs, ms; floor: the arithmetic of a step over that of a forward run"
     );
-    let nodes = |model: &Model| model.graph.nodes.len();
-    println!("nodes: forward {}, step {}", nodes(&forward), nodes(&step));
-    println!("{:<8} {:>12} {:>12} {:>7}", "runtime", "forward ms", "step ms", "ratio");
-    for kind in Kind::ALL {
-        match runtime::open(kind) {
-            Ok(runtime) => {
-                let mut forward = runtime.load(&forward)?;
-                let mut step = match runtime.autograd(&objective(&model)?, "image") {
-                    Some(session) => session?,
-                    None => runtime.load(&step)?,
-                };
-                let (forward, step) = measure(&mut *forward, &mut *step)?;
-                println!("{kind:<8} {forward:>12.1} {step:>12.1} {:>7.2}", step / forward);
+    println!(
+        "{:<40} {:<14} {:>5} {:>6} {:<6} {:>9} {:>9} {:>6}",
+        "model", "input", "floor", "nodes", "on", "forward", "step", "ratio"
+    );
+    if names.is_empty() {
+        compare("EDSR-baseline x4", &Edsr::baseline(4).build(0)?, BASELINE)?;
+    }
+    for path in models() {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if names.is_empty() || names.iter().any(|part| name.contains(part.as_str())) {
+            if let Err(reason) = stranger(&name, &path) {
+                println!("{name:<40} left out: {reason}");
             }
-            Err(reason) => println!("{kind:<8} left out: {reason}"),
         }
     }
     Ok(())
 }
 
-/// The model with the objective as its one output, for a runtime that differentiates by itself.
-fn objective(model: &Model) -> Result<Model, Box<dyn std::error::Error>> {
-    Ok(objective_model(model, Objective::Distance, &SHAPE)?)
+/// The models of `TEMPER_ASSETS`, by name.
+fn models() -> Vec<PathBuf> {
+    let Some(assets) = std::env::var_os("TEMPER_ASSETS") else { return vec![] };
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(&assets).join("models")];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            let path = entry.path();
+            match path.extension() {
+                _ if path.is_dir() => folders.push(path),
+                Some(extension) if extension == "onnx" => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A model as its interface wants it, at a size that it takes.
+fn stranger(name: &str, path: &Path) -> Result<(), Failure> {
+    let model = onnx::read(path)?;
+    let runtime = runtime::open(Kind::Tract)?;
+    let interface = discover(&model, &Wishes::default(), &*runtime)
+        .or_else(|_| discover(&model, &Wishes { scale: Some(3), ..Default::default() }, &*runtime))?
+        .interface;
+    let [height, width] = interface.geometry.fixed.unwrap_or([BASELINE[2], BASELINE[3]]);
+    let size = [height, width].map(|side| side.next_multiple_of(interface.geometry.multiple));
+    compare(name, &interface.canonical(&model), [1, interface.form.channels, size[0], size[1]])
+}
+
+fn compare(name: &str, model: &Model, shape: [usize; 4]) -> Result<(), Failure> {
+    let forward = specialise(model, &[&shape])?;
+    let step = gradient_model(model, Objective::Distance, &shape)?.0;
+    let floor = flops(&step)? as f64 / flops(&forward)? as f64;
+    let (nodes, all) = (forward.graph.nodes.len() as f64, step.graph.nodes.len() as f64);
+    let input = shape.map(|size| size.to_string()).join("x");
+    let heading = format!("{name:<40.40} {input:<14} {floor:>5.2} {:>6.2}", (all - nodes) / nodes);
+    for kind in Kind::ALL {
+        match sessions(kind, model, &forward, &step, &shape) {
+            Ok((mut forward, mut step)) => {
+                let (forward, step) = measure(&mut *forward, &mut *step, &shape)?;
+                println!("{heading} {kind:<6} {forward:>9.1} {step:>9.1} {:>6.2}", step / forward);
+            }
+            Err(reason) => println!("{heading} {kind:<6} left out: {reason}"),
+        }
+    }
+    Ok(())
+}
+
+type Sessions = (Box<dyn Session>, Box<dyn Session>);
+
+fn sessions(
+    kind: Kind,
+    model: &Model,
+    forward: &Model,
+    step: &Model,
+    shape: &[usize],
+) -> Result<Sessions, Failure> {
+    let runtime: Box<dyn Runtime> = runtime::open(kind)?;
+    let objective = objective_model(model, Objective::Distance, shape)?;
+    let step = match runtime.autograd(&objective, &image_input(model)?) {
+        Some(session) => session?,
+        None => runtime.load(step)?,
+    };
+    Ok::<_, RuntimeError>((runtime.load(forward)?, step)).map_err(Into::into)
 }
 
 /// Median milliseconds of a forward run and of a gradient step, taken in turns.
 fn measure(
     forward: &mut dyn Session,
     step: &mut dyn Session,
-) -> Result<(f64, f64), Box<dyn std::error::Error>> {
-    let image = random(&SHAPE, 1);
-    let target = random(&[SHAPE[0], SHAPE[1], SHAPE[2] * SCALE, SHAPE[3] * SCALE], 2);
+    shape: &[usize],
+) -> Result<(f64, f64), Failure> {
+    let image = random(shape, 1);
+    let target = forward.run(&[image.view()])?.remove(0).mapv(|value| 0.9 * value);
     let (mut forwards, mut steps) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let a = timed(forward, &[image.view()])?;
@@ -83,10 +144,7 @@ fn random(shape: &[usize], seed: u64) -> ArrayD<f32> {
     Array::from_shape_simple_fn(IxDyn(shape), || rng.random_range(0.0..1.0))
 }
 
-fn timed(
-    session: &mut dyn Session,
-    inputs: &[ArrayViewD<'_, f32>],
-) -> Result<f64, Box<dyn std::error::Error>> {
+fn timed(session: &mut dyn Session, inputs: &[ArrayViewD<'_, f32>]) -> Result<f64, Failure> {
     let start = Instant::now();
     session.run(inputs)?;
     Ok(start.elapsed().as_secs_f64() * 1e3)

@@ -132,13 +132,10 @@ impl Oracle {
     }
 }
 
-/// The model as it is; where the runtime cannot load its half precision, in float32.
+/// The model as it is, or in float32 where the runtime does not serve half precision.
 fn forwards(runtime: &dyn Runtime, model: &Model, shape: &[usize]) -> Result<Box<dyn Session>, OracleError> {
     let fixed = specialise(model, &[shape])?;
-    runtime.load(&fixed).or_else(|error| match promote(&fixed) {
-        (single, true) => Ok(runtime.load(&single)?),
-        (_, false) => Err(error.into()),
-    })
+    Ok(runtime.load(&if runtime.half_precision() { fixed } else { promote(&fixed).0 })?)
 }
 
 /// The runtime's own differentiation where it has one, else the gradient graph.

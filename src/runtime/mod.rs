@@ -28,6 +28,11 @@ pub trait Runtime: Send + Sync {
     /// Its version, for reports.
     fn version(&self) -> String;
 
+    /// Whether it computes in half precision at a usable speed.
+    fn half_precision(&self) -> bool {
+        true
+    }
+
     /// Prepares a model whose inputs have fixed sizes.
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, RuntimeError>;
 
