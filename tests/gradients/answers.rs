@@ -11,8 +11,8 @@ use super::case::{Case, random};
 
 /// What one way of asking gave.
 pub enum Answer {
-    /// A whole gradient.
-    Gradient { who: String, gradient: Vec<f32> },
+    /// The value and its whole gradient.
+    Gradient { who: String, value: f32, gradient: Vec<f32> },
     #[cfg_attr(not(feature = "torch"), allow(dead_code))] // libtorch alone computes in f64
     /// The slope along one direction: by finite difference, and by the first gradient.
     Slope { expected: f64, gradient: f64 },
@@ -33,7 +33,9 @@ pub fn answers(case: &Case) -> Vec<Answer> {
             continue;
         }
         match on_graph(kind, case, &x) {
-            Ok(Some(gradient)) => answers.push(Answer::Gradient { who: kind.to_string(), gradient }),
+            Ok(Some((value, gradient))) => {
+                answers.push(Answer::Gradient { who: kind.to_string(), value, gradient });
+            }
             Ok(None) => {}
             Err(reason) => answers.push(Answer::Failed { who: kind.to_string(), reason }),
         }
@@ -64,6 +66,14 @@ pub fn outputs(case: &Case) -> Vec<Answer> {
     answers
 }
 
+/// Why a case has no gradient graph; nothing where it has one.
+pub fn refusal(case: &Case) -> Option<String> {
+    let written = weighted_sum(case).and_then(|(mut emitter, sum)| {
+        gradient(&mut emitter, &sum, "x").map(|_| ()).map_err(|error| error.to_string())
+    });
+    written.err()
+}
+
 fn input(case: &Case) -> ArrayD<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let (low, high) = case.range;
@@ -88,8 +98,8 @@ fn weighted_sum(case: &Case) -> Result<(Emitter, temper::rewrite::Value), String
     Ok((emitter, sum))
 }
 
-/// The gradient graph on a runtime; nothing where the runtime is not installed.
-fn on_graph(kind: Kind, case: &Case, x: &ArrayD<f32>) -> Result<Option<Vec<f32>>, String> {
+/// The value and the gradient from the gradient graph on a runtime; nothing where the runtime is not installed.
+fn on_graph(kind: Kind, case: &Case, x: &ArrayD<f32>) -> Result<Option<(f32, Vec<f32>)>, String> {
     let runtime = match runtime::open(kind) {
         Ok(runtime) => runtime,
         Err(reason) => {
@@ -99,10 +109,16 @@ fn on_graph(kind: Kind, case: &Case, x: &ArrayD<f32>) -> Result<Option<Vec<f32>>
     };
     let (mut emitter, sum) = weighted_sum(case)?;
     let gradient = gradient(&mut emitter, &sum, "x").map_err(|error| error.to_string())?;
-    let model = emitter.finish(&[("gradient", &gradient.value)]).map_err(|error| error.to_string())?;
+    let outputs = [("value", &sum), ("gradient", &gradient.value)];
+    let model = emitter.finish(&outputs).map_err(|error| error.to_string())?;
     let mut session = runtime.load(&model).map_err(|error| error.to_string())?;
-    let mut outputs = session.run(&[x.view()]).map_err(|error| error.to_string())?;
-    Ok(Some(outputs.remove(0).into_iter().collect()))
+    let outputs = session.run(&[x.view()]).map_err(|error| error.to_string())?;
+    Ok(Some(parts(&outputs)))
+}
+
+/// The value and the gradient.
+fn parts(outputs: &[ArrayD<f32>]) -> (f32, Vec<f32>) {
+    (outputs[0].sum(), outputs[1].iter().copied().collect())
 }
 
 #[cfg(not(feature = "torch"))]
@@ -116,7 +132,8 @@ fn libtorch(objective: &Model, x: &ArrayD<f32>, answers: &mut Vec<Answer>) {
     let session = runtime.autograd(objective, "x").expect("libtorch differentiates");
     match session.and_then(|mut session| session.run(&[x.view()])) {
         Ok(outputs) => {
-            answers.push(Answer::Gradient { who: who(), gradient: outputs[1].iter().copied().collect() })
+            let (value, gradient) = parts(&outputs);
+            answers.push(Answer::Gradient { who: who(), value, gradient });
         }
         Err(error) => answers.push(Answer::Failed { who: who(), reason: error.to_string() }),
     }

@@ -9,10 +9,11 @@
 mod answers;
 mod case;
 mod cases;
+mod refused;
 
 use std::collections::BTreeSet;
 
-use answers::{Answer, answers, outputs};
+use answers::{Answer, answers, outputs, refusal};
 use case::Case;
 
 /// Two gradients agree when they differ by at most this share of the larger one's length.
@@ -43,9 +44,9 @@ fn every_case_has_one_value() {
 /// What is wrong with an answer, next to the first one.
 fn disagreement(case: &Case, first: &Answer, answer: &Answer) -> Option<String> {
     let found = match answer {
-        Answer::Gradient { who, gradient } => {
-            let Answer::Gradient { gradient: expected, who: other } = first else { return None };
-            let error = relative(gradient, expected);
+        Answer::Gradient { who, value, gradient } => {
+            let Answer::Gradient { gradient: expected, value: at, who: other } = first else { return None };
+            let error = relative(gradient, expected).max(relative(&[*value, 1.0], &[*at, 1.0]));
             let stated = case.inexact.iter().filter(|(kind, ..)| [who, other].contains(&&kind.to_string()));
             let tolerance = stated.map(|(_, share, _)| *share).fold(TOLERANCE, f64::max);
             (error > tolerance).then(|| format!("{who} differs from the first answer by {error:.1e}"))
@@ -82,4 +83,12 @@ fn every_rule_has_a_case() {
         .map(|operator| operator.name)
         .collect();
     assert!(missing.is_empty(), "rules without a case: {}", missing.join(", "));
+}
+
+#[test]
+fn what_cannot_be_differentiated_is_refused_in_words() {
+    for (case, words) in refused::all() {
+        let said = refusal(&case).unwrap_or_else(|| "nothing".into());
+        assert!(said.contains(words), "{}: expected `{words}`, it said: {said}", case.name);
+    }
 }

@@ -280,3 +280,28 @@ fn global_max(vjp: &mut Vjp<'_>) -> Result {
     vjp.give(0, dx);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Axis = Axis { kernel: 3, stride: 2, dilation: 1, pads: (1, 0) };
+
+    #[test]
+    fn what_windows_cover_is_counted() {
+        // Padded to six entries; three windows rounded up cover seven.
+        let axis = Pooled { window: WINDOW, size: 5, count: WINDOW.windows_rounded_up(5).unwrap() };
+        assert_eq!((axis.count, axis.overhang(), axis.unreached()), (3, 1, 0));
+        assert_eq!(axis.counts(1, 6), [2, 3, 2]);
+        assert_eq!(axis.counts(0, 6), [3, 3, 2]);
+        // Rounded down, the last entry is not reached.
+        let axis = Pooled { window: WINDOW, size: 5, count: WINDOW.windows(5).unwrap() };
+        assert_eq!((axis.count, axis.overhang(), axis.unreached()), (2, 0, 1));
+    }
+
+    #[test]
+    fn shares_multiply_over_axes() {
+        let shares = shares(&[vec![1, 2], vec![2, 4]]).unwrap();
+        assert_eq!((shares.shape(), shares.as_f32().unwrap()), (&[2, 2][..], &[0.5, 0.25, 0.25, 0.125][..]));
+    }
+}

@@ -4,6 +4,7 @@
 //! tell it never overflows.
 
 use super::call::same_as_input;
+use super::fold::unary;
 use super::{Operator, Vjp};
 use crate::onnx::Attribute;
 use crate::rewrite::{RewriteError, Value};
@@ -11,8 +12,9 @@ use crate::rewrite::{RewriteError, Value};
 type Result<T = ()> = std::result::Result<T, RewriteError>;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::differentiable("Sigmoid", &[], same_as_input, sigmoid),
-    Operator::differentiable("Tanh", &[], same_as_input, tanh),
+    Operator::differentiable("Sigmoid", &[], same_as_input, sigmoid)
+        .folds(|call| unary(call, |x| 1.0 / (1.0 + (-x).exp()))),
+    Operator::differentiable("Tanh", &[], same_as_input, tanh).folds(|call| unary(call, f64::tanh)),
     Operator::differentiable("Softplus", &[], same_as_input, softplus),
     Operator::differentiable("Softsign", &[], same_as_input, softsign),
     Operator::differentiable("Gelu", &["approximate"], same_as_input, gelu),
@@ -27,10 +29,10 @@ fn by(vjp: &mut Vjp<'_>, slope: &Value) -> Result {
     Ok(())
 }
 
-/// 1 - value.
+/// 1 - value, for values in [0, 1]: ONNX Runtime keeps a HardSigmoid, unlike a Sub, in the blocked
+/// layout of the convolutions around it.
 fn rest(vjp: &mut Vjp<'_>, value: &Value) -> Result<Value> {
-    let one = vjp.scalar(1.0);
-    vjp.emit("Sub", &[&one, value], [])
+    vjp.emit("HardSigmoid", &[value], [("alpha", Attribute::Float(-1.0)), ("beta", Attribute::Float(1.0))])
 }
 
 /// y = 1 / (1 + e^-x): dx = dy y (1 - y).
@@ -96,30 +98,38 @@ fn gelu_exact(vjp: &mut Vjp<'_>) -> Result {
     by(vjp, &slope)
 }
 
-/// y = x s, s = sigmoid(w), w = 2 k x (1 + c x^2), k = sqrt(2 / pi), c = 0.044715:
-/// dx = dy (s + y (1 - s) w'), w' = 2 k + 6 k c x^2.
+/// x, no further from 0 than `limit`: beyond it the slope is constant to float32, and products of
+/// something large with something that should be 0, and that a runtime rounds, are kept away.
+fn near(vjp: &mut Vjp<'_>, limit: f32) -> Result<Value> {
+    let (x, low, high) = (vjp.input(0)?, vjp.scalar(-limit), vjp.scalar(limit));
+    vjp.emit("Clip", &[&x, &low, &high], [])
+}
+
+/// y = x s, s = sigmoid(w), w = a x + b x^3, a = 2 sqrt(2 / pi), b = 0.044715 a:
+/// dx = dy (s + s (1 - s) x w'), x w' = 3 w - 2 a x.
 fn gelu_by_tanh(vjp: &mut Vjp<'_>) -> Result {
-    let (x, y) = (vjp.input(0)?, vjp.output(0)?);
-    let linear = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
-    let cubic = linear * 0.044_715;
-    let [linear, cubic, steep] = [linear, cubic, 3.0 * cubic].map(|value| vjp.scalar(value as f32));
+    let a = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+    let [linear, cubic, twice, three] =
+        [a, 0.044_715 * a, 2.0 * a, 3.0].map(|value| vjp.scalar(value as f32));
+    let x = near(vjp, 5.5)?;
     let square = vjp.emit("Mul", &[&x, &x], [])?;
     let bend = vjp.emit("Mul", &[&square, &cubic], [])?;
     let factor = vjp.emit("Add", &[&bend, &linear], [])?;
     let w = vjp.emit("Mul", &[&x, &factor], [])?;
     let s = vjp.emit("Sigmoid", &[&w], [])?;
-    let bend = vjp.emit("Mul", &[&square, &steep], [])?;
-    let dw = vjp.emit("Add", &[&bend, &linear], [])?;
     let rest = rest(vjp, &s)?;
-    let tail = vjp.emit("Mul", &[&y, &rest], [])?;
-    let tail = vjp.emit("Mul", &[&tail, &dw], [])?;
+    let ds = vjp.emit("Mul", &[&s, &rest], [])?;
+    let thrice = vjp.emit("Mul", &[&w, &three], [])?;
+    let straight = vjp.emit("Mul", &[&x, &twice], [])?;
+    let along = vjp.emit("Sub", &[&thrice, &straight], [])?;
+    let tail = vjp.emit("Mul", &[&ds, &along], [])?;
     let slope = vjp.emit("Add", &[&s, &tail], [])?;
     by(vjp, &slope)
 }
 
 /// y = x t, t = tanh(ln(1 + e^x)): dx = dy (t + x sigmoid(x) (1 - t^2)).
 fn mish(vjp: &mut Vjp<'_>) -> Result {
-    let x = vjp.input(0)?;
+    let x = near(vjp, 18.0)?;
     let softplus = vjp.emit("Softplus", &[&x], [])?;
     let t = vjp.emit("Tanh", &[&softplus], [])?;
     let sigmoid = vjp.emit("Sigmoid", &[&x], [])?;

@@ -119,6 +119,64 @@ fn elementwise_operators() {
 }
 
 #[test]
+fn activations() {
+    let single = |op, x: &[f32]| case(op, 20).input(floats(&[x.len()], x));
+    single("HardSwish", &[-3.0, 1.0, 4.0]).gives(&[3], &[0.0, 2.0 / 3.0, 4.0]);
+    single("Softplus", &[-200.0, 0.0, 200.0]).gives(&[3], &[0.0, 2f32.ln(), 200.0]);
+    single("Softsign", &[1.0, -3.0]).gives(&[2], &[0.5, -0.75]);
+    single("ThresholdedRelu", &[1.0, 2.0]).gives(&[2], &[0.0, 2.0]);
+    let fall = (-1f32).exp() - 1.0;
+    single("Elu", &[-1.0, 1.0]).gives(&[2], &[fall, 1.0]);
+    single("Celu", &[-2.0, 1.0]).with("alpha", Attribute::Float(2.0)).gives(&[2], &[2.0 * fall, 1.0]);
+    single("Selu", &[-1.0, 1.0]).gives(&[2], &[1.758_099_3 * fall, 1.050_701]);
+    single("Gelu", &[1.0]).gives(&[1], &[0.841_344_7]);
+    single("Gelu", &[1.0]).with("approximate", "tanh").gives(&[1], &[0.841_192]);
+    single("Mish", &[1.0]).gives(&[1], &[0.865_098_4]);
+    single("Erf", &[1.0]).gives(&[1], &[0.842_700_8]);
+    single("LogSoftmax", &[7.0, 7.0]).gives(&[2], &[-(2f32.ln()); 2]);
+    let kept = single("Dropout", &[3.0]).outputs(2).run().unwrap();
+    assert_output(&kept[1], &[1], &[1.0]);
+    let trains = Weights::bool(&[], vec![true]).unwrap();
+    let refusal = single("Dropout", &[3.0]).input(Weights::scalar(0.5)).input(trains).refusal();
+    assert!(refusal.contains("training mode"), "{refusal}");
+}
+
+#[test]
+fn normalisations() {
+    let each = |values: &[f32]| floats(&[values.len()], values);
+    let exact = |op, opset| case(op, opset).with("epsilon", Attribute::Float(0.0));
+    exact("BatchNormalization", 15)
+        .input(floats(&[1, 1, 2], &[3.0, 5.0]))
+        .input(each(&[2.0]))
+        .input(each(&[1.0]))
+        .input(each(&[1.0]))
+        .input(each(&[4.0]))
+        .gives(&[1, 1, 2], &[3.0, 5.0]);
+    let instance = exact("InstanceNormalization", 6).input(floats(&[1, 1, 2], &[1.0, 3.0]));
+    instance.input(each(&[2.0])).input(each(&[1.0])).gives(&[1, 1, 2], &[-1.0, 3.0]);
+    let x = || floats(&[2, 2], &[1.0, 3.0, 4.0, 8.0]);
+    let layer = || exact("LayerNormalization", 17).input(x()).input(each(&[1.0, 10.0]));
+    layer().gives(&[2, 2], &[-1.0, 10.0, -1.0, 10.0]);
+    let all = layer().input(each(&[0.5, 0.0])).outputs(3).run().unwrap();
+    assert_output(&all[0], &[2, 2], &[-0.5, 10.0, -0.5, 10.0]);
+    assert_output(&all[1], &[2, 1], &[2.0, 6.0]);
+    assert_output(&all[2], &[2, 1], &[1.0, 0.5]);
+    let x = || floats(&[1, 4, 1], &[1.0, 3.0, 4.0, 8.0]);
+    let group = |opset, scale: &[f32]| {
+        let none = vec![0.0; scale.len()];
+        let group = exact("GroupNormalization", opset).with("num_groups", 2);
+        group.input(x()).input(each(scale)).input(each(&none))
+    };
+    group(18, &[1.0, 2.0]).gives(&[1, 4, 1], &[-1.0, 1.0, -2.0, 2.0]);
+    group(21, &[1.0, 2.0, 3.0, 4.0]).gives(&[1, 4, 1], &[-1.0, 2.0, -3.0, 4.0]);
+    let rms = exact("RMSNormalization", 23).input(each(&[1.0, 7.0])).input(each(&[1.0, 2.0]));
+    rms.gives(&[2], &[0.2, 2.8]);
+    let norm = || case("LpNormalization", 1).input(each(&[3.0, -4.0]));
+    norm().gives(&[2], &[0.6, -0.8]);
+    norm().with("p", 1).gives(&[2], &[3.0 / 7.0, -4.0 / 7.0]);
+}
+
+#[test]
 fn integers_are_divided_towards_zero() {
     case("Div", 14).input(Weights::ints(&[7, -7])).input(Weights::ints(&[2])).gives(&[2], &[3.0, -3.0]);
 }
@@ -311,6 +369,15 @@ fn pools() {
         .with("strides", vec![2, 2])
         .with("ceil_mode", 1)
         .gives(&[1, 1, 2, 2], &[4.0, 5.0, 7.0, 8.0]);
+    // The second window reaches beyond a row of padding that is there on one side alone.
+    let uneven = |op: &str| {
+        let uneven = pool(op).with("strides", vec![3, 3]).with("pads", vec![1, 0, 0, 0]);
+        uneven.with("ceil_mode", 1)
+    };
+    uneven("MaxPool").gives(&[1, 1, 2, 1], &[1.0, 7.0]);
+    uneven("AveragePool").gives(&[1, 1, 2, 1], &[0.5, 6.5]);
+    uneven("AveragePool").with("count_include_pad", 1).gives(&[1, 1, 2, 1], &[0.25, 6.5]);
+    pool("AveragePool").with("dilations", vec![2, 2]).gives(&[1, 1, 1, 1], &[4.0]);
     case("GlobalAveragePool", 1).input(x.clone()).gives(&[1, 1, 1, 1], &[4.0]);
     case("GlobalMaxPool", 1).input(x).gives(&[1, 1, 1, 1], &[8.0]);
 }
@@ -327,6 +394,10 @@ fn products_and_reductions() {
     let x = floats(&[2, 2], &[3.0, -4.0, 0.0, 2.0]);
     let reduce = |op: &str| case(op, 13).input(x.clone());
     reduce("ReduceSum").with("keepdims", 0).gives(&[], &[1.0]);
+    reduce("ReduceLogSumExp").with("axes", vec![0]).gives(&[1, 2], &[3.048_587_4, 2.002_475_8]);
+    reduce("ArgMax").with("axis", 1).gives(&[2, 1], &[0.0, 1.0]);
+    let last = case("ArgMin", 13).input(floats(&[3], &[1.0, 0.0, 0.0])).with("select_last_index", 1);
+    last.with("keepdims", 0).gives(&[], &[2.0]);
     reduce("ReduceSum").input(Weights::ints(&[1])).gives(&[2, 1], &[-1.0, 2.0]);
     reduce("ReduceMean").with("axes", vec![-1]).with("keepdims", 0).gives(&[2], &[-0.5, 1.0]);
     reduce("ReduceMax").with("axes", vec![0]).gives(&[1, 2], &[3.0, 2.0]);

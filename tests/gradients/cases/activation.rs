@@ -1,8 +1,13 @@
 //! Activations, over their bends and far out, where careless formulas overflow.
 
 use temper::onnx::{Attribute, Tensor};
+use temper::runtime::Kind;
 
 use crate::case::{Case, between, node, node_at, random};
+
+/// Where almost every entry is saturated, what is left of the gradient is as small as the error.
+const SATURATED: &str = "its Sigmoid ends 4.8e-7 short of 0 and 1, its Tanh 1.2e-7 short of 1";
+const CELU: &str = "its Celu does not multiply by alpha";
 
 pub fn cases() -> Vec<Case> {
     let mut cases = bent();
@@ -35,8 +40,8 @@ fn bent() -> Vec<Case> {
         of("elu, 0.5", "Elu", 0.5),
         of("elu, 2", "Elu", 2.0),
         plain(17, "Celu", -4.0, 4.0),
-        of("celu, 0.5", "Celu", 0.5),
-        of("celu, 2", "Celu", 2.0),
+        of("celu, 0.5", "Celu", 0.5).without(Kind::Tract, CELU),
+        of("celu, 2", "Celu", 2.0).without(Kind::Tract, CELU),
         plain(17, "Selu", -4.0, 4.0),
         plain(17, "Selu", -200.0, 200.0),
         node(
@@ -85,19 +90,20 @@ fn smooth() -> Vec<Case> {
     };
     vec![
         of(17, "Sigmoid", 4.0),
-        of(17, "Sigmoid", 200.0),
+        of(17, "Sigmoid", 200.0).inexact(Kind::Tract, 1e-4, SATURATED),
         of(17, "Tanh", 3.0),
-        of(17, "Tanh", 200.0),
+        of(17, "Tanh", 200.0).inexact(Kind::Tract, 1e-3, SATURATED),
         of(17, "Softplus", 4.0),
-        of(17, "Softplus", 200.0),
+        of(17, "Softplus", 80.0),
+        of(17, "Softplus", 200.0).without(Kind::Tract, "its Softplus is infinite beyond 88"),
         of(17, "Softsign", 3.0),
         of(17, "Softsign", 200.0),
         of(20, "Gelu", 4.0),
         gelu("none", 100.0),
         gelu("tanh", 4.0),
-        gelu("tanh", 100.0),
+        gelu("tanh", 100.0).inexact(Kind::Tract, 1e-4, SATURATED),
         of(18, "Mish", 4.0),
-        of(18, "Mish", 200.0),
+        of(18, "Mish", 200.0).inexact(Kind::Tract, 1e-4, SATURATED),
     ]
 }
 
@@ -108,10 +114,15 @@ fn softmaxes() -> Vec<Case> {
             let name = format!("{op} of opset {opset} along {axis}, up to {size}");
             node_at(opset, &name, op, &[2, 3, 4], vec![], [("axis", Attribute::Int(axis))]).over(-size, size)
         };
+        let large = match op {
+            "Softmax" => along(17, -1, 200.0).inexact(Kind::Tract, 1e-4, "its Softmax is off by 1e-7"),
+            _ => along(17, -1, 200.0).without(Kind::Tract, "its LogSoftmax is infinite from -104 on"),
+        };
         cases.extend([
             along(13, 1, 1.0),
             along(17, 0, 3.0),
-            along(17, -1, 200.0),
+            along(17, -1, 40.0),
+            large,
             along(17, -2, 3.0),
             along(11, 1, 2.0),
             along(9, 2, 2.0),

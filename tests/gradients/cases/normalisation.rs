@@ -73,6 +73,7 @@ fn layers() -> Vec<Case> {
             [axis(-2)],
         ),
     ];
+    cases.push(with_statistics());
     cases.extend([
         node_at(23, "rms norm, defaults", "RMSNormalization", &shape, vec![random(&[5])], []),
         node_at(
@@ -85,6 +86,20 @@ fn layers() -> Vec<Case> {
         ),
     ]);
     cases
+}
+
+/// A layer norm that also writes its mean and deviation, which nobody reads.
+fn with_statistics() -> Case {
+    Case::new("layer norm with its statistics", &[2, 3, 4], |graph, x| {
+        let scale = graph.initializer("scale", random(&[4]));
+        graph.push(temper::onnx::Node {
+            op: "LayerNormalization".into(),
+            inputs: vec![x.into(), scale],
+            outputs: ["y", "mean", "deviation"].map(str::to_owned).to_vec(),
+            ..Default::default()
+        });
+        "y".into()
+    })
 }
 
 fn groups() -> Vec<Case> {
@@ -111,7 +126,7 @@ fn norms() -> Vec<Case> {
         of("lp normalisation", 1, 2),
         of("lp normalisation, last axis", -1, 2),
         of("lp normalisation, p = 1", -2, 1),
-        node("lp normalisation, defaults", "LpNormalization", &[3, 4], vec![], []),
+        node("lp normalisation, defaults", "LpNormalization", &[3, 5], vec![], []),
         zero_norm(),
     ]
 }

@@ -1,6 +1,7 @@
 //! Reductions, over all axes and some, before and after opset 18; over ties and zeros.
 
 use temper::onnx::{Attribute, Tensor};
+use temper::runtime::Kind;
 
 use crate::case::{Case, node, node_at};
 
@@ -24,7 +25,9 @@ pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> =
         REDUCTIONS.iter().flat_map(|&(op, low, high)| each(op).map(|case| case.over(low, high))).collect();
     cases.extend([
-        node("log of a sum of large powers", "ReduceLogSumExp", &SHAPE, vec![], []).over(-300.0, 300.0),
+        node("log of a sum of large powers", "ReduceLogSumExp", &SHAPE, vec![], [])
+            .over(-300.0, 300.0)
+            .without(Kind::Tract, "its ReduceLogSumExp is infinite beyond 88"),
         ties("ReduceMax"),
         ties("ReduceMin"),
         zeros("product with a zero in every row", &[&[1.0, -0.5, 0.3], &[0.2, 2.5, 1.0]]),

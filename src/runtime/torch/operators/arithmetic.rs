@@ -1,5 +1,5 @@
-//! Element by element, with broadcasting: Add Sub Mul Div Pow Max Min Sum Mean, Neg Abs Sign Sqrt
-//! Exp Log Reciprocal Erf Sin Cos Tan Atan Sinh Cosh Clip.
+//! Element by element, with broadcasting: Add Sub Mul Div Pow Max Min Sum Mean, Neg Abs Sign
+//! Floor Ceil Round Sqrt Exp Log Reciprocal Erf Sin Cos Tan Atan Sinh Cosh Clip.
 
 use super::{Attributes, Inputs, Kernel, MANY, Operator, Refusal, binary, one, standard, unary};
 use crate::torch::{Kind, TchError, Tensor};
@@ -17,6 +17,9 @@ pub(super) const OPERATORS: &[Operator] = &[
     standard("Neg", 1..=1, |_| unary(|x| Ok(x.f_neg()?))),
     standard("Abs", 1..=1, |_| unary(|x| Ok(x.f_abs()?))),
     standard("Sign", 1..=1, |_| unary(|x| Ok(x.f_sign()?))),
+    standard("Floor", 1..=1, |_| unary(|x| Ok(x.f_floor()?))),
+    standard("Ceil", 1..=1, |_| unary(|x| Ok(x.f_ceil()?))),
+    standard("Round", 1..=1, |_| unary(|x| Ok(x.f_round()?))),
     standard("Sqrt", 1..=1, |_| unary(|x| Ok(x.f_sqrt()?))),
     standard("Exp", 1..=1, |_| unary(|x| Ok(x.f_exp()?))),
     standard("Log", 1..=1, |_| unary(|x| Ok(x.f_log()?))),

@@ -55,16 +55,17 @@ fn layer(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
     let (epsilon, from) = (epsilon(attributes)?, attributes.int("axis")?.unwrap_or(-1));
     // The precision of the statistics; everything here is of one kind.
     attributes.int("stash_type")?;
-    if attributes.outputs() > 1 {
-        return Err(Refusal::new("the mean and deviation that it can give are not supported"));
-    }
-    one(move |inputs| {
+    let outputs = attributes.outputs();
+    Ok(Box::new(move |inputs| {
         let x = inputs.get(0)?;
         let from = axis(from, x.dim())?;
         let shape = x.size().split_off(from as usize);
         let none = None::<&Tensor>;
-        scaled(&x.f_layer_norm(shape, none, none, epsilon, false)?, inputs)
-    })
+        let (normal, mean, inverse) = x.f_native_layer_norm(shape, none, none, epsilon)?;
+        let mut results = vec![scaled(&normal, inputs)?, mean, inverse];
+        results.truncate(outputs);
+        Ok(results)
+    }))
 }
 
 fn rms(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {

@@ -47,7 +47,8 @@ fn reduce(
         let given = if as_input { inputs.optional_ints(1)? } else { stated.clone() };
         let dims = match given.filter(|list| !list.is_empty()) {
             Some(list) => axes(&list, x.dim())?,
-            None if none_means_none => return Ok(x.shallow_clone()),
+            // Nothing is summed; what else the operator does, such as squaring, it still does.
+            None if none_means_none => return Ok(compute(&x.f_unsqueeze(-1)?, &[x.dim() as i64], false)?),
             None => (0..x.dim() as i64).collect(),
         };
         Ok(compute(x, &dims, keep)?)
