@@ -58,13 +58,18 @@ fn no_path(source: &Value, stopped: &[Stop]) -> String {
     }
 }
 
-/// The values that depend on `wrt` and can carry a gradient.
+/// The values that depend on `wrt` and can carry a gradient: floats, and the integers of quantised
+/// graphs as far as they are only moved.
 fn active_values(nodes: &[Node], emitter: &Emitter, wrt: &str) -> HashSet<String> {
     let mut active = HashSet::from([wrt.to_owned()]);
+    let is_float = |name: &str| emitter.types().get(name).is_some_and(Emitter::carries_gradient);
     for node in nodes {
-        if node.inputs.iter().any(|input| active.contains(input)) {
-            let carries = |name: &&String| emitter.types().get(name).is_some_and(Emitter::carries_gradient);
-            active.extend(node.outputs.iter().filter(carries).cloned());
+        let mut read = node.inputs.iter().filter(|input| active.contains(*input)).peekable();
+        if read.peek().is_some() {
+            let quantised = ops::quantises(node) || read.any(|input| !is_float(input));
+            let carries = |name: &&String| !name.is_empty() && (quantised || is_float(name));
+            let carrying: Vec<String> = node.outputs.iter().filter(carries).cloned().collect();
+            active.extend(carrying);
         }
     }
     active

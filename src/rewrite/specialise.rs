@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::error::RewriteError;
+use super::ops;
 use super::prune::prune;
 use super::types::{Types, infer};
 use super::upgrade::upgrade;
@@ -40,7 +41,9 @@ pub fn specialise(model: &Model, shapes: &[&[usize]]) -> Result<Model, RewriteEr
 pub fn fold(graph: &mut Graph, types: &Types) {
     let kept: HashSet<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
     let known = |name: &String| name.is_empty() || types.constant(name).is_some();
-    let folds = |node: &Node| node.outputs.iter().all(|name| known(name) && !kept.contains(name.as_str()));
+    let folds = |node: &Node| {
+        !ops::stays(node) && node.outputs.iter().all(|name| known(name) && !kept.contains(name.as_str()))
+    };
     let (folded, left): (Vec<Node>, Vec<Node>) =
         std::mem::take(&mut graph.nodes).into_iter().partition(|node| folds(node));
     graph.nodes = left;

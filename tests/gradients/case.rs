@@ -77,6 +77,13 @@ impl Case {
         self
     }
 
+    /// The result moves in steps, and its gradient is that of a straight line through them: no finite
+    /// difference can judge it.
+    pub fn straight_through(mut self) -> Self {
+        self.floor = f64::INFINITY;
+        self
+    }
+
     /// The operators that the case's graph holds.
     pub fn operators(&self) -> Vec<String> {
         self.model.graph.nodes.iter().map(|node| node.op.clone()).collect()

@@ -61,10 +61,15 @@ fn infer_cast(call: &Call<'_>) -> Result<Vec<TensorType>, String> {
     Ok(vec![TensorType::new(dtype, call.input(0)?.shape.clone())])
 }
 
-/// y = a in another float type: da = dy in a's.
+/// y = a in another float type: da = dy in a's. Quantised integers become floats exactly, and
+/// their gradients are floats already.
 fn cast(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     let dy = vjp.cotangent()?;
     let from = vjp.input(0)?.ty.dtype;
+    if !from.is_float() {
+        vjp.give(0, dy);
+        return Ok(());
+    }
     let da = vjp.emit("Cast", &[&dy], [("to", (from as i64).into())])?;
     vjp.give(0, da);
     Ok(())

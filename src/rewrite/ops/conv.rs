@@ -8,7 +8,9 @@
 //!   on every runtime);
 //! - at other strides, the ConvTranspose of dy with the weights as they are.
 //!
-//! Refused: weights that depend on the image.
+//! With respect to the weights it is the Conv of x with dy as its kernel, strides and dilations
+//! exchanged; batch and channels exchange places, too. Weights that are computed but do not depend
+//! on the image are read as the graph computes them.
 
 use super::geometry::{Axis, ints, pads_attribute, windows};
 use super::{Call, Operator, Vjp};
@@ -30,13 +32,13 @@ fn cost(call: &Call<'_>, output: &TensorType) -> Result<u64, String> {
 }
 
 /// What a Conv does, with everything worked out.
-struct Shape {
-    group: usize,
-    axes: Vec<Axis>,
+pub struct Shape {
+    pub group: usize,
+    pub axes: Vec<Axis>,
 }
 
-fn shape(call: &Call<'_>) -> Result<Shape, String> {
-    let (data, weight) = (call.input(0)?, call.input(1)?);
+/// What a Conv-like node does to data by weights of these types.
+pub fn shape_of(call: &Call<'_>, data: &TensorType, weight: &TensorType) -> Result<Shape, String> {
     if data.rank() < 3 || weight.rank() != data.rank() {
         return Err("needs data and weights of the same rank, at least 3".into());
     }
@@ -53,48 +55,110 @@ fn shape(call: &Call<'_>) -> Result<Shape, String> {
     Ok(Shape { group, axes: windows(call, kernel, &data.shape[2..])? })
 }
 
+/// The sizes of the result.
+pub fn sizes(call: &Call<'_>, data: &TensorType, weight: &TensorType) -> Result<Vec<usize>, String> {
+    let Shape { axes, .. } = shape_of(call, data, weight)?;
+    let mut sizes = vec![data.shape[0], weight.shape[0]];
+    for (axis, &size) in axes.iter().zip(&data.shape[2..]) {
+        sizes.push(axis.windows(size)?);
+    }
+    Ok(sizes)
+}
+
 fn infer(call: &Call<'_>) -> Result<Vec<TensorType>, String> {
-    let Shape { axes, .. } = shape(call)?;
     let (data, weight) = (call.input(0)?, call.input(1)?);
+    let sizes = sizes(call, data, weight)?;
     if let Some(bias) = call.optional(2)?
         && bias.shape != [weight.shape[0]]
     {
         return Err(format!("has a bias of shape {:?} for {} channels", bias.shape, weight.shape[0]));
     }
-    let mut sizes = vec![data.shape[0], weight.shape[0]];
-    for (axis, &size) in axes.iter().zip(&data.shape[2..]) {
-        sizes.push(axis.windows(size)?);
-    }
     Ok(vec![TensorType::new(data.dtype, sizes)])
 }
 
 fn rule(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
-    if vjp.wants(1) || vjp.wants(2) {
-        return Err(vjp.fail("cannot be differentiated: its weights depend on the image"));
+    let conv = vjp.read(|call| shape_of(call, call.input(0)?, call.input(1)?))?;
+    let (dy, data, weight) = (vjp.cotangent()?, vjp.input(0)?, vjp.input(1)?);
+    if vjp.wants(0) {
+        let dx = undone(vjp, &conv, &weight, data.shape(), &dy)?;
+        vjp.give(0, dx);
     }
-    let conv = vjp.read(shape)?;
-    let dx = if conv.axes.iter().all(|axis| axis.stride == 1) {
-        at_stride_one(vjp, &conv)?
-    } else {
-        strided(vjp, &conv)?
-    };
-    vjp.give(0, dx);
+    if vjp.wants(1) {
+        let dw = weight_gradient(vjp, &conv, &data, &dy, weight.shape())?;
+        vjp.give(1, dw);
+    }
+    if vjp.wants(2) {
+        let rest: Vec<i64> = (0..dy.shape().len() as i64).filter(|&axis| axis != 1).collect();
+        let db = vjp.reduce("ReduceSum", &dy, &rest, false)?;
+        vjp.give(2, db);
+    }
     Ok(())
 }
 
-fn at_stride_one(vjp: &mut Vjp<'_>, conv: &Shape) -> Result<Value, RewriteError> {
-    let weight = vjp.constant(1)?;
-    let Some(flipped) = weight.as_f32().and_then(|data| adjoint(weight.shape(), data, conv.group)) else {
-        return Err(
-            vjp.fail(format!("has weights of {}; float32 ones can be differentiated", weight.dtype()))
-        );
-    };
+/// The gradient with respect to data of shape `input`, given that with respect to the result.
+pub fn undone(
+    vjp: &mut Vjp<'_>,
+    conv: &Shape,
+    weight: &Value,
+    input: &[usize],
+    dy: &Value,
+) -> Result<Value, RewriteError> {
+    let known = vjp.known(weight).filter(|_| conv.axes.iter().all(|axis| axis.stride == 1));
+    let flipped =
+        known.and_then(|known| known.as_f32().and_then(|data| adjoint(known.shape(), data, conv.group)));
+    match flipped {
+        Some(flipped) => at_stride_one(vjp, conv, flipped, dy),
+        None => transposed(vjp, conv, weight, input, dy),
+    }
+}
+
+/// The gradient with respect to weights of shape `shape` (M, C/g, K...), given the data (N, C, ...)
+/// and the gradient with respect to the result (N, M, ...).
+pub fn weight_gradient(
+    vjp: &mut Vjp<'_>,
+    conv: &Shape,
+    data: &Value,
+    dy: &Value,
+    shape: &[usize],
+) -> Result<Value, RewriteError> {
+    let (n, group, spatial) = (data.shape()[0], conv.group, &data.shape()[2..]);
+    let per_group = data.shape()[1] / group;
+    let rest = |from: usize| (from as i64..(from + spatial.len()) as i64).collect::<Vec<_>>();
+    let perm = |front: &[i64], from| [("perm", Attribute::Ints([front, &rest(from)].concat()))];
+    // The data's groups stay groups of channels, its batch becomes their channels.
+    let split = vjp.reshape(data, &[&[n, group, per_group], spatial].concat())?;
+    let split = vjp.emit("Transpose", &[&split], perm(&[2, 1, 0], 3))?;
+    let split = vjp.reshape(&split, &[&[per_group, group * n], spatial].concat())?;
+    let kernel = vjp.emit("Transpose", &[dy], perm(&[1, 0], 2))?;
+    // Entries that no window reached would make the result larger than the kernel: they are cut.
+    let attributes = [
+        ("dilations", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.stride)))),
+        ("group", Attribute::Int(group as i64)),
+        ("kernel_shape", Attribute::Ints(ints(dy.shape()[2..].iter().copied()))),
+        (
+            "pads",
+            Attribute::Ints(pads_attribute(&conv.axes.iter().map(|axis| axis.pads).collect::<Vec<_>>())),
+        ),
+        ("strides", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.dilation)))),
+    ];
+    let mut dw = vjp.emit("Conv", &[&split, &kernel], attributes)?;
+    for (axis, &size) in shape.iter().enumerate().skip(2) {
+        dw = vjp.slice(&dw, axis, 0, size)?;
+    }
+    vjp.emit("Transpose", &[&dw], perm(&[1, 0], 2))
+}
+
+fn at_stride_one(
+    vjp: &mut Vjp<'_>,
+    conv: &Shape,
+    flipped: Tensor,
+    dy: &Value,
+) -> Result<Value, RewriteError> {
     let flipped = vjp.tensor("weight", flipped);
     let reach = |axis: &Axis, pad: usize| (axis.extent() - 1).saturating_sub(pad);
     let pads: Vec<_> =
         conv.axes.iter().map(|axis| (reach(axis, axis.pads.0), reach(axis, axis.pads.1))).collect();
-    let dy = vjp.cotangent()?;
-    let dy = cropped(vjp, &dy, &conv.axes)?;
+    let dy = cropped(vjp, dy, &conv.axes)?;
     let attributes = [
         ("dilations", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.dilation)))),
         ("group", Attribute::Int(conv.group as i64)),
@@ -120,14 +184,19 @@ fn cropped(vjp: &mut Vjp<'_>, dy: &Value, axes: &[Axis]) -> Result<Value, Rewrit
     vjp.emit("Slice", &[dy, &starts, &ends, &over], [])
 }
 
-fn strided(vjp: &mut Vjp<'_>, conv: &Shape) -> Result<Value, RewriteError> {
-    let (dy, weight, input) = (vjp.cotangent()?, vjp.input(1)?, vjp.input(0)?);
+fn transposed(
+    vjp: &mut Vjp<'_>,
+    conv: &Shape,
+    weight: &Value,
+    input: &[usize],
+    dy: &Value,
+) -> Result<Value, RewriteError> {
     let reached = |(axis, &count): (&Axis, &usize)| {
         (count - 1) * axis.stride + axis.extent() - axis.pads.0 - axis.pads.1
     };
     // The last entries that no window reached get no gradient: a "padding" of the output.
     let unreached = conv.axes.iter().zip(&dy.shape()[2..]).map(reached);
-    let unreached = unreached.zip(&input.shape()[2..]).map(|(reached, size)| size - reached);
+    let unreached = unreached.zip(&input[2..]).map(|(reached, size)| size - reached);
     let pads: Vec<_> = conv.axes.iter().map(|axis| axis.pads).collect();
     let attributes = [
         ("dilations", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.dilation)))),
@@ -137,7 +206,7 @@ fn strided(vjp: &mut Vjp<'_>, conv: &Shape) -> Result<Value, RewriteError> {
         ("pads", Attribute::Ints(pads_attribute(&pads))),
         ("strides", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.stride)))),
     ];
-    vjp.emit("ConvTranspose", &[&dy, &weight], attributes)
+    vjp.emit("ConvTranspose", &[dy, weight], attributes)
 }
 
 /// Weights (M, C/g, K...) to (C, M/g, K...) with every kernel flipped.

@@ -3,11 +3,10 @@
 //!
 //! It is the adjoint of a Conv with the same weights, so its own adjoint is that Conv.
 //!
-//! Refused: `output_shape`, `auto_pad` other than NOTSET and VALID, and weights that depend on
-//! the image.
+//! Refused: `output_shape`, and `auto_pad` other than NOTSET and VALID.
 
 use super::geometry::{Axis, explicit_pads, ints, pads_attribute, per_axis};
-use super::{Call, Operator, Vjp};
+use super::{Call, Operator, Vjp, conv};
 use crate::onnx::Attribute;
 use crate::rewrite::{RewriteError, TensorType};
 
@@ -77,20 +76,30 @@ fn infer(call: &Call<'_>) -> Result<Vec<TensorType>, String> {
 }
 
 fn rule(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
-    if vjp.wants(1) || vjp.wants(2) {
-        return Err(vjp.fail("cannot be differentiated: its weights depend on the image"));
+    let Shape { group, axes, .. } = vjp.read(shape)?;
+    let (dy, data, weight) = (vjp.cotangent()?, vjp.input(0)?, vjp.input(1)?);
+    let conv = conv::Shape { group, axes };
+    if vjp.wants(0) {
+        let pads: Vec<_> = conv.axes.iter().map(|axis| axis.pads).collect();
+        let attributes = [
+            ("dilations", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.dilation)))),
+            ("group", Attribute::Int(conv.group as i64)),
+            ("kernel_shape", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.kernel)))),
+            ("pads", Attribute::Ints(pads_attribute(&pads))),
+            ("strides", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.stride)))),
+        ];
+        let dx = vjp.emit("Conv", &[&dy, &weight], attributes)?;
+        vjp.give(0, dx);
     }
-    let conv = vjp.read(shape)?;
-    let (dy, weight) = (vjp.cotangent()?, vjp.input(1)?);
-    let pads: Vec<_> = conv.axes.iter().map(|axis| axis.pads).collect();
-    let attributes = [
-        ("dilations", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.dilation)))),
-        ("group", Attribute::Int(conv.group as i64)),
-        ("kernel_shape", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.kernel)))),
-        ("pads", Attribute::Ints(pads_attribute(&pads))),
-        ("strides", Attribute::Ints(ints(conv.axes.iter().map(|axis| axis.stride)))),
-    ];
-    let dx = vjp.emit("Conv", &[&dy, &weight], attributes)?;
-    vjp.give(0, dx);
+    if vjp.wants(1) {
+        // The Conv whose adjoint this is reads dy and gives x.
+        let dw = conv::weight_gradient(vjp, &conv, &dy, &data, weight.shape())?;
+        vjp.give(1, dw);
+    }
+    if vjp.wants(2) {
+        let rest: Vec<i64> = (0..dy.shape().len() as i64).filter(|&axis| axis != 1).collect();
+        let db = vjp.reduce("ReduceSum", &dy, &rest, false)?;
+        vjp.give(2, db);
+    }
     Ok(())
 }

@@ -18,6 +18,9 @@ mod fold;
 mod functions;
 mod gather;
 mod geometry;
+mod grid_sample;
+mod indexing;
+mod integer;
 mod join;
 mod layout;
 mod matmul;
@@ -25,6 +28,7 @@ mod normalisation;
 mod pad;
 mod pool;
 mod rectifier;
+mod quantise;
 mod reduce;
 mod resize;
 mod shape;
@@ -32,6 +36,7 @@ mod shuffle;
 mod smooth;
 mod softmax;
 mod taps;
+mod tile;
 mod vjp;
 
 use std::collections::HashMap;
@@ -127,10 +132,14 @@ const FAMILIES: &[&[Operator]] = &[
     conv::OPERATORS,
     conv_transpose::OPERATORS,
     gather::OPERATORS,
+    grid_sample::OPERATORS,
+    indexing::OPERATORS,
+    integer::OPERATORS,
     join::OPERATORS,
     layout::OPERATORS,
     matmul::OPERATORS,
     pad::OPERATORS,
+    quantise::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,
     shape::OPERATORS,
@@ -143,6 +152,7 @@ const FAMILIES: &[&[Operator]] = &[
     functions::OPERATORS,
     extrema::OPERATORS,
     dropout::OPERATORS,
+    tile::OPERATORS,
 ];
 
 static TABLE: LazyLock<HashMap<&str, &Operator>> =
@@ -174,6 +184,15 @@ pub fn find(node: &Node, opset: i64) -> Result<&'static Operator, String> {
         None => Ok(operator),
     }
 }
+
+/// Whether an operator's integer results stand for real numbers, so that gradients pass through
+/// them (see `quantise`).
+pub fn quantises(node: &Node) -> bool {
+    let quantised = quantise::OPERATORS.iter().chain(integer::OPERATORS);
+    node.domain.is_empty() && quantised.map(|operator| operator.name).any(|name| name == node.op)
+}
+
+pub use quantise::stays;
 
 /// How a gradient passes back through a node's operator, or why it is not known.
 pub fn status(node: &Node, opset: i64) -> Result<Status, String> {

@@ -1,6 +1,6 @@
 //! Convolutions and their transposes: groups, strides, dilations, paddings, 1 to 3 dimensions.
 
-use temper::onnx::Attribute;
+use temper::onnx::{Attribute, Tensor};
 
 use crate::case::{Case, node, random};
 
@@ -13,6 +13,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(auto_pads());
     cases.extend(strided());
     cases.extend(transposed());
+    cases.extend(computed_weights());
     cases
 }
 
@@ -140,5 +141,69 @@ fn transposed() -> Vec<Case> {
             weights(),
             [("dilations", ints(&[2, 2]))],
         ),
+    ]
+}
+
+/// Weights and biases computed from the image, with the image as data, too.
+fn computed_weights() -> Vec<Case> {
+    let of = |name: &str, op: &str, data: &[usize], weight: &[usize], attributes: &[(&str, Attribute)]| {
+        let count = weight.iter().product::<usize>();
+        let (shape, weight) =
+            (data.to_vec(), Tensor::ints(&weight.iter().map(|&size| size as i64).collect::<Vec<_>>()));
+        assert!(count <= shape.iter().product());
+        Case::new(name, data, |graph, x| {
+            let all = graph.initializer("all", Tensor::ints(&[-1]));
+            let flat = graph.node("Reshape", "flat", &[x, &all], []);
+            let [start, end] = [0, count as i64].map(|at| graph.initializer("at", Tensor::ints(&[at])));
+            let some = graph.node("Slice", "some", &[&flat, &start, &end], []);
+            let weight = graph.initializer("shape", weight);
+            let weight = graph.node("Reshape", "weight", &[&some, &weight], []);
+            graph.push(temper::onnx::Node {
+                op: op.into(),
+                inputs: vec![x.into(), weight],
+                outputs: vec!["y".into()],
+                attributes: attributes
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                    .collect(),
+                ..Default::default()
+            });
+            "y".into()
+        })
+    };
+    let pads = || ("pads", ints(&[1, 0, 2, 1]));
+    let stride = || ("strides", ints(&[2, 3]));
+    let groups = |count: i64| ("group", Attribute::Int(count));
+    vec![
+        of("conv, computed weights", "Conv", &[1, 3, 7, 8], &[2, 3, 3, 3], &[pads()]),
+        of("conv, computed weights, stride", "Conv", &[2, 3, 8, 8], &[2, 3, 3, 2], &[pads(), stride()]),
+        of("conv, computed weights, groups", "Conv", &[2, 4, 6, 7], &[6, 2, 3, 3], &[groups(2)]),
+        of(
+            "conv, computed weights, dilated",
+            "Conv",
+            &[1, 2, 8, 7],
+            &[2, 2, 3, 2],
+            &[("dilations", ints(&[2, 3]))],
+        ),
+        of(
+            "transposed conv, computed weights",
+            "ConvTranspose",
+            &[1, 3, 7, 8],
+            &[3, 2, 3, 3],
+            &[pads(), stride()],
+        ),
+        of(
+            "transposed conv, computed weights, groups",
+            "ConvTranspose",
+            &[2, 4, 6, 7],
+            &[4, 3, 2, 3],
+            &[groups(2)],
+        ),
+        Case::new("conv, computed bias", &[1, 3, 5, 6], |graph, x| {
+            let weight = graph.initializer("w", random(&[3, 3, 3, 3]));
+            let axes = graph.initializer("axes", Tensor::ints(&[0, 2, 3]));
+            let bias = graph.node("ReduceSum", "bias", &[x, &axes], [("keepdims", Attribute::Int(0))]);
+            graph.node("Conv", "y", &[x, &weight, &bias], [])
+        }),
     ]
 }

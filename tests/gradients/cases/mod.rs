@@ -4,11 +4,13 @@ mod activation;
 mod arithmetic;
 mod conv;
 mod elementwise;
+mod indexing;
 mod layout;
 mod matmul;
 mod normalisation;
 mod pad;
 mod pool;
+mod quantise;
 mod reduce;
 mod resize;
 
@@ -21,11 +23,13 @@ pub fn all() -> Vec<Case> {
         arithmetic::cases(),
         conv::cases(),
         elementwise::cases(),
+        indexing::cases(),
         layout::cases(),
         matmul::cases(),
         normalisation::cases(),
         pad::cases(),
         pool::cases(),
+        quantise::cases(),
         reduce::cases(),
         resize::cases(),
     ];

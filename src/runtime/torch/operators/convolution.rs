@@ -10,10 +10,18 @@ pub(super) const OPERATORS: &[Operator] =
 
 /// libtorch pads both ends alike; where the ends differ, zeros are put around the input first.
 fn conv(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
+    let convolve = convolution(attributes)?;
+    one(move |inputs| convolve(inputs.get(0)?, inputs.get(1)?, inputs.optional(2)))
+}
+
+/// Data, weights and bias to the result.
+pub(super) type Convolve = Box<dyn Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, Refusal> + Send>;
+
+/// What a node with the attributes of Conv does.
+pub(super) fn convolution(attributes: &Attributes<'_>) -> Result<Convolve, Refusal> {
     let window = Window::read(attributes)?;
     let groups = attributes.int("group")?.unwrap_or(1);
-    one(move |inputs| {
-        let (x, weight) = (inputs.get(0)?, inputs.get(1)?);
+    Ok(Box::new(move |x, weight, bias| {
         let window = window.sized(&x.size(), &kernel_of(weight)?)?;
         let pads = window.pads();
         let (x, padding) = match pads.symmetric() {
@@ -21,17 +29,8 @@ fn conv(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
             None => (pad_spatial(x, &pads, 0.0)?, vec![0; window.rank()]),
         };
         let none = vec![0; window.rank()];
-        Ok(x.f_convolution(
-            weight,
-            inputs.optional(2),
-            &window.strides,
-            padding,
-            &window.dilations,
-            false,
-            none,
-            groups,
-        )?)
-    })
+        Ok(x.f_convolution(weight, bias, &window.strides, padding, &window.dilations, false, none, groups)?)
+    }))
 }
 
 /// The full output is computed and its ends cut off by the pads, as ONNX defines them.

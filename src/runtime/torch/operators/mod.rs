@@ -8,12 +8,14 @@ mod activation;
 mod arithmetic;
 mod constant;
 mod convolution;
+mod indexing;
 mod linear;
 mod logic;
 mod movement;
 mod normalisation;
 mod pad;
 mod pool;
+mod quantised;
 mod rearrange;
 mod reduction;
 mod resize;
@@ -55,12 +57,14 @@ const FAMILIES: &[&[Operator]] = &[
     arithmetic::OPERATORS,
     constant::OPERATORS,
     convolution::OPERATORS,
+    indexing::OPERATORS,
     linear::OPERATORS,
     logic::OPERATORS,
     movement::OPERATORS,
     normalisation::OPERATORS,
     pad::OPERATORS,
     pool::OPERATORS,
+    quantised::OPERATORS,
     reduction::OPERATORS,
     resize::OPERATORS,
     rearrange::OPERATORS,
