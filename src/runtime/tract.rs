@@ -43,6 +43,11 @@ impl super::Runtime for Tract {
         VERSION.to_owned()
     }
 
+    /// Its kernels for float16 measured hundreds of times slower than those for float32.
+    fn half_precision(&self) -> bool {
+        false
+    }
+
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, RuntimeError> {
         let signature = Signature::of(model, Kind::Tract)?;
         if let Some(node) = model.graph.nodes.iter().find(|node| is_foreign(node)) {

@@ -67,11 +67,14 @@ fn clip(vjp: &mut Vjp<'_>) -> Result {
     Ok(())
 }
 
+/// One operation, on integers and on floats.
+type Join = (fn(i64, i64) -> i64, fn(f64, f64) -> f64);
+
 fn fold_clip(call: &Call<'_>) -> Folded {
     let Some(inputs) = arrays(call) else { return Ok(None) };
     let mut inputs = inputs.into_iter();
     let Some(Some(mut result)) = inputs.next() else { return Ok(None) };
-    let joins: [(fn(i64, i64) -> i64, fn(f64, f64) -> f64); 2] = [(i64::max, f64::max), (i64::min, f64::min)];
+    let joins: [Join; 2] = [(i64::max, f64::max), (i64::min, f64::min)];
     for (bound, (int, float)) in inputs.zip(joins) {
         result = match (result, bound) {
             (result, None) => result,
