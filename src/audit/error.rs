@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::attack::{AttackError, Interrupted, OutsideBall};
 use crate::image::{ImageError, PairError};
 use crate::metric::MetricError;
-use crate::onnx::{OnnxError, Problem};
+use crate::onnx::OnnxError;
 use crate::oracle::OracleError;
 use crate::rewrite::RewriteError;
 use crate::runtime::RuntimeError;
@@ -15,21 +15,13 @@ use crate::runtime::RuntimeError;
 pub enum AuditError {
     /// The model file.
     #[error(transparent)]
-    Model(#[from] OnnxError),
+    File(#[from] OnnxError),
     /// The model file is whole, and its interface or a part of it is not taken.
-    #[error("`{}` cannot be audited: {problem}", path.display())]
-    Interface {
+    #[error("`{}` cannot be audited: {source}", path.display())]
+    Model {
         /// The file.
         path: PathBuf,
         /// What is unusual.
-        problem: Problem,
-    },
-    /// The model cannot be given a size or differentiated.
-    #[error("`{model}` cannot be audited: {source}")]
-    Rewrite {
-        /// The model.
-        model: String,
-        /// Why.
         source: RewriteError,
     },
     /// An image.
@@ -38,28 +30,71 @@ pub enum AuditError {
     /// A pair of LR and HR image.
     #[error(transparent)]
     Pair(#[from] PairError),
-    /// Ground truth that leaves no LR pixel.
-    #[error("{}: is smaller than the model's scale of {scale} pixels; give larger images", path.display())]
-    TooSmall {
+    /// Ground truth too small to be compared with.
+    #[error(
+        "{}: {}x{} pixels of ground truth (height x width) are too few for SSIM at scale {scale}; give at \
+         least {least}x{least}, or a larger --crop if there is one",
+        path.display(), size[0], size[1]
+    )]
+    TruthTooSmall {
         /// The file.
         path: PathBuf,
+        /// Height and width of what there is.
+        size: [usize; 2],
         /// The scale.
         scale: usize,
+        /// The smallest side that will do.
+        least: usize,
+    },
+    /// An image of a size that a model does not take.
+    #[error(
+        "{}: `{model}` cannot take its {}x{} pixels (height x width): {source}; give images of another size",
+        path.display(), size[0], size[1]
+    )]
+    Unfit {
+        /// The image's file.
+        path: PathBuf,
+        /// The model.
+        model: String,
+        /// Height and width of the LR image.
+        size: [usize; 2],
+        /// Why.
+        source: RewriteError,
+    },
+    /// An image that would need more memory than there is.
+    #[error(
+        "{}: a gradient step of `{model}` on its {}x{} pixels (height x width) needs about {}, and {} may be \
+         used; cut the images with --crop, or allow more with --memory",
+        path.display(), size[0], size[1], gibibytes(*needed), gibibytes(*memory)
+    )]
+    TooLarge {
+        /// The image's file.
+        path: PathBuf,
+        /// The model.
+        model: String,
+        /// Height and width of the LR image.
+        size: [usize; 2],
+        /// Bytes that a step holds at its fullest.
+        needed: u64,
+        /// Bytes that may be used.
+        memory: u64,
     },
     /// Ground truth of a size that the model's output does not have.
     #[error(
-        "{}: the ground truth has {found:?} pixels (height, width), and the output of `{model}` for its LR \
-         image has {expected:?}; give ground truth of the model's scale",
-        path.display()
+        "{}: the ground truth has {}x{} pixels (height x width), and the output of `{model}` for its LR \
+         image, x{scale}, has {}x{}; give ground truth of the model's scale",
+        path.display(), found[0], found[1], expected[0], expected[1]
     )]
     TruthSize {
         /// The ground truth.
         path: PathBuf,
         /// The model.
         model: String,
-        /// The size of the ground truth.
+        /// Its scale.
+        scale: usize,
+        /// Height and width of the ground truth.
         found: [usize; 2],
-        /// The size of the output.
+        /// Height and width of the output.
         expected: [usize; 2],
     },
     /// Quality could not be measured.
@@ -85,8 +120,8 @@ pub enum AuditError {
     },
     /// The self-test of the gradient failed.
     #[error(
-        "the gradient of `{model}` on runtime {runtime} cannot be trusted: {reason}; an attack with it would \
-         prove nothing, so nothing is reported"
+        "gradient not trusted: that of `{model}` on runtime {runtime}: {reason}; an attack with it would \
+         prove nothing, so nothing is reported: leave this model or this --runtime out"
     )]
     NotTrusted {
         /// The model.
@@ -102,6 +137,12 @@ pub enum AuditError {
     /// Ctrl-C.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+/// A size for people.
+fn gibibytes(bytes: u64) -> String {
+    let gibibytes = bytes as f64 / f64::from(1 << 30);
+    if gibibytes < 0.1 { format!("{gibibytes:.4} GiB") } else { format!("{gibibytes:.1} GiB") }
 }
 
 impl AuditError {

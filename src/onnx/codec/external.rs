@@ -3,11 +3,47 @@
 //! A model names the file, an offset and a length. A stranger's model is not believed: the file
 //! must lie inside the model's own folder, links followed, and hold the bytes claimed.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::proto::StringStringEntryProto;
+
+/// The folder that a model lies in, and what has been read from it for the model so far.
+pub struct Beside<'a> {
+    folder: Option<&'a Path>,
+    read: RefCell<(Sha256, Vec<PathBuf>)>,
+}
+
+impl<'a> Beside<'a> {
+    /// For the model of these bytes; without a folder, external data is refused.
+    pub fn new(folder: Option<&'a Path>, model: &[u8]) -> Self {
+        Self { folder, read: RefCell::new((Sha256::new_with_prefix(model), Vec::new())) }
+    }
+
+    /// Reads the bytes of a tensor of `expected` bytes from the file its entries name.
+    pub fn read(&self, entries: &[StringStringEntryProto], expected: usize) -> Result<Vec<u8>, String> {
+        let Some(folder) = self.folder else {
+            return Err("keeps its data in another file, and the model has no folder".into());
+        };
+        let (path, bytes) = read(entries, folder, expected)?;
+        let (hash, files) = &mut *self.read.borrow_mut();
+        hash.update(&bytes);
+        if !files.contains(&path) {
+            files.push(path);
+        }
+        Ok(bytes)
+    }
+
+    /// The SHA-256 of the model's own bytes and of all that was read, and the files that were.
+    pub fn read_so_far(self) -> ([u8; 32], Vec<PathBuf>) {
+        let (hash, files) = self.read.into_inner();
+        (hash.finalize().into(), files)
+    }
+}
 
 /// Where a tensor's bytes lie, as the model says.
 #[derive(Debug, Default)]
@@ -17,8 +53,11 @@ struct Location {
     length: Option<u64>,
 }
 
-/// Reads the bytes of a tensor of `expected` bytes from the file its entries name.
-pub fn read(entries: &[StringStringEntryProto], folder: &Path, expected: usize) -> Result<Vec<u8>, String> {
+fn read(
+    entries: &[StringStringEntryProto],
+    folder: &Path,
+    expected: usize,
+) -> Result<(PathBuf, Vec<u8>), String> {
     let location = parse(entries)?;
     let expected = expected as u64;
     if location.length.is_some_and(|length| length != expected) {
@@ -39,7 +78,7 @@ pub fn read(entries: &[StringStringEntryProto], folder: &Path, expected: usize) 
     file.seek(SeekFrom::Start(location.offset)).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(expected).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    Ok((path, bytes))
 }
 
 fn parse(entries: &[StringStringEntryProto]) -> Result<Location, String> {
@@ -98,7 +137,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("w.data"), [1, 2, 3, 4, 5, 6]).unwrap();
         let at = entries(&[("location", "w.data"), ("offset", "2"), ("length", "3")]);
-        assert_eq!(read(&at, folder.path(), 3), Ok(vec![3, 4, 5]));
+        assert_eq!(read(&at, folder.path(), 3).unwrap().1, [3, 4, 5]);
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Protobuf messages to the IR. Every claim of the file is checked before memory is given to it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use half::{bf16, f16};
 use indexmap::IndexMap;
 
-use super::external;
+use super::external::Beside;
 use super::proto::{
     AttributeProto, GraphProto, Message, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
     TypeProto, ValueInfoProto,
@@ -17,8 +16,8 @@ use crate::onnx::tensor::{DType, Data, Tensor, element_count};
 
 type Result<T> = std::result::Result<T, Problem>;
 
-/// Reads a decoded model; `folder` is where its external data may lie.
-pub fn model(proto: ModelProto, folder: Option<&Path>) -> Result<Model> {
+/// Reads a decoded model, and its external data from `beside` it.
+pub fn model(proto: ModelProto, beside: &Beside<'_>) -> Result<Model> {
     let refuse = |what: &str| Err(Problem::new("the model", what));
     if let Some(function) = proto.functions.first() {
         let place = format!("local function `{}.{}`", function.domain(), function.name());
@@ -41,7 +40,7 @@ pub fn model(proto: ModelProto, folder: Option<&Path>) -> Result<Model> {
         version: proto.model_version.unwrap_or_default(),
         doc: proto.doc_string.unwrap_or_default(),
         metadata: strings(proto.metadata_props),
-        graph: Reader { folder }.graph(graph)?,
+        graph: Reader { beside }.graph(graph)?,
         training_info: proto.training_info.iter().map(|bytes| bytes.to_vec()).collect(),
         configuration: proto.configuration.iter().map(|bytes| bytes.to_vec()).collect(),
     })
@@ -60,7 +59,7 @@ fn strings(entries: Vec<StringStringEntryProto>) -> IndexMap<String, String> {
 }
 
 struct Reader<'a> {
-    folder: Option<&'a Path>,
+    beside: &'a Beside<'a>,
 }
 
 impl Reader<'_> {
@@ -174,13 +173,7 @@ impl Reader<'_> {
         let bytes = dtype.bits().and_then(|bits| count.checked_mul(bits)).map(|bits| bits.div_ceil(8));
         let Some(expected) = bytes else { return Err(Problem::new(place, "is larger than memory")) };
         if proto.data_location() == 1 || !proto.external_data.is_empty() {
-            let Some(folder) = self.folder else {
-                return Err(Problem::new(
-                    place,
-                    "keeps its data in another file, and the model has no folder",
-                ));
-            };
-            let read = external::read(&proto.external_data, folder, expected);
+            let read = self.beside.read(&proto.external_data, expected);
             return read.map(Some).map_err(|what| Problem::new(place, what));
         }
         match &proto.raw_data {
