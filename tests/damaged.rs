@@ -21,11 +21,11 @@ fn models() -> [Vec<u8>; 2] {
     let network = Edsr { features: 1, blocks: 1, scale: 2 }.build(0).unwrap();
     let busy = upscaler(|graph, image| {
         let pads = graph.initializer("pads", Tensor::ints(&[0, 0, 1, 1, 0, 0, 1, 1]));
-        let padded = graph.node("Pad", "padded", &[image, &pads], [("mode", Attribute::from("reflect"))]);
-        let pool = [("kernel_shape", Attribute::Ints(vec![3, 3]))];
-        let pooled = graph.node("AveragePool", "pooled", &[&padded], pool);
-        let shape = graph.node("Shape", "shape", &[&pooled], []);
-        let reshaped = graph.node("Reshape", "reshaped", &[&pooled, &shape], []);
+        let padded = graph.node("Pad", "padded", &[image, &pads], []);
+        let blur = graph.initializer("blur", Tensor::f32(&[3, 1, 3, 3], vec![0.125; 27]).unwrap());
+        let blurred = graph.node("Conv", "blurred", &[&padded, &blur], [("group", Attribute::Int(3))]);
+        let shape = graph.node("Shape", "shape", &[&blurred], []);
+        let reshaped = graph.node("Reshape", "reshaped", &[&blurred, &shape], []);
         apart(graph, &reshaped)
     });
     [onnx::to_bytes(&network), onnx::to_bytes(&busy)]

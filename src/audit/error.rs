@@ -65,7 +65,7 @@ pub enum AuditError {
     #[error(
         "{}: a gradient step of `{model}` on its {}x{} pixels (height x width) needs about {}, and {} may be \
          used; cut the images with --crop, or allow more with --memory",
-        path.display(), size[0], size[1], gibibytes(*needed), gibibytes(*memory)
+        path.display(), size[0], size[1], amount(*needed), amount(*memory)
     )]
     TooLarge {
         /// The image's file.
@@ -109,7 +109,7 @@ pub enum AuditError {
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// A runtime failed on an image.
-    #[error("`{model}` on image {image}: {source}")]
+    #[error("`{model}` on image {image}: {source}{}", elsewhere(source))]
     Oracle {
         /// The model.
         model: String,
@@ -139,10 +139,16 @@ pub enum AuditError {
     Interrupted(#[from] Interrupted),
 }
 
-/// A size for people.
-fn gibibytes(bytes: u64) -> String {
-    let gibibytes = bytes as f64 / f64::from(1 << 30);
-    if gibibytes < 0.1 { format!("{gibibytes:.4} GiB") } else { format!("{gibibytes:.1} GiB") }
+/// An amount of memory for people.
+fn amount(bytes: u64) -> String {
+    let (unit, name) = if bytes < 1 << 30 { (20, "MiB") } else { (30, "GiB") };
+    format!("{:.1} {name}", bytes as f64 / f64::from(1 << unit))
+}
+
+/// What to do where a runtime failed on a model that others may run.
+fn elsewhere(source: &OracleError) -> &'static str {
+    let failed = matches!(source, OracleError::Runtime(RuntimeError::Failed { .. }));
+    if failed { "; try another --runtime" } else { "" }
 }
 
 impl AuditError {

@@ -63,7 +63,7 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     let memory = plan.memory.or_else(free_bytes);
     for subject in &mut subjects {
         watch.doing(&format!("{}: fitting images", subject.name))?;
-        subject.fit(&photos[&subject.scale], memory)?;
+        subject.admit(&photos[&subject.scale], memory)?;
     }
     let runtimes: Vec<Arc<dyn Runtime>> =
         plan.runtimes.iter().map(|&kind| runtime::open(kind).map(Arc::from)).collect::<Result<_, _>>()?;

@@ -52,7 +52,7 @@ impl Subject {
 
     /// Checks that the model takes every image, and that a gradient step on the largest fits into
     /// `memory` bytes.
-    pub fn fit(&mut self, photos: &[Photo], memory: Option<u64>) -> Result<(), AuditError> {
+    pub fn admit(&mut self, photos: &[Photo], memory: Option<u64>) -> Result<(), AuditError> {
         let mut seen = HashSet::new();
         for photo in photos.iter().filter(|photo| seen.insert(photo.shape())) {
             self.check_size(photo)?;

@@ -27,7 +27,9 @@ impl<'a> Beside<'a> {
     /// Reads the bytes of a tensor of `expected` bytes from the file its entries name.
     pub fn read(&self, entries: &[StringStringEntryProto], expected: usize) -> Result<Vec<u8>, String> {
         let Some(folder) = self.folder else {
-            return Err("keeps its data in another file, and the model has no folder".into());
+            return Err(
+                "keeps its data in another file, and the model has no folder; read it from its file".into()
+            );
         };
         let (path, bytes) = read(entries, folder, expected)?;
         let (hash, files) = &mut *self.read.borrow_mut();
@@ -62,16 +64,19 @@ fn read(
     let expected = expected as u64;
     if location.length.is_some_and(|length| length != expected) {
         let length = location.length.unwrap_or_default();
-        return Err(format!("its external data claims {length} bytes, its shape needs {expected}"));
+        return Err(format!(
+            "its external data claims {length} bytes, its shape needs {expected}; export the model again"
+        ));
     }
     let path = inside(folder, &location.file)?;
-    let failed =
-        |error: std::io::Error| format!("its external data `{}` cannot be read: {error}", location.file);
+    let failed = |error: std::io::Error| {
+        format!("its external data `{}` cannot be read: {error}; check its permissions", location.file)
+    };
     let mut file = File::open(&path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     if location.offset.checked_add(expected).is_none_or(|end| end > size) {
         return Err(format!(
-            "its external data `{}` holds {size} bytes, the model needs {expected} from offset {}",
+            "its external data `{}` holds {size} bytes, the model needs {expected} from offset {}; fetch that file again",
             location.file, location.offset
         ));
     }
@@ -86,16 +91,23 @@ fn parse(entries: &[StringStringEntryProto]) -> Result<Location, String> {
     for entry in entries {
         let number = || {
             let value = entry.value();
-            value
-                .parse()
-                .map_err(|_| format!("its external data has the {} `{value}`, not a number", entry.key()))
+            value.parse().map_err(|_| {
+                format!(
+                    "its external data has the {} `{value}`, not a number; export the model again",
+                    entry.key()
+                )
+            })
         };
         match entry.key() {
             "location" => location.file = entry.value().to_owned(),
             "offset" => location.offset = number()?,
             "length" => location.length = Some(number()?),
             "checksum" => {} // SHA-1 of the whole file; runtimes do not check it either
-            other => return Err(format!("its external data has an unknown entry `{other}`")),
+            other => {
+                return Err(format!(
+                    "its external data has an unknown entry `{other}`; export the model with its data inside"
+                ));
+            }
         }
     }
     Ok(location)
@@ -106,16 +118,21 @@ fn inside(folder: &Path, name: &str) -> Result<PathBuf, String> {
     let relative = Path::new(name);
     let plain = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if name.is_empty() || !plain {
-        return Err(format!("its external data `{name}` lies outside the model's folder: refused"));
+        return Err(format!(
+            "its external data `{name}` lies outside the model's folder, and is refused; put it beside the model"
+        ));
     }
-    let missing = |error| format!("its external data `{name}` is not beside the model: {error}");
+    let missing =
+        |error| format!("its external data `{name}` is not beside the model: {error}; fetch that file too");
     let path = folder.join(relative).canonicalize().map_err(missing)?;
     let folder = folder.canonicalize().map_err(missing)?;
     if !path.starts_with(&folder) {
-        return Err(format!("its external data `{name}` links outside the model's folder: refused"));
+        return Err(format!(
+            "its external data `{name}` links outside the model's folder, and is refused; put it beside the model"
+        ));
     }
     if !path.is_file() {
-        return Err(format!("its external data `{name}` is not a file"));
+        return Err(format!("its external data `{name}` is not a file; put the file there"));
     }
     Ok(path)
 }

@@ -132,12 +132,11 @@ fn decode(bytes: &[u8], beside: &Beside<'_>) -> Result<Model, Failure> {
         WireError::Unknown { place, field } => Failure::Unknown(Problem::new(
             place,
             format!(
-                "holds field {field}, which Temper does not know and will not ignore; a newer Temper may"
+                "holds field {field}, which Temper does not know and will not ignore; export the model \
+                 for an older ONNX, or take a newer Temper"
             ),
         )),
-        WireError::TooDeep => {
-            Failure::Problem(Problem::new("the model", "nests graphs deeper than any runtime reads"))
-        }
+        WireError::TooDeep => Failure::Problem(Problem::defect("the model", "nests graphs too deep")),
     })?;
     let message = proto::ModelProto::decode(bytes).map_err(|error| Failure::Malformed(error.to_string()))?;
     let model = read::model(message, beside).map_err(Failure::Problem)?;
