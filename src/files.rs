@@ -175,6 +175,16 @@ pub fn create_output_folder(path: &Path) -> Result<(), FileError> {
         .map_err(|cause| FileError::FolderUnwritable { path: path.to_owned(), cause })
 }
 
+/// Whether two paths lead to one file, by links of either kind too.
+pub fn is_same_file(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    if let (Ok(a), Ok(b)) = (fs::metadata(a), fs::metadata(b)) {
+        use std::os::unix::fs::MetadataExt;
+        return (a.dev(), a.ino()) == (b.dev(), b.ino());
+    }
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
 /// Reads a whole file of at least 1 and at most `max_bytes` bytes.
 ///
 /// # Errors

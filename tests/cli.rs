@@ -6,7 +6,7 @@
 mod common;
 
 use common::{Workspace, apart, first_half, mix, upscaler};
-use temper::onnx::{self, Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
+use temper::onnx::{self, Attribute, DType, Dim, GraphBuilder, Model, Node, Tensor, ValueInfo};
 
 /// An audit of `model` that is quick where it works at all.
 fn audit(model: &str) -> Vec<&str> {
@@ -45,7 +45,7 @@ fn a_file_that_is_no_model_is_refused_by_name() {
         ("empty.onnx", &["empty.onnx", "empty", "copy it again"]),
         ("cut.onnx", &["cut.onnx", "cut short", "again"]),
         ("picture.onnx", &["picture.onnx", "PNG image", "pass a file"]),
-        ("text.onnx", &["text.onnx", "cannot be used"]),
+        ("text.onnx", &["text.onnx", "is a text file", "pass a file"]),
     ];
     for (model, parts) in cases {
         names(&workspace.refused(&audit(model), 2), parts);
@@ -82,9 +82,11 @@ fn an_interface_that_is_not_taken_is_named() {
         }
     };
     let cases = [
-        (with_input(DType::F32, 1, 4), vec!["`x`", "[1, 1, 8, 8]", "expected"]),
-        (with_input(DType::F32, 3, 3), vec!["`x`", "[1, 3, 8]", "expected"]),
-        (with_input(DType::F16, 3, 4), vec!["`x`", "float16", "expected"]),
+        (with_input(DType::F32, 1, 4), vec!["`x`", "[1, 1, 8, 8]", "float32 [N, 3, H, W]"]),
+        (with_input(DType::F32, 3, 3), vec!["`x`", "[1, 3, 8]", "float32 [N, 3, H, W]"]),
+        (with_input(DType::F16, 3, 4), vec!["`x`", "float16", "float32 [N, 3, H, W]"]),
+        (ending_in(10), vec!["`converted`", "float16", "float32 output"]),
+        (ending_in(7), vec!["`converted`", "int64", "float32 output"]),
         (shrinking(), vec!["[1, 3, 12, 12]", "[1, 3, 24, 24]", "expected"]),
     ];
     for (model, parts) in cases {
@@ -92,6 +94,21 @@ fn an_interface_that_is_not_taken_is_named() {
         let message = workspace.refused(&audit("odd.onnx"), 2);
         names(&message, &[&["odd.onnx"], parts.as_slice()].concat());
     }
+}
+
+/// A model whose output is cast to the element type of this code.
+fn ending_in(code: i64) -> Model {
+    let mut model = upscaler(apart);
+    let output = &mut model.graph.outputs[0];
+    let cast = Node {
+        op: "Cast".into(),
+        inputs: vec![std::mem::replace(&mut output.name, "converted".into())],
+        outputs: vec![output.name.clone()],
+        attributes: [("to".to_owned(), Attribute::Int(code))].into(),
+        ..Default::default()
+    };
+    model.graph.nodes.push(cast);
+    model
 }
 
 /// A model whose output is smaller than its input.
@@ -182,7 +199,7 @@ fn a_runtime_that_was_named_and_is_missing_ends_it() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     names(&said, &["error: ", "ort", "/nonexistent/lib.so", "make setup"]);
-    assert!(workspace.files_in("out").is_empty());
+    assert!(!workspace.path("out").exists());
 }
 
 #[test]
@@ -250,16 +267,176 @@ fn a_gradient_that_cannot_be_trusted_is_never_a_verdict() {
         apart(graph, &both)
     });
     for (name, model, code, reason) in [
-        ("partly.onnx", partly, 3, "cannot be trusted"),
-        ("masked.onnx", masked, 3, "cannot be trusted"),
-        ("rounded.onnx", rounded, 2, "zero gradient everywhere"),
-        ("constant.onnx", constant, 3, "exactly zero"),
+        ("partly.onnx", partly, 3, "gradient not trusted"),
+        ("masked.onnx", masked, 3, "gradient not trusted"),
+        ("rounded.onnx", rounded, 3, "zero gradient everywhere: Round node `rounded`"),
+        (
+            "constant.onnx",
+            constant,
+            3,
+            "gradient not trusted: that of `constant.onnx` on runtime tract: 100.0% of its entries are exactly zero",
+        ),
         ("nan.onnx", not_a_number, 3, "not finite"),
     ] {
         workspace.model(name, &model);
         let message = workspace.refused(&audit(name), code);
         names(&message, &[name, reason]);
     }
+}
+
+/// The last model is tried before the first is attacked: this one would take days.
+#[test]
+fn all_gradients_are_tested_before_the_first_attack() {
+    let workspace = Workspace::new();
+    workspace.model("constant.onnx", &upscaler(|graph, image| mix(graph, image, 0.0)));
+    let mut arguments = audit_with("--iterations", "100000000");
+    arguments.insert(2, "constant.onnx");
+    names(&workspace.refused(&arguments, 3), &["constant.onnx", "not trusted"]);
+}
+
+#[test]
+fn what_the_gradient_does_not_see_is_said() {
+    let workspace = Workspace::new();
+    let model = upscaler(|graph, image| {
+        let little = graph.initializer("little", Tensor::scalar(1e-6));
+        let rounded = graph.node("Round", "rounded", &[image], []);
+        let trace = graph.node("Mul", "trace", &[&rounded, &little], []);
+        let both = graph.node("Add", "both", &[image, &trace], []);
+        apart(graph, &both)
+    });
+    workspace.model("model.onnx", &model);
+    let (table, report) = workspace.audit(&audit("model.onnx")[1..10]);
+    let stopped = report["models"][0]["stopped"].as_array().unwrap();
+    assert_eq!(stopped.len(), 1);
+    names(stopped[0]["node"].as_str().unwrap(), &["Round", "rounded"]);
+    assert!(!stopped[0]["reason"].as_str().unwrap().is_empty());
+    names(&table, &["model.onnx: only a zero gradient passes Round node `rounded`: "]);
+}
+
+#[test]
+fn an_image_of_a_size_that_will_not_do_is_refused_before_the_first_attack() {
+    let workspace = Workspace::new();
+    let mut fixed = upscaler(apart);
+    let dims = [1, 3, 22, 30].map(Dim::Known);
+    fixed.graph.inputs[0] = ValueInfo::tensor("image", DType::F32, dims);
+    workspace.model("fixed.onnx", &fixed);
+    // Blocks of 4 x 4 pixels: 22 x 30 leaves a rest.
+    let blocks = upscaler(|graph, image| {
+        let deep = graph.node("SpaceToDepth", "deep", &[image], [("blocksize", Attribute::Int(4))]);
+        let flat = graph.node("DepthToSpace", "flat", &[&deep], [("blocksize", Attribute::Int(4))]);
+        apart(graph, &flat)
+    });
+    workspace.model("blocks.onnx", &blocks);
+    let refused = |model: &str, more: &[&str]| {
+        let slow = "--images photos --budget 4 --iterations 100000000 --runtime tract --out out";
+        let rest: Vec<&str> = slow.split(' ').collect();
+        workspace.refused(&[&["audit", "model.onnx", model], &rest[..], more].concat(), 2)
+    };
+    let unequal = ["photos/b.png", "fixed.onnx", "25x24", "[1,3,22,30]", "another size"];
+    names(&refused("fixed.onnx", &[]), &unequal);
+    names(
+        &refused("blocks.onnx", &[]),
+        &["photos/a.png", "blocks.onnx", "22x30", "SpaceToDepth", "another size"],
+    );
+    let large =
+        ["photos/a.png", "model.onnx", "22x30", "needs about 0.1 MiB, and 0.1 MiB", "--crop", "--memory"];
+    names(&refused("fixed.onnx", &["--crop", "22"]), &["photos/a.png", "fixed.onnx", "22x22"]);
+    names(&workspace.refused(&audit_with("--memory", "0.0001"), 2), &large);
+    for amount in ["0", "-1", "nan", "much"] {
+        names(&workspace.refused(&audit_with("--memory", amount), 2), &["GiB above 0"]);
+    }
+}
+
+#[test]
+fn ground_truth_too_small_to_compare_is_refused_by_name() {
+    let workspace = Workspace::new();
+    workspace.photo("small/a.png", 14, 40);
+    let small = |more: &[&str]| {
+        let arguments = ["audit", "model.onnx", "--runtime", "tract", "--out", "out", "--truth"];
+        workspace.refused(&[&arguments[..], more].concat(), 2)
+    };
+    names(&small(&["small"]), &["small/a.png", "14x40", "15x15"]);
+    names(&small(&["photos", "--crop", "5"]), &["photos/a.png", "10x10", "15x15", "--crop"]);
+}
+
+#[test]
+fn one_of_several_outputs_must_be_named() {
+    let workspace = Workspace::new();
+    let mut model = upscaler(apart);
+    let more = model.graph.nodes[0].outputs[0].clone();
+    model.graph.outputs.insert(0, ValueInfo { name: more.clone(), ..model.graph.outputs[0].clone() });
+    workspace.model("model.onnx", &model);
+    let grad = ["grad", "model.onnx", "--input", "8x9", "-o", "g.onnx"];
+    let both = [more.as_str(), "`upscaled`", "--output NAME"];
+    names(&workspace.refused(&grad, 2), &both);
+    names(&workspace.refused(&audit("model.onnx"), 2), &both);
+    names(&workspace.refused(&audit_with("--output", "sr"), 2), &["`sr`", "`upscaled`"]);
+    // The size of `target` tells which one was taken.
+    for (name, size) in [("upscaled", vec![1, 3, 16, 18]), (more.as_str(), vec![1, 12, 8, 9])] {
+        workspace.temper(&[&grad[..], &["--output", name]].concat()).assert().success();
+        let gradient = onnx::read(&workspace.path("g.onnx")).unwrap();
+        let target = gradient.graph.inputs.iter().find(|input| input.name == "target").unwrap();
+        let dims: Vec<usize> = target.dims().unwrap().1.iter().map(|dim| dim.known().unwrap()).collect();
+        assert_eq!(dims, size);
+    }
+    workspace.audit(&[&audit("model.onnx")[1..10], &["--output", "upscaled"]].concat());
+}
+
+#[test]
+fn a_gradient_is_never_written_over_its_model() {
+    let workspace = Workspace::new();
+    let before = std::fs::read(workspace.path("model.onnx")).unwrap();
+    workspace.file("folder/other", b"");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("model.onnx", workspace.path("link.onnx")).unwrap();
+        std::fs::hard_link(workspace.path("model.onnx"), workspace.path("twin.onnx")).unwrap();
+        for (model, out) in
+            [("model.onnx", "link.onnx"), ("link.onnx", "model.onnx"), ("model.onnx", "twin.onnx")]
+        {
+            let message = workspace.refused(&["grad", model, "--input", "8x8", "-o", out], 2);
+            names(&message, &[out, model, "another name"]);
+        }
+    }
+    for out in ["model.onnx", "./model.onnx", "folder/../model.onnx"] {
+        let message = workspace.refused(&["grad", "model.onnx", "--input", "8x8", "-o", out], 2);
+        names(&message, &[out, "the model's own file", "another name"]);
+    }
+    assert_eq!(std::fs::read(workspace.path("model.onnx")).unwrap(), before);
+}
+
+/// As `temper ... | head -1` does.
+#[test]
+#[cfg(unix)]
+fn a_reader_that_has_gone_is_the_end_of_the_output() {
+    use std::process::{Command, Stdio};
+    let workspace = Workspace::new();
+    let grad = vec!["grad", "model.onnx", "--input", "8x8", "-o", "g.onnx"];
+    for arguments in [audit("model.onnx"), grad, vec!["--help"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
+        command.args(&arguments).current_dir(workspace.path("")).stderr(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*said), (Some(0), ""), "{arguments:?}");
+    }
+    assert!(workspace.path("out/report.json").exists());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_under_the_output_is_an_error_and_no_panic() {
+    let workspace = Workspace::new();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_temper"));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    command.args(audit("model.onnx")).current_dir(workspace.path("")).stdout(full);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    names(
+        &String::from_utf8_lossy(&output.stderr),
+        &["error: standard output cannot be written", "elsewhere"],
+    );
 }
 
 #[test]
@@ -321,5 +498,5 @@ fn an_interrupted_audit_leaves_no_report() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(workspace.files_in("out").is_empty(), "{said}");
+    assert!(!workspace.path("out").exists(), "{said}");
 }

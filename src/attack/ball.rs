@@ -7,7 +7,7 @@ use ndarray::{Array4, ArrayView4, Zip};
 
 /// An attack that broke its budget: a bug of the attack, never a finding.
 #[derive(Debug, thiserror::Error, PartialEq)]
-#[error("the attack left its budget: {0}; its result is not used")]
+#[error("the attack left its budget: {0}; its result is not used: please report this")]
 pub struct OutsideBall(String);
 
 /// The points at most epsilon away from x0 in every value, and in [0, 1].

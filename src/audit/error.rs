@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::attack::{AttackError, Interrupted, OutsideBall};
 use crate::image::{ImageError, PairError};
 use crate::metric::MetricError;
-use crate::onnx::{OnnxError, Problem};
+use crate::onnx::OnnxError;
 use crate::oracle::OracleError;
 use crate::rewrite::RewriteError;
 use crate::runtime::RuntimeError;
@@ -15,21 +15,13 @@ use crate::runtime::RuntimeError;
 pub enum AuditError {
     /// The model file.
     #[error(transparent)]
-    Model(#[from] OnnxError),
+    File(#[from] OnnxError),
     /// The model file is whole, and its interface or a part of it is not taken.
-    #[error("`{}` cannot be audited: {problem}", path.display())]
-    Interface {
+    #[error("`{}` cannot be audited: {source}", path.display())]
+    Model {
         /// The file.
         path: PathBuf,
         /// What is unusual.
-        problem: Problem,
-    },
-    /// The model cannot be given a size or differentiated.
-    #[error("`{model}` cannot be audited: {source}")]
-    Rewrite {
-        /// The model.
-        model: String,
-        /// Why.
         source: RewriteError,
     },
     /// An image.
@@ -38,28 +30,71 @@ pub enum AuditError {
     /// A pair of LR and HR image.
     #[error(transparent)]
     Pair(#[from] PairError),
-    /// Ground truth that leaves no LR pixel.
-    #[error("{}: is smaller than the model's scale of {scale} pixels; give larger images", path.display())]
-    TooSmall {
+    /// Ground truth too small to be compared with.
+    #[error(
+        "{}: {}x{} pixels of ground truth (height x width) are too few for SSIM at scale {scale}; give at \
+         least {least}x{least}, or a larger --crop if there is one",
+        path.display(), size[0], size[1]
+    )]
+    TruthTooSmall {
         /// The file.
         path: PathBuf,
+        /// Height and width of what there is.
+        size: [usize; 2],
         /// The scale.
         scale: usize,
+        /// The smallest side that will do.
+        least: usize,
+    },
+    /// An image of a size that a model does not take.
+    #[error(
+        "{}: `{model}` cannot take its {}x{} pixels (height x width): {source}; give images of another size",
+        path.display(), size[0], size[1]
+    )]
+    Unfit {
+        /// The image's file.
+        path: PathBuf,
+        /// The model.
+        model: String,
+        /// Height and width of the LR image.
+        size: [usize; 2],
+        /// Why.
+        source: RewriteError,
+    },
+    /// An image that would need more memory than there is.
+    #[error(
+        "{}: a gradient step of `{model}` on its {}x{} pixels (height x width) needs about {}, and {} may be \
+         used; cut the images with --crop, or allow more with --memory",
+        path.display(), size[0], size[1], amount(*needed), amount(*memory)
+    )]
+    TooLarge {
+        /// The image's file.
+        path: PathBuf,
+        /// The model.
+        model: String,
+        /// Height and width of the LR image.
+        size: [usize; 2],
+        /// Bytes that a step holds at its fullest.
+        needed: u64,
+        /// Bytes that may be used.
+        memory: u64,
     },
     /// Ground truth of a size that the model's output does not have.
     #[error(
-        "{}: the ground truth has {found:?} pixels (height, width), and the output of `{model}` for its LR \
-         image has {expected:?}; give ground truth of the model's scale",
-        path.display()
+        "{}: the ground truth has {}x{} pixels (height x width), and the output of `{model}` for its LR \
+         image, x{scale}, has {}x{}; give ground truth of the model's scale",
+        path.display(), found[0], found[1], expected[0], expected[1]
     )]
     TruthSize {
         /// The ground truth.
         path: PathBuf,
         /// The model.
         model: String,
-        /// The size of the ground truth.
+        /// Its scale.
+        scale: usize,
+        /// Height and width of the ground truth.
         found: [usize; 2],
-        /// The size of the output.
+        /// Height and width of the output.
         expected: [usize; 2],
     },
     /// Quality could not be measured.
@@ -74,7 +109,7 @@ pub enum AuditError {
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// A runtime failed on an image.
-    #[error("`{model}` on image {image}: {source}")]
+    #[error("`{model}` on image {image}: {source}{}", elsewhere(source))]
     Oracle {
         /// The model.
         model: String,
@@ -85,8 +120,8 @@ pub enum AuditError {
     },
     /// The self-test of the gradient failed.
     #[error(
-        "the gradient of `{model}` on runtime {runtime} cannot be trusted: {reason}; an attack with it would \
-         prove nothing, so nothing is reported"
+        "gradient not trusted: that of `{model}` on runtime {runtime}: {reason}; an attack with it would \
+         prove nothing, so nothing is reported: leave this model or this --runtime out"
     )]
     NotTrusted {
         /// The model.
@@ -102,6 +137,18 @@ pub enum AuditError {
     /// Ctrl-C.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+/// An amount of memory for people.
+fn amount(bytes: u64) -> String {
+    let (unit, name) = if bytes < 1 << 30 { (20, "MiB") } else { (30, "GiB") };
+    format!("{:.1} {name}", bytes as f64 / f64::from(1 << unit))
+}
+
+/// What to do where a runtime failed on a model that others may run.
+fn elsewhere(source: &OracleError) -> &'static str {
+    let failed = matches!(source, OracleError::Runtime(RuntimeError::Failed { .. }));
+    if failed { "; try another --runtime" } else { "" }
 }
 
 impl AuditError {

@@ -6,8 +6,10 @@
 
 mod error;
 mod fit;
+mod memory;
 mod photo;
 mod run;
+mod single;
 mod subject;
 mod trust;
 
@@ -26,6 +28,8 @@ use crate::runtime::Kind;
 pub struct Plan {
     /// The model files.
     pub models: Vec<PathBuf>,
+    /// The output to judge, for models that have several.
+    pub output: Option<String>,
     /// The images.
     pub images: Images,
     /// The most LR pixels a side that are kept of an image; all where `None`.
@@ -38,6 +42,8 @@ pub struct Plan {
     pub iterations: usize,
     /// The seed of everything random.
     pub seed: u64,
+    /// The most bytes that a gradient step may need; what the machine has free where `None`.
+    pub memory: Option<u64>,
     /// The runtimes that craft and judge.
     pub runtimes: Vec<Kind>,
 }

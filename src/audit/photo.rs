@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::AuditError;
 use super::subject::hex;
+use crate::attack::Interrupted;
 use crate::image::{list_images, load, match_pairs};
-use crate::metric::{crop_to_multiple, downscale_8_bit};
+use crate::metric::{crop_to_multiple, downscale_8_bit, smallest_side};
 use crate::report::ImageInfo;
 
 /// Where the images come from.
@@ -31,55 +32,81 @@ pub enum Images {
 pub struct Photo {
     /// The LR file's name.
     pub name: String,
+    /// The file that the LR image was read or made from.
+    pub path: PathBuf,
     /// The LR image as a batch of one.
     pub x: Array4<f32>,
-    /// The ground truth, and its file.
-    pub truth: Option<(PathBuf, Array3<f32>)>,
+    /// The ground truth.
+    pub truth: Option<Array3<f32>>,
     made: bool,
     scale: usize,
 }
 
 impl Images {
-    /// The images for models of a scale, each cut to at most `crop` LR pixels a side.
-    pub fn load(&self, scale: usize, crop: Option<usize>) -> Result<Vec<Photo>, AuditError> {
-        let photos = self.load_whole(scale)?;
+    /// The images for models of a scale, such as `model`, each cut to at most `crop` LR pixels a side.
+    /// `on_image` hears the name of every file before it is read.
+    pub fn load(
+        &self,
+        (model, scale): (&str, usize),
+        crop: Option<usize>,
+        on_image: &mut dyn FnMut(&Path) -> Result<(), Interrupted>,
+    ) -> Result<Vec<Photo>, AuditError> {
         let side = crop.unwrap_or(usize::MAX);
-        Ok(photos.into_iter().map(|photo| photo.cropped(side)).collect())
+        let mut photos = Vec::new();
+        for (lr, hr) in self.files()? {
+            on_image(lr.as_deref().or(hr.as_deref()).unwrap_or(Path::new("")))?;
+            let photo = match (lr, hr) {
+                (Some(lr), hr) => Photo::given(lr, hr.as_deref(), model, scale)?,
+                (None, hr) => Photo::made(hr.unwrap_or_default(), scale)?,
+            };
+            photos.push(photo.cropped(side));
+        }
+        for photo in &photos {
+            photo.check_truth()?;
+        }
+        Ok(photos)
     }
 
-    fn load_whole(&self, scale: usize) -> Result<Vec<Photo>, AuditError> {
-        match self {
+    /// For every image the file of its LR and of its HR version, at least one of them.
+    fn files(&self) -> Result<Vec<(Option<PathBuf>, Option<PathBuf>)>, AuditError> {
+        Ok(match self {
             Images::Lr { images, truth: None } => {
-                let paths = list_images(images)?;
-                paths.iter().map(|path| Photo::given(path, None, scale)).collect()
+                list_images(images)?.into_iter().map(|path| (Some(path), None)).collect()
             }
             Images::Lr { images, truth: Some(truth) } => {
                 let pairs = match_pairs(&list_images(images)?, truth)?;
-                pairs.iter().map(|pair| Photo::given(&pair.lr, Some(&pair.hr), scale)).collect()
+                pairs.into_iter().map(|pair| (Some(pair.lr), Some(pair.hr))).collect()
             }
             Images::Truth(folder) => {
-                list_images(folder)?.iter().map(|path| Photo::made(path, scale)).collect()
+                list_images(folder)?.into_iter().map(|path| (None, Some(path))).collect()
             }
-        }
+        })
     }
 }
 
 impl Photo {
-    fn given(lr: &Path, hr: Option<&Path>, scale: usize) -> Result<Self, AuditError> {
-        let picture = load(lr)?;
-        let truth = hr.map(|hr| load(hr).map(|truth| (hr.to_owned(), truth.pixels))).transpose()?;
-        Ok(Self { name: picture.name, x: picture.pixels.insert_axis(Axis(0)), truth, made: false, scale })
+    fn given(lr: PathBuf, hr: Option<&Path>, model: &str, scale: usize) -> Result<Self, AuditError> {
+        let picture = load(&lr)?;
+        let truth = hr.map(|hr| load(hr).map(|truth| truth.pixels)).transpose()?;
+        if let (Some(path), Some(truth)) = (hr, &truth) {
+            let expected = [1, 2].map(|axis| picture.pixels.shape()[axis] * scale);
+            let found = [1, 2].map(|axis| truth.shape()[axis]);
+            if found != expected {
+                let model = model.to_owned();
+                return Err(AuditError::TruthSize { path: path.into(), model, scale, found, expected });
+            }
+        }
+        let x = picture.pixels.insert_axis(Axis(0));
+        Ok(Self { name: picture.name, path: lr, x, truth, made: false, scale })
     }
 
-    fn made(path: &Path, scale: usize) -> Result<Self, AuditError> {
-        let picture = load(path)?;
+    fn made(path: PathBuf, scale: usize) -> Result<Self, AuditError> {
+        let picture = load(&path)?;
         let truth = crop_to_multiple(picture.pixels.view(), scale).to_owned();
-        if truth.is_empty() {
-            return Err(AuditError::TooSmall { path: path.into(), scale });
-        }
-        let lr = downscale_8_bit(truth.view(), scale);
-        let truth = Some((path.to_owned(), truth));
-        Ok(Self { name: picture.name, x: lr.insert_axis(Axis(0)), truth, made: true, scale })
+        let size = [picture.pixels.shape()[1], picture.pixels.shape()[2]];
+        check_side(&path, size, scale)?;
+        let x = downscale_8_bit(truth.view(), scale).insert_axis(Axis(0));
+        Ok(Self { name: picture.name, path, x, truth: Some(truth), made: true, scale })
     }
 
     /// The middle of the image, at most `side` LR pixels high and wide, and of its ground truth.
@@ -91,23 +118,29 @@ impl Photo {
         let (rows, columns) = (middle(self.x.shape()[2]), middle(self.x.shape()[3]));
         let scale = self.scale;
         let larger = |range: &Range<usize>| range.start * scale..range.end * scale;
-        if let Some((_, truth)) = &mut self.truth {
-            // Ground truth of another size is refused later, by its own message.
-            let fits = truth.shape()[1] == self.x.shape()[2] * scale
-                && truth.shape()[2] == self.x.shape()[3] * scale;
-            if fits {
-                *truth = truth.slice(s![.., larger(&rows), larger(&columns)]).to_owned();
-            }
+        if let Some(truth) = &mut self.truth {
+            *truth = truth.slice(s![.., larger(&rows), larger(&columns)]).to_owned();
         }
         self.x = self.x.slice(s![.., .., rows, columns]).to_owned();
         self
+    }
+
+    /// Whether enough of the ground truth is left to be compared with.
+    fn check_truth(&self) -> Result<(), AuditError> {
+        let Some(truth) = &self.truth else { return Ok(()) };
+        check_side(&self.path, [truth.shape()[1], truth.shape()[2]], self.scale)
+    }
+
+    /// Batch, channels, height and width of the LR image.
+    pub fn shape(&self) -> [usize; 4] {
+        [0, 1, 2, 3].map(|axis| self.x.shape()[axis])
     }
 
     /// What a report says of it.
     pub fn info(&self) -> ImageInfo {
         let mut hash = Sha256::new();
         self.x.iter().for_each(|value| hash.update(value.to_le_bytes()));
-        let [_, _, height, width] = [0, 1, 2, 3].map(|axis| self.x.shape()[axis]);
+        let [_, _, height, width] = self.shape();
         ImageInfo {
             name: self.name.clone(),
             made_from_truth: self.made,
@@ -116,6 +149,15 @@ impl Photo {
             scale: self.scale,
         }
     }
+}
+
+/// Whether SSIM has a window inside ground truth of this size, its borders removed.
+fn check_side(path: &Path, size: [usize; 2], scale: usize) -> Result<(), AuditError> {
+    let least = smallest_side(scale);
+    if size.iter().all(|&side| side >= least) {
+        return Ok(());
+    }
+    Err(AuditError::TruthTooSmall { path: path.into(), size, scale, least })
 }
 
 #[cfg(test)]
@@ -128,14 +170,14 @@ mod tests {
         let truth = Array3::from_shape_fn((3, height * scale, width * scale), |(_, y, x)| {
             value(y / scale, x / scale)
         });
-        Photo { name: "a.png".into(), x, truth: Some(("a.png".into(), truth)), made: true, scale }
+        Photo { name: "a.png".into(), path: "a.png".into(), x, truth: Some(truth), made: true, scale }
     }
 
     #[test]
     fn a_crop_is_the_middle_of_image_and_truth_alike() {
         for (height, width, side) in [(9, 6, 4), (3, 8, 5), (4, 4, 4), (4, 5, 100)] {
             let cut = photo(height, width, 3).cropped(side);
-            let (_, truth) = cut.truth.unwrap();
+            let truth = cut.truth.unwrap();
             assert_eq!(cut.x.shape(), [1, 3, height.min(side), width.min(side)]);
             let every_third = truth.slice(s![.., ..;3, ..;3]);
             assert_eq!(every_third, cut.x.index_axis(Axis(0), 0));

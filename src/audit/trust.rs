@@ -12,8 +12,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::AuditError;
-use crate::oracle::{Oracle, OracleError};
+use crate::attack::{AttackError, OnStep};
+use crate::oracle::Oracle;
 use crate::report::Trust;
+use crate::rewrite::Stop;
 use crate::runtime::Kind;
 
 /// How far, on [0, 1], the point of the test lies from the image, where the norm has a gradient.
@@ -43,23 +45,27 @@ pub struct Probe {
     pub trust: Trust,
 }
 
-/// Tests the gradient of one model on one runtime near the image `x0`.
+/// Tests the gradient of one model on one runtime near the image `x0`; `on_run` may stop it after
+/// every run of the model.
 pub fn probe(
     model: &str,
     oracle: &mut Oracle,
     x0: ArrayView4<'_, f32>,
     seed: u64,
     first: Option<&Probe>,
-) -> Result<Probe, OracleError> {
+    on_run: &mut OnStep<'_>,
+) -> Result<Probe, AttackError> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let point = x0.mapv(|value| (value + rng.random_range(-AWAY..=AWAY)).clamp(0.0, 1.0));
     let target = oracle.forward(x0)?;
+    on_run()?;
     let (_, gradient) = oracle.value_and_gradient(point.view(), target.view())?;
-    let surface = Surface { point: &point, target: &target };
+    on_run()?;
+    let mut surface = Surface { oracle, point: &point, target: &target, on_run };
     let direction = near(&gradient, &mut rng);
     let gradient_slope = dot(&gradient, &direction);
-    let (step, slope) = surface.best_slope(oracle, &direction, gradient_slope)?;
-    let random_error = surface.random_error(oracle, &gradient, step, &mut rng)?;
+    let (step, slope) = surface.best_slope(&direction, gradient_slope)?;
+    let random_error = surface.random_error(&gradient, step, &mut rng)?;
     let zeros = gradient.iter().filter(|value| **value == 0.0).count();
     let mut trust = Trust {
         model: model.to_owned(),
@@ -76,14 +82,15 @@ pub fn probe(
     Ok(Probe { gradient, trust })
 }
 
-/// Fails where the test did.
-pub fn require(trust: &Trust) -> Result<(), AuditError> {
-    match problem(trust) {
-        None => Ok(()),
-        Some(reason) => {
-            Err(AuditError::NotTrusted { model: trust.model.clone(), runtime: trust.runtime.clone(), reason })
-        }
+/// Fails where the test did, and then names the nodes that may be why.
+pub fn require(trust: &Trust, stopped: &[Stop]) -> Result<(), AuditError> {
+    let Some(mut reason) = problem(trust) else { return Ok(()) };
+    if let Some(first) = stopped.first() {
+        let more =
+            if stopped.len() > 1 { format!(", and {} more", stopped.len() - 1) } else { String::new() };
+        reason += &format!(" (only a zero gradient passes {}: {}{more})", first.node, first.reason);
     }
+    Err(AuditError::NotTrusted { model: trust.model.clone(), runtime: trust.runtime.clone(), reason })
 }
 
 /// What is wrong with a gradient, if anything.
@@ -125,23 +132,20 @@ fn random_sign(rng: &mut ChaCha8Rng) -> f32 {
 }
 
 /// The objective around the point of the test, by forward runs alone.
-struct Surface<'a> {
+struct Surface<'a, 'b> {
+    oracle: &'a mut Oracle,
     point: &'a Array4<f32>,
     target: &'a Array4<f32>,
+    on_run: &'a mut OnStep<'b>,
 }
 
-impl Surface<'_> {
+impl Surface<'_, '_> {
     /// The first central difference along `direction` that is close to `expected`, else the closest,
     /// and its step. A wrong gradient comes close to none.
-    fn best_slope(
-        &self,
-        oracle: &mut Oracle,
-        direction: &Array4<f32>,
-        expected: f64,
-    ) -> Result<(f32, f64), OracleError> {
+    fn best_slope(&mut self, direction: &Array4<f32>, expected: f64) -> Result<(f32, f64), AttackError> {
         let mut best = (STEPS[0], f64::INFINITY);
         for step in STEPS {
-            let found = self.slope(oracle, direction, step)?;
+            let found = self.slope(direction, step)?;
             if (found - expected).abs() < (best.1 - expected).abs() {
                 best = (step, found);
             }
@@ -154,27 +158,29 @@ impl Surface<'_> {
 
     /// The largest error of the gradient's slope along random signs, as a share of its length.
     fn random_error(
-        &self,
-        oracle: &mut Oracle,
+        &mut self,
         gradient: &Array4<f32>,
         step: f32,
         rng: &mut ChaCha8Rng,
-    ) -> Result<f64, OracleError> {
+    ) -> Result<f64, AttackError> {
         let mut worst = 0.0_f64;
         for _ in 0..RANDOM_DIRECTIONS {
             let direction = gradient.mapv(|_| random_sign(rng));
-            let apart = self.slope(oracle, &direction, step)? - dot(gradient, &direction);
+            let apart = self.slope(&direction, step)? - dot(gradient, &direction);
             worst = worst.max(apart.abs());
         }
         Ok(worst / length(gradient).max(f64::MIN_POSITIVE))
     }
 
-    fn slope(&self, oracle: &mut Oracle, direction: &Array4<f32>, step: f32) -> Result<f64, OracleError> {
-        let mut at = |step: f32| {
-            let moved = Zip::from(self.point).and(direction).map_collect(|x, d| x + step * d);
-            oracle.forward(moved.view()).map(|output| separation(&output, self.target))
-        };
-        Ok((at(step)? - at(-step)?) / (2.0 * f64::from(step)))
+    fn slope(&mut self, direction: &Array4<f32>, step: f32) -> Result<f64, AttackError> {
+        Ok((self.at(direction, step)? - self.at(direction, -step)?) / (2.0 * f64::from(step)))
+    }
+
+    fn at(&mut self, direction: &Array4<f32>, step: f32) -> Result<f64, AttackError> {
+        let moved = Zip::from(self.point).and(direction).map_collect(|x, d| x + step * d);
+        let output = self.oracle.forward(moved.view())?;
+        (self.on_run)()?;
+        Ok(separation(&output, self.target))
     }
 }
 
@@ -203,6 +209,7 @@ mod tests {
     use ndarray::{ArrayD, ArrayViewD};
 
     use super::*;
+    use crate::attack::Interrupted;
     use crate::onnx::{DType, Dim, GraphBuilder, Model, ValueInfo};
     use crate::oracle::Objective;
     use crate::runtime::{Runtime, RuntimeError, Session};
@@ -256,13 +263,53 @@ mod tests {
         Model { ir_version: 8, opsets, graph: graph.finish(), ..Default::default() }
     }
 
-    /// What is said of a gradient spoilt entry by entry.
-    fn verdict(spoil: fn(usize, f32) -> f32, seed: u64) -> Option<String> {
+    fn tested(
+        spoil: fn(usize, f32) -> f32,
+        seed: u64,
+        on_run: &mut OnStep<'_>,
+    ) -> Result<Trust, AttackError> {
         let mut oracle =
             Oracle::new(Arc::new(Spoilt(spoil)), Arc::new(handing_through()), Objective::Distance);
         let mut rng = ChaCha8Rng::seed_from_u64(100 + seed);
         let x0 = Array4::from_shape_simple_fn((1, 3, 120, 160), || rng.random_range(0.1_f32..0.9));
-        problem(&probe("m", &mut oracle, x0.view(), seed, None).unwrap().trust)
+        Ok(probe("m", &mut oracle, x0.view(), seed, None, on_run)?.trust)
+    }
+
+    /// What is said of a gradient spoilt entry by entry.
+    fn verdict(spoil: fn(usize, f32) -> f32, seed: u64) -> Option<String> {
+        problem(&tested(spoil, seed, &mut || Ok(())).unwrap())
+    }
+
+    #[test]
+    fn a_test_can_be_stopped_after_every_run() {
+        let mut runs = 0;
+        tested(|_, value| value, 0, &mut || {
+            runs += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert!(runs >= 12, "a forward run, a gradient and two runs per direction, not {runs}");
+        for last in 1..=runs {
+            let mut left = last;
+            let stopped = tested(|_, value| value, 0, &mut || {
+                left -= 1;
+                if left == 0 { Err(Interrupted) } else { Ok(()) }
+            });
+            assert!(matches!(stopped, Err(AttackError::Interrupted(_))) && left == 0);
+        }
+    }
+
+    #[test]
+    fn what_is_not_trusted_names_the_nodes_that_stop_it() {
+        let trust = tested(|_, _| 0.0, 0, &mut || Ok(())).unwrap();
+        let stop = |node: &str| Stop { node: node.into(), reason: "it is flat" };
+        let message =
+            require(&trust, &[stop("Round node `r`"), stop("Floor node `f`")]).unwrap_err().to_string();
+        assert!(
+            message.starts_with("gradient not trusted: that of `m` on runtime tract: 100.0%"),
+            "{message}"
+        );
+        assert!(message.contains("passes Round node `r`: it is flat, and 1 more)"), "{message}");
     }
 
     #[test]

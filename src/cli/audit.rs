@@ -4,48 +4,58 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::CliError;
+use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
-use super::progress::{self, ProgressBar};
+use super::output::{note, say};
+use super::progress::Bar;
+use super::{CliError, EXIT_CODES};
 use crate::attack::{Attack, Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Images, Plan, Watch};
-use crate::files::create_output_folder;
 use crate::report::table;
 use crate::runtime::{self, Kind};
 
 /// Attacks models inside the runtimes that will serve them, and reports how robust they are.
 ///
 /// Every image is attacked with the true gradients of every runtime and judged on every runtime.
-/// Before that, each gradient must pass a self-test. Written to --out: report.json.
+/// Before that, each gradient must pass a self-test. Printed: a table of PSNRs in dB. Written to
+/// --out: report.json, with every number and how it was taken.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// Super-resolution models to audit
+    /// Super-resolution models to audit: RGB on [0, 1], float32 [N, 3, H, W]
     #[arg(required = true, value_name = "MODEL.onnx")]
     models: Vec<PathBuf>,
-    /// Folder of LR images to attack; without it they are made from --truth by bicubic
+    /// Folder of LR images to attack (PNG, JPEG, BMP, TIFF, WebP, PNM); without it they are made from
+    /// --truth by bicubic
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// Folder of HR images: the ground truth for clean PSNR and SSIM, matched to --images by name
     #[arg(long, value_name = "DIR")]
     truth: Option<PathBuf>,
-    /// Keep at most this many LR pixels a side of every image, from its middle
+    /// The output to judge, for models that have several
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
+    /// Keep at most this many LR pixels a side of every image, from its middle [default: all]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
     crop: Option<u32>,
     /// The attack: ifgsm
     #[arg(long, default_value = "ifgsm", value_name = "NAME")]
     attack: Attack,
-    /// How far a pixel value may move, in 1/255; several, separated by commas
+    /// How far a pixel value may move, in 1/255 (above 0, up to 255); several, separated by commas
     #[arg(long, default_value = "1,4,8", value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Budgets,
     /// Gradient steps per attack
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    #[arg(long, value_name = "STEPS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     iterations: u32,
-    /// Decides every random number
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    /// Decides every random number: the same seed, the same report
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
     /// Runtimes to craft and judge on: ort, tract, torch [default: ort and tract, where they are there]
     #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
     runtime: Vec<Kind>,
+    /// The most memory that a gradient step may need, in GiB [default: what is free]
+    #[arg(long, value_name = "GIB", value_parser = Memory::parse, allow_negative_numbers = true)]
+    memory: Option<Memory>,
     /// Folder to write report.json to; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -61,19 +71,32 @@ impl Budgets {
     }
 }
 
+/// An amount of memory in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Memory(u64);
+
+impl Memory {
+    fn parse(text: &str) -> Result<Self, String> {
+        let gibibytes =
+            text.parse::<f64>().ok().filter(|gibibytes| *gibibytes > 0.0 && gibibytes.is_finite());
+        let bytes = gibibytes.map(|gibibytes| (gibibytes * f64::from(1 << 30)) as u64);
+        bytes
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no amount; give a number of GiB above 0, such as 8"))
+    }
+}
+
 /// Runs the verb.
-#[allow(clippy::print_stdout)]
 pub fn run(args: &Args) -> Result<(), CliError> {
     let plan = args.plan()?;
-    create_output_folder(&args.out).map_err(CliError::usage)?;
-    let mut bar = Bar { bar: None, raised: on_interrupt()? };
-    let report = audit::run(&plan, &mut bar).map_err(stopped)?;
-    bar.finish();
+    let folder = OutputFolder::claim(&args.out)?;
+    let mut view = View { bar: Bar::spinner(), raised: on_interrupt()? };
+    let report = audit::run(&plan, &mut view).map_err(stopped)?;
+    drop(view);
     let path = args.out.join("report.json");
     report.write(&path).map_err(CliError::usage)?;
-    println!("{}", table(&report));
-    println!("Written: {}", path.display());
-    Ok(())
+    folder.keep();
+    say(format_args!("{}\nWritten: {}", table(&report), path.display()))
 }
 
 impl Args {
@@ -81,16 +104,21 @@ impl Args {
         let images = match (&self.images, &self.truth) {
             (Some(images), truth) => Images::Lr { images: images.clone(), truth: truth.clone() },
             (None, Some(truth)) => Images::Truth(truth.clone()),
-            (None, None) => return Err(CliError::usage("give --images DIR, --truth DIR or both")),
+            (None, None) => {
+                let what = "no images to attack; give --images DIR, --truth DIR or both";
+                return Err(CliError::usage(what));
+            }
         };
         Ok(Plan {
             models: self.models.clone(),
+            output: self.output.clone(),
             images,
             crop: self.crop.map(|side| side as usize),
             attack: self.attack,
             budgets: self.budget.0.clone(),
             iterations: self.iterations as usize,
             seed: self.seed,
+            memory: self.memory.map(|memory| memory.0),
             runtimes: self.runtimes()?,
         })
     }
@@ -111,12 +139,11 @@ impl Args {
     }
 }
 
-#[allow(clippy::print_stderr)]
 fn is_there(kind: Kind) -> bool {
     match runtime::open(kind) {
         Ok(_) => true,
         Err(reason) => {
-            eprintln!("note: left out: {reason}");
+            note(format_args!("note: left out: {reason}"));
             false
         }
     }
@@ -130,35 +157,34 @@ fn stopped(error: AuditError) -> CliError {
     }
 }
 
-/// A progress bar over gradient steps, and the ear for Ctrl-C.
-struct Bar {
-    bar: Option<ProgressBar>,
+/// What is seen of an audit, and the ear for Ctrl-C.
+struct View {
+    bar: Bar,
     raised: Arc<AtomicBool>,
 }
 
-impl Bar {
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+impl View {
+    fn unless_interrupted(&self) -> Result<(), Interrupted> {
+        if self.raised.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
     }
 }
 
-impl Watch for Bar {
-    fn planned(&mut self, steps: u64) {
-        self.bar = Some(progress::bar(steps, "attacking", "steps"));
+impl Watch for View {
+    fn doing(&mut self, what: &str) -> Result<(), Interrupted> {
+        self.bar.set_message(what.to_owned());
+        self.unless_interrupted()
     }
 
-    fn doing(&mut self, what: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(what.to_owned());
-        }
+    fn planned(&mut self, steps: u64) {
+        self.bar = Bar::new(steps, "attacking", "steps");
     }
 
     fn stepped(&mut self) -> Result<(), Interrupted> {
-        if let Some(bar) = &self.bar {
-            bar.inc(1);
-        }
-        if self.raised.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
+        self.bar.inc(1);
+        self.unless_interrupted()
+    }
+
+    fn tested(&mut self) -> Result<(), Interrupted> {
+        self.unless_interrupted()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use super::output::note;
+
 /// A message and the exit code that goes with it.
 #[derive(Debug)]
 pub struct CliError {
@@ -29,10 +31,9 @@ impl CliError {
     }
 
     /// Prints the message.
-    #[allow(clippy::print_stderr)]
     pub fn report(&self) -> ExitCode {
         let prefix = if self.code == Self::INTERRUPTED { "" } else { "error: " };
-        eprintln!("{prefix}{}", self.message);
+        note(format_args!("{prefix}{}", self.message));
         ExitCode::from(self.code)
     }
 }

@@ -3,25 +3,34 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::CliError;
-use crate::onnx;
-use crate::oracle::{GRADIENT, Objective, TARGET, VALUE, gradient_model, image_input};
+use super::output::say;
+use super::{CliError, EXIT_CODES};
+use crate::files::is_same_file;
+use crate::image::{one_output, rgb_input};
+use crate::onnx::{self, Model};
+use crate::oracle::{GRADIENT, Objective, TARGET, VALUE, gradient_model};
+use crate::rewrite::{RewriteError, Stop};
 
 /// Writes the gradient of ||S(x) - target||_2 as a standard ONNX model of fixed size.
 ///
-/// Its inputs are the model's own image and `target`; its outputs `value` and `gradient`.
+/// Its inputs are the model's own image and `target`, of the output's shape; its outputs `value`, a
+/// number, and `gradient`, of the image's shape. Only standard operators of opset 13 or above are used.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// The model to differentiate
+    /// The model to differentiate: RGB on [0, 1], float32 [N, 3, H, W]
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
     /// Size of the image, height x width in pixels, such as 48x64
     #[arg(long, value_name = "HxW", allow_hyphen_values = true)]
     input: Size,
     /// Images per run
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     batch: u16,
-    /// The file to write
+    /// The output to differentiate, for a model that has several
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
+    /// The file to write; one that is there is replaced
     #[arg(short, long, value_name = "GRAD.onnx")]
     out: PathBuf,
 }
@@ -45,22 +54,41 @@ impl FromStr for Size {
 }
 
 /// Runs the verb.
-#[allow(clippy::print_stdout)]
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let model = onnx::read(&args.model).map_err(CliError::usage)?;
-    let refuse = |reason| CliError::usage(format!("`{}`: {reason}", args.model.display()));
+    let source = onnx::read_source(&args.model).map_err(CliError::usage)?;
+    args.spare(&source.files)?;
+    let refuse = |reason: RewriteError| {
+        CliError::usage(format!("`{}` cannot be differentiated: {reason}", args.model.display()))
+    };
+    let image = rgb_input(&source.model).map_err(|problem| refuse(problem.into()))?;
+    let model = one_output(source.model, args.output.as_deref()).map_err(|problem| refuse(problem.into()))?;
     let Size(height, width) = args.input;
-    let image = image_input(&model).map_err(refuse)?;
     let shape = [usize::from(args.batch), 3, height, width];
     let (gradient, stopped) = gradient_model(&model, Objective::Distance, &shape).map_err(refuse)?;
     onnx::write(&gradient, &args.out).map_err(CliError::usage)?;
-    let counts = (model.graph.nodes.len(), gradient.graph.nodes.len());
-    println!("{}: {} nodes became {}", args.out.display(), counts.0, counts.1);
-    println!("inputs `{image}` and `{TARGET}`; outputs `{VALUE}` and `{GRADIENT}`");
-    for stop in stopped {
-        println!("a zero gradient passes {}: {}", stop.node, stop.reason);
+    say(args.summary(&image, [&model, &gradient], &stopped))
+}
+
+impl Args {
+    /// Refuses to write over what the model was read from, by whatever path.
+    fn spare(&self, files: &[PathBuf]) -> Result<(), CliError> {
+        let Some(file) = files.iter().find(|file| is_same_file(file, &self.out)) else { return Ok(()) };
+        let (out, file) = (self.out.display(), file.display());
+        let what =
+            format!("{out}: is the model's own file `{file}`, which would be lost; give -o another name");
+        Err(CliError::usage(what))
     }
-    Ok(())
+
+    fn summary(&self, image: &str, [model, gradient]: [&Model; 2], stopped: &[Stop]) -> String {
+        let counts = [model, gradient].map(|model| model.graph.nodes.len());
+        let mut lines = vec![
+            format!("{}: {} nodes became {}", self.out.display(), counts[0], counts[1]),
+            format!("inputs `{image}` and `{TARGET}`; outputs `{VALUE}` and `{GRADIENT}`"),
+        ];
+        let stops = stopped.iter();
+        lines.extend(stops.map(|stop| format!("only a zero gradient passes {}: {}", stop.node, stop.reason)));
+        lines.join("\n")
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::CliError;
 use super::interrupt::on_interrupt;
-use super::progress::{self, ProgressBar};
+use super::output::{note, say};
+use super::progress::Bar;
+use super::{CliError, EXIT_CODES};
 use crate::harden::{Event, HardenError, Job, Outcome, Reason, Recipe, Record, Skipped, harden};
 use crate::torch;
 use clap::ValueEnum;
@@ -15,6 +16,7 @@ use clap::ValueEnum;
 /// without the estimator), train.jsonl (one line per --log-every steps) and
 /// checkpoint.safetensors (for --resume). Ctrl-C finishes the step and writes all three.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Network to train
     #[arg(long, value_enum, default_value_t = Arch::Edsr)]
@@ -131,9 +133,9 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let stop = on_interrupt()?;
     let mut view = View::new(&job);
     let outcome = harden(&job, &stop, &mut |event| view.show(event));
-    view.bar.finish_and_clear();
+    drop(view);
     let outcome = outcome.map_err(|error| told(&error))?;
-    summarise(&job, &outcome);
+    say(summary(&job, &outcome))?;
     if outcome.interrupted {
         let (done, steps) = (outcome.steps, job.recipe.steps);
         return Err(CliError::interrupted(format!(
@@ -149,28 +151,28 @@ fn told(error: &HardenError) -> CliError {
 
 /// The progress bar.
 struct View {
-    bar: ProgressBar,
+    bar: Bar,
     steps: u64,
     loading: bool,
 }
 
 impl View {
     fn new(job: &Job) -> Self {
-        Self { bar: ProgressBar::hidden(), steps: job.recipe.steps, loading: false }
+        Self { bar: Bar::hidden(), steps: job.recipe.steps, loading: false }
     }
 
     fn show(&mut self, event: Event<'_>) {
         match event {
             Event::Loading { done, total } => {
                 if !std::mem::replace(&mut self.loading, true) {
-                    self.bar = progress::bar(total as u64, "Reading", "images");
+                    self.bar = Bar::new(total as u64, "Reading", "images");
                 }
                 self.bar.set_position(done as u64);
             }
             Event::Ready { images, skipped, parameters, estimator, step } => {
-                self.bar.finish_and_clear();
+                self.bar = Bar::hidden();
                 describe(images, skipped, parameters, estimator, step);
-                self.bar = progress::bar(self.steps, "Training", "steps");
+                self.bar = Bar::new(self.steps, "Training", "steps");
                 self.bar.set_position(step);
                 self.bar.reset_eta();
             }
@@ -188,48 +190,49 @@ fn in_short(record: &Record) -> String {
 /// Names of skipped images to print; the rest are counted.
 const NAMED: usize = 5;
 
-#[allow(clippy::print_stderr)]
 fn describe(images: usize, skipped: &[Skipped], parameters: usize, estimator: usize, step: u64) {
     let beside =
         if estimator > 0 { format!(" and {estimator} of the density estimator") } else { String::new() };
-    eprintln!("Training {parameters} parameters{beside} on {images} images");
+    note(format_args!("Training {parameters} parameters{beside} on {images} images"));
     if step > 0 {
-        eprintln!("Going on after step {step}");
+        note(format_args!("Going on after step {step}"));
     }
     if !skipped.is_empty() {
-        eprintln!("Skipped {} images:", skipped.len());
+        note(format_args!("Skipped {} images:", skipped.len()));
     }
     for Skipped { name, reason } in skipped.iter().take(NAMED) {
         match reason {
             Reason::Small { height, width } => {
-                eprintln!("  {name}: {width}x{height} pixels are less than a patch");
+                note(format_args!("  {name}: {width}x{height} pixels are less than a patch"));
             }
-            Reason::Broken(reason) => eprintln!("  {reason}"),
+            Reason::Broken(reason) => note(format_args!("  {reason}")),
         }
     }
     if skipped.len() > NAMED {
-        eprintln!("  and {} more", skipped.len() - NAMED);
+        note(format_args!("  and {} more", skipped.len() - NAMED));
     }
 }
 
-#[allow(clippy::print_stdout)]
-fn summarise(job: &Job, outcome: &Outcome) {
+fn summary(job: &Job, outcome: &Outcome) -> String {
     let [model, log, checkpoint] = &outcome.files;
+    let mut lines = Vec::new();
     if let Some(last) = &outcome.last {
         let wait = 100.0 * last.waiting;
-        println!(
+        lines.push(format!(
             "{} steps in {:.0} s, {:.0} crops/s, {wait:.0}% waiting for data; {}",
             outcome.steps,
             last.seconds,
             last.examples_per_second,
             in_short(last)
-        );
+        ));
     }
-    println!(
+    lines.push(format!(
         "Wrote {}: verified, differs by {:.1e} from the trained network",
         model.display(),
         outcome.difference
-    );
-    println!("Wrote {} and {}", log.display(), checkpoint.display());
-    println!("Next: temper audit {} --images DIR --out {}", model.display(), job.out.join("audit").display());
+    ));
+    lines.push(format!("Wrote {} and {}", log.display(), checkpoint.display()));
+    let next = job.out.join("audit");
+    lines.push(format!("Next: temper audit {} --images DIR --out {}", model.display(), next.display()));
+    lines.join("\n")
 }

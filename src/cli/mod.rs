@@ -5,11 +5,13 @@
 
 mod audit;
 mod error;
+mod folder;
 mod grad;
 #[cfg(feature = "torch")]
 mod harden;
 mod inspect;
 mod interrupt;
+mod output;
 mod progress;
 mod wishes;
 
@@ -19,9 +21,18 @@ use clap::{Parser, Subcommand};
 
 pub use error::CliError;
 
+/// Below every help text.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  2    bad input or usage: the message says what and what to do
+  3    a runtime failed, or its gradient is not trusted
+  130  Ctrl-C";
+
 /// Hardens super-resolution networks against adversarial input, and proves it on the ONNX file that ships.
 #[derive(Debug, Parser)]
 #[command(name = "temper", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,8 +47,7 @@ enum Command {
     Inspect(inspect::Args),
 }
 
-/// Runs the command line; the exit code is 0 done, 1 a threshold was not met, 2 bad input or
-/// usage, 3 a runtime failed.
+/// Runs the command line; `EXIT_CODES` says what it gives (1 is kept for a threshold not met).
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         #[cfg(feature = "torch")]

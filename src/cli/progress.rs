@@ -2,14 +2,66 @@
 //!
 //! Where standard error is not a terminal, nothing is drawn.
 
-pub use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
+use std::ops::Deref;
+use std::time::Duration;
 
-/// A bar over `total` steps of `unit`, such as "steps".
-pub fn bar(total: u64, label: &str, unit: &str) -> ProgressBar {
-    let template =
-        format!("{{prefix:<12}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{per_sec}}, {{eta}} left {{msg}}");
-    // The template is fixed above but for two plain words; a bar without style still counts.
-    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total).with_style(style.progress_chars("=> ")).with_prefix(label.to_owned())
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar or a spinner that leaves the screen when it is dropped, however its work ended, so that what
+/// is printed next stands alone.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// A bar over `total` steps of `unit`, such as "steps".
+    pub fn new(total: u64, label: &str, unit: &str) -> Self {
+        let template =
+            format!("{{prefix:<12}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{per_sec}}, {{eta}} left {{msg}}");
+        // The template is fixed above but for two plain words; a bar without style still counts.
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(ProgressBar::new(total).with_style(style.progress_chars("=> ")).with_prefix(label.to_owned()))
+    }
+
+    /// For work that cannot be counted: what is done and how long it has taken.
+    pub fn spinner() -> Self {
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = ProgressBar::new_spinner().with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// Nothing to see.
+    #[cfg(feature = "torch")]
+    pub fn hidden() -> Self {
+        Self(ProgressBar::hidden())
+    }
+}
+
+impl Deref for Bar {
+    type Target = ProgressBar;
+
+    fn deref(&self) -> &ProgressBar {
+        &self.0
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_bar_is_off_the_screen() {
+        for bar in [Bar::new(10, "attacking", "steps"), Bar::spinner()] {
+            let shown = bar.0.clone();
+            assert!(!shown.is_finished());
+            drop(bar);
+            assert!(shown.is_finished());
+        }
+    }
 }

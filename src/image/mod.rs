@@ -9,5 +9,5 @@ mod jpeg;
 mod pairs;
 
 pub use files::{ImageError, Picture, list_images, load, load_folder, save_png};
-pub use interface::rgb_input;
+pub use interface::{one_output, rgb_input};
 pub use pairs::{Pair, PairError, match_pairs};

@@ -7,7 +7,10 @@
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 
 use super::psnr::decibels;
-use super::{MetricError, ssim};
+use super::{
+    MetricError,
+    ssim::{self, ssim},
+};
 
 /// Quality of an SR image against its ground truth.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,6 +40,12 @@ pub fn luma(rgb: ArrayView3<f32>) -> Result<Array2<f64>, MetricError> {
     }
     let channel = |index| rgb.index_axis(Axis(0), index).mapv(f64::from);
     Ok(channel(0) * 65.481 + channel(1) * 128.553 + channel(2) * 24.966 + 16.0)
+}
+
+/// The smallest side in pixels that [`clean_quality`] takes.
+#[must_use]
+pub fn smallest_side(border: usize) -> usize {
+    ssim::WINDOW + 2 * border
 }
 
 /// PSNR and SSIM on luma after 8-bit rounding, with a border of `scale` pixels removed.
@@ -149,6 +158,9 @@ mod tests {
     fn what_is_left_inside_the_border_must_hold_a_window() {
         let image = photograph(18, 40);
         assert!(clean_quality(image.view(), image.view(), 3).is_ok());
+        assert_eq!(smallest_side(3), 17);
+        let least = photograph(17, 17);
+        assert!(clean_quality(least.view(), least.view(), 3).is_ok());
         for (border, height) in [(4, 10), (9, 0), (30, 0), (usize::MAX, 0)] {
             let result = clean_quality(image.view(), image.view(), border);
             let Err(MetricError::TooSmall { height: left, .. }) = result else {

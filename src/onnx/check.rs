@@ -11,15 +11,15 @@ use super::model::{Attribute, Graph, Model, Node, ValueInfo};
 /// Checks a model.
 pub fn check(model: &Model) -> Result<(), Problem> {
     if model.opsets.is_empty() {
-        return Err(Problem::new("the model", "names no operator set; it is not a whole ONNX model"));
+        return Err(Problem::defect("the model", "names no operator set"));
     }
     if model.graph.outputs.is_empty() {
-        return Err(Problem::new("the graph", "has no output"));
+        return Err(Problem::defect("the graph", "has no output"));
     }
     for node in &model.graph.nodes {
         if !model.opsets.contains_key(&node.domain) {
             let what = format!("belongs to domain `{}`, of which the model imports no version", node.domain);
-            return Err(Problem::new(node.label(), what));
+            return Err(Problem::defect(node.label(), what));
         }
     }
     graph(&model.graph, &HashSet::new())
@@ -31,7 +31,7 @@ fn graph<'a>(graph: &'a Graph, outer: &HashSet<&'a str>) -> Result<(), Problem> 
     for input in &graph.inputs {
         named(input, "input")?;
         if !known.insert(&input.name) {
-            return Err(Problem::new(format!("input `{}`", input.name), "is named twice"));
+            return Err(Problem::defect(format!("input `{}`", input.name), "is named twice"));
         }
     }
     known.extend(graph.initializers.keys().map(String::as_str));
@@ -43,7 +43,7 @@ fn graph<'a>(graph: &'a Graph, outer: &HashSet<&'a str>) -> Result<(), Problem> 
         }
         for output in node.outputs.iter().filter(|output| !output.is_empty()) {
             if !known.insert(output) {
-                return Err(Problem::new(
+                return Err(Problem::defect(
                     node.label(),
                     format!("writes `{output}`, which already has a value"),
                 ));
@@ -53,7 +53,7 @@ fn graph<'a>(graph: &'a Graph, outer: &HashSet<&'a str>) -> Result<(), Problem> 
     for output in &graph.outputs {
         named(output, "output")?;
         if !known.contains(output.name.as_str()) {
-            return Err(Problem::new(format!("output `{}`", output.name), "is written by no node"));
+            return Err(Problem::defect(format!("output `{}`", output.name), "is written by no node"));
         }
     }
     Ok(())
@@ -61,7 +61,7 @@ fn graph<'a>(graph: &'a Graph, outer: &HashSet<&'a str>) -> Result<(), Problem> 
 
 fn named(info: &ValueInfo, role: &str) -> Result<(), Problem> {
     if info.name.is_empty() {
-        return Err(Problem::new(format!("an {role} of the graph"), "has no name"));
+        return Err(Problem::defect(format!("an {role} of the graph"), "has no name"));
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ fn named(info: &ValueInfo, role: &str) -> Result<(), Problem> {
 fn written_later(graph: &Graph) -> Result<HashSet<&str>, Problem> {
     for node in &graph.nodes {
         if node.op.is_empty() {
-            return Err(Problem::new(node.label(), "names no operator"));
+            return Err(Problem::defect(node.label(), "names no operator"));
         }
     }
     Ok(graph.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str).collect())
@@ -88,7 +88,7 @@ fn inputs(node: &Node, known: &HashSet<&str>, written: &HashSet<&str>) -> Result
         } else {
             format!("reads `{input}`, which nothing writes")
         };
-        return Err(Problem::new(node.label(), what));
+        return Err(Problem::defect(node.label(), what));
     }
     Ok(())
 }
@@ -135,6 +135,7 @@ mod tests {
         assert!(refusal(vec![node("Relu", &["x"], "z")]).contains("output `y`: is written by no node"));
         let mut foreign = node("Conv", &["x"], "y");
         foreign.domain = "com.example".into();
-        assert!(refusal(vec![foreign]).contains("com.example"));
+        let foreign = refusal(vec![foreign]);
+        assert!(foreign.contains("com.example") && foreign.ends_with(": export it again"), "{foreign}");
     }
 }

@@ -51,4 +51,9 @@ impl Problem {
     pub fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
         Self { place: place.into(), what: what.into() }
     }
+
+    /// Something that no exporter means to write, and that only another file can put right.
+    pub fn defect(place: impl Into<String>, what: impl std::fmt::Display) -> Self {
+        Self::new(place, format!("{what}; no runtime reads this file as it is meant: export it again"))
+    }
 }

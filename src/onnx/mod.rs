@@ -12,7 +12,7 @@ mod tensor;
 
 pub use builder::GraphBuilder;
 pub use check::check;
-pub use codec::{from_bytes, read, to_bytes, write};
+pub use codec::{Source, from_bytes, read, read_source, to_bytes, write};
 pub use error::{OnnxError, Problem};
 pub use model::{Attribute, Dim, Graph, Model, Node, Opaque, ValueInfo, ValueType};
 pub use tensor::{DType, Data, SizeMismatch, Tensor, element_count};

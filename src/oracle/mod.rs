@@ -31,7 +31,8 @@ pub enum OracleError {
     Runtime(#[from] RuntimeError),
     /// A result that is no number.
     #[error(
-        "on runtime {kind}, the {what} holds {count} values that are not finite numbers; the model cannot be judged"
+        "on runtime {kind}, the {what} holds {count} values that are not finite numbers; \
+         look for weights or operators of the model that overflow"
     )]
     NotFinite {
         /// The runtime.
@@ -42,7 +43,10 @@ pub enum OracleError {
         count: usize,
     },
     /// A result of another shape than an image batch.
-    #[error("on runtime {kind}, the {what} has the shape {shape:?}; N x C x H x W is expected")]
+    #[error(
+        "on runtime {kind}, the {what} has the shape {shape:?}; export the model with an output of \
+         N x C x H x W"
+    )]
     Shape {
         /// The runtime.
         kind: Kind,
@@ -89,6 +93,11 @@ impl Oracle {
     /// What has been asked of it.
     pub fn effort(&self) -> Effort {
         self.effort
+    }
+
+    /// Gives the memory of its sessions back; they are prepared anew when it is asked again.
+    pub fn rest(&mut self) {
+        (self.forward, self.gradient) = (Sessions::default(), Sessions::default());
     }
 
     /// S(x): the model's output for a batch, as it comes (not clipped).

@@ -2,7 +2,7 @@
 //! with the objective's gradient.
 
 use super::objective::{Objective, TARGET};
-use crate::onnx::{Model, Problem};
+use crate::onnx::{DType, Model, Problem};
 use crate::rewrite::{Emitter, RewriteError, Stop, Value, gradient, promote, specialise};
 
 /// The names of the outputs of a gradient model.
@@ -50,7 +50,11 @@ pub fn image_input(model: &Model) -> Result<String, RewriteError> {
     match names[..] {
         [name] => Ok(name.to_owned()),
         _ => {
-            let what = format!("takes {} inputs ({}); one image is expected", names.len(), names.join(", "));
+            let what = format!(
+                "takes {} inputs ({}), and one image is expected; make the others constants of the model",
+                names.len(),
+                names.join(", ")
+            );
             Err(Problem::new("the model", what).into())
         }
     }
@@ -68,6 +72,10 @@ fn with_objective(
     };
     let mut emitter = Emitter::open(fixed)?;
     let output = emitter.value(&output)?;
+    if output.ty.dtype != DType::F32 {
+        let what = format!("is {}; export the model with a float32 output", output.ty.dtype);
+        return Err(Problem::new(format!("output `{}`", output.name), what).into());
+    }
     let value = objective.append(&mut emitter, &output)?;
     Ok((emitter, value))
 }

@@ -7,6 +7,7 @@ mod table;
 
 use std::path::Path;
 
+use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
 pub use table::table;
@@ -97,7 +98,7 @@ pub struct ModelInfo {
     pub name: String,
     /// The path as it was given.
     pub path: String,
-    /// The file's SHA-256.
+    /// SHA-256 of the file, and of the tensors it keeps in files beside it where there are any.
     pub sha256: String,
     /// Trained numbers in it.
     pub parameters: usize,
@@ -105,8 +106,27 @@ pub struct ModelInfo {
     pub scale: usize,
     /// The standard operator set it is written in.
     pub opset: i64,
-    /// Named strings in the file.
-    pub metadata: Vec<(String, String)>,
+    /// What the file says of itself: see [`embedded`].
+    pub metadata: IndexMap<String, serde_json::Value>,
+    /// Nodes through which only a zero gradient passes, so that an attack does not see what they do.
+    pub stopped: Vec<StoppedNode>,
+}
+
+/// A node through which only a zero gradient passes.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoppedNode {
+    /// The operator and the node's name.
+    pub node: String,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// A string of a model's metadata: an object where it is one in JSON, as our own recipes are.
+pub fn embedded(text: &str) -> serde_json::Value {
+    match serde_json::from_str(text) {
+        Ok(object @ serde_json::Value::Object(_)) => object,
+        _ => text.into(),
+    }
 }
 
 /// An image.
@@ -214,12 +234,15 @@ pub struct Summary {
     pub crafted_on: String,
     /// The runtime that upscaled the attacked images.
     pub judged_on: String,
-    /// Images averaged over.
+    /// Images attacked.
     pub images: usize,
-    /// Mean of `lr_psnr`.
+    /// How many of the attacks left the output as it was, to the last bit. Their PSNR is infinite and
+    /// no part of `sr_psnr`: one of them must not pass off the others as harmless.
+    pub unchanged: usize,
+    /// Mean of `lr_psnr` over the images whose input was changed; null where none was.
     #[serde(serialize_with = "decibels")]
     pub lr_psnr: f64,
-    /// Mean of `sr_psnr`.
+    /// Mean of `sr_psnr` over the images whose output was changed; null where none was.
     #[serde(serialize_with = "decibels")]
     pub sr_psnr: f64,
 }
@@ -244,36 +267,32 @@ fn decibels<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error
 
 /// The rows averaged over images, in the order in which the cells first appear.
 pub fn summarise(rows: &[Row]) -> Vec<Summary> {
-    let mut cells: Vec<Summary> = Vec::new();
+    let mut cells: IndexMap<_, Vec<&Row>> = IndexMap::new();
     for row in rows {
-        let same = |cell: &&mut Summary| {
-            cell.model == row.model
-                && cell.attack == row.attack
-                && cell.budget == row.budget
-                && cell.crafted_on == row.crafted_on
-                && cell.judged_on == row.judged_on
-        };
-        match cells.iter_mut().find(same) {
-            Some(cell) => {
-                cell.images += 1;
-                cell.lr_psnr += row.lr_psnr;
-                cell.sr_psnr += row.sr_psnr;
-            }
-            None => cells.push(Summary {
-                model: row.model.clone(),
-                attack: row.attack.clone(),
-                budget: row.budget,
-                crafted_on: row.crafted_on.clone(),
-                judged_on: row.judged_on.clone(),
-                images: 1,
-                lr_psnr: row.lr_psnr,
-                sr_psnr: row.sr_psnr,
-            }),
-        }
+        let cell = (&row.model, &row.attack, row.budget.to_bits(), &row.crafted_on, &row.judged_on);
+        cells.entry(cell).or_default().push(row);
     }
-    for cell in &mut cells {
-        cell.lr_psnr /= cell.images as f64;
-        cell.sr_psnr /= cell.images as f64;
+    cells.values().map(|rows| averaged(rows)).collect()
+}
+
+/// The summary of the rows of one cell, of which there is at least one.
+fn averaged(rows: &[&Row]) -> Summary {
+    let first = rows[0];
+    Summary {
+        model: first.model.clone(),
+        attack: first.attack.clone(),
+        budget: first.budget,
+        crafted_on: first.crafted_on.clone(),
+        judged_on: first.judged_on.clone(),
+        images: rows.len(),
+        unchanged: rows.iter().filter(|row| row.sr_psnr.is_infinite()).count(),
+        lr_psnr: finite_mean(rows.iter().map(|row| row.lr_psnr)),
+        sr_psnr: finite_mean(rows.iter().map(|row| row.sr_psnr)),
     }
-    cells
+}
+
+/// The mean of the finite values; infinite where there is none.
+fn finite_mean(values: impl Iterator<Item = f64>) -> f64 {
+    let finite: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    if finite.is_empty() { f64::INFINITY } else { finite.iter().sum::<f64>() / finite.len() as f64 }
 }

@@ -1,67 +1,90 @@
 //! The table that `temper audit` prints.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use std::collections::{BTreeSet, HashMap};
 
-use super::{Clean, Report, Summary};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+
+use super::{Clean, Report, Row, Summary, finite_mean};
 
 const HEAD: [&str; 7] = ["model", "runtime", "budget", "LR PSNR", "SR PSNR", "clean PSNR", "SSIM"];
+
+/// The line between two models.
+const RULE: char = '─';
+
+const STYLE: TableStyle = TableStyle::new()
+    .top_border(LineStyle::none().fill('─').junction('─'))
+    .header_separator(LineStyle::none().fill('═').junction('═'))
+    .bottom_border(LineStyle::none().fill('─').junction('─'));
+
+/// Lines above the first row: the border, the head and its separator.
+const ABOVE: usize = 3;
 
 /// A row per model, runtime and budget, attacked and judged on the same runtime; bicubic below;
 /// then what the numbers mean.
 pub fn table(report: &Report) -> String {
+    let rows = rows(report);
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(HEAD);
+    table.load_style(STYLE).set_header(HEAD).add_rows(&rows);
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    for cell in report.summary.iter().filter(|cell| cell.crafted_on == cell.judged_on) {
-        table.add_row(attacked(cell, &report.clean));
+    let drawn = table.to_string();
+    let mut lines: Vec<&str> = drawn.lines().map(str::trim_end).collect();
+    let rule: String = drawn.lines().next().unwrap_or_default().chars().map(|_| RULE).collect();
+    for (index, pair) in rows.windows(2).enumerate().rev() {
+        if pair[0][0] != pair[1][0] {
+            lines.insert(ABOVE + index + 1, &rule);
+        }
     }
-    if let Some((psnr, ssim)) =
-        mean(&report.clean, |_| true, |clean| (clean.bicubic_psnr, clean.bicubic_ssim))
-    {
-        let dash = || "-".to_owned();
-        table.add_row(vec![
-            "bicubic".into(),
-            dash(),
-            dash(),
-            dash(),
-            dash(),
-            decibels(psnr),
-            format!("{ssim:.4}"),
-        ]);
-    }
-    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
     format!("{}\n{}", lines.join("\n"), notes(report))
+}
+
+/// One row per cell, those of a model together.
+fn rows(report: &Report) -> Vec<Vec<String>> {
+    let cells = report.summary.iter().filter(|cell| cell.crafted_on == cell.judged_on);
+    let mut rows: Vec<Vec<String>> = cells.map(|cell| attacked(cell, &report.clean)).collect();
+    if let Some((psnr, ssim)) =
+        quality(&report.clean, |_| true, |clean| (clean.bicubic_psnr, clean.bicubic_ssim))
+    {
+        let mut bicubic = vec!["-".to_owned(); HEAD.len()];
+        bicubic[0] = "bicubic".into();
+        [bicubic[5], bicubic[6]] = [psnr, ssim];
+        rows.push(bicubic);
+    }
+    rows
 }
 
 fn attacked(cell: &Summary, clean: &[Clean]) -> Vec<String> {
     let ours = |clean: &Clean| clean.model == cell.model && clean.runtime == cell.judged_on;
-    let quality = mean(clean, ours, |clean| (clean.psnr, clean.ssim));
-    let (psnr, ssim) =
-        quality.map_or(("-".into(), "-".into()), |(psnr, ssim)| (decibels(psnr), format!("{ssim:.4}")));
+    let quality = quality(clean, ours, |clean| (clean.psnr, clean.ssim));
+    let (psnr, ssim) = quality.unwrap_or_else(|| ("-".into(), "-".into()));
+    let sr_psnr = if cell.unchanged == cell.images { "unchanged".into() } else { decibels(cell.sr_psnr) };
     vec![
-        cell.model.clone(),
+        one_line(&cell.model),
         cell.judged_on.clone(),
         format!("{}/255", cell.budget),
         decibels(cell.lr_psnr),
-        decibels(cell.sr_psnr),
+        sr_psnr,
         psnr,
         ssim,
     ]
 }
 
-/// The mean of a pair of numbers over those entries that `keep` keeps.
-fn mean(
+/// A name that cannot break the table, whatever a file system lets it hold.
+fn one_line(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// PSNR and SSIM in print, averaged over those entries that `keep` keeps.
+fn quality(
     clean: &[Clean],
     keep: impl Fn(&Clean) -> bool,
     numbers: impl Fn(&Clean) -> (f64, f64),
-) -> Option<(f64, f64)> {
+) -> Option<(String, String)> {
     let kept: Vec<(f64, f64)> = clean.iter().filter(|clean| keep(clean)).map(numbers).collect();
-    let count = kept.len() as f64;
-    let sum = |part: fn(&(f64, f64)) -> f64| kept.iter().map(part).sum::<f64>();
-    (!kept.is_empty()).then(|| (sum(|pair| pair.0) / count, sum(|pair| pair.1) / count))
+    let psnr = finite_mean(kept.iter().map(|pair| pair.0));
+    let ssim = finite_mean(kept.iter().map(|pair| pair.1));
+    (!kept.is_empty()).then(|| (decibels(psnr), format!("{ssim:.4}")))
 }
 
 fn decibels(value: f64) -> String {
@@ -69,15 +92,19 @@ fn decibels(value: f64) -> String {
 }
 
 fn notes(report: &Report) -> String {
-    let count = report.images.len();
+    // An image is listed once for every scale of the models.
+    let names: BTreeSet<&str> = report.images.iter().map(|image| image.name.as_str()).collect();
     let mut notes = vec![format!(
-        "{} with {} steps on {count} image{}; PSNR in dB, mean over images: LR against the unattacked input, \
+        "{} with {} steps on {} image{}; PSNR in dB, mean over images: LR against the unattacked input, \
          SR against the unattacked output; clean against the ground truth, on luma.",
         report.settings.attack,
         report.settings.iterations,
-        if count == 1 { "" } else { "s" },
+        names.len(),
+        if names.len() == 1 { "" } else { "s" },
     )];
-    if let Some(difference) = transfer(report) {
+    notes.extend(unchanged(report));
+    notes.extend(stopped(report));
+    if let Some(difference) = transfer(&report.rows) {
         notes.push(format!(
             "Judged on another runtime than the one it was crafted on, an attack's SR PSNR differs by at most \
              {difference:.3} dB."
@@ -86,29 +113,71 @@ fn notes(report: &Report) -> String {
     notes.join("\n")
 }
 
+/// How many of the attacks that the table shows changed nothing.
+fn unchanged(report: &Report) -> Option<String> {
+    let shown = report.summary.iter().filter(|cell| cell.crafted_on == cell.judged_on);
+    let (all, unchanged) =
+        shown.fold((0, 0), |(all, unchanged), cell| (all + cell.images, unchanged + cell.unchanged));
+    (unchanged > 0).then(|| {
+        format!(
+            "{unchanged} of {all} attacks left the output as it was, to the last bit; the means are over the \
+             others."
+        )
+    })
+}
+
+/// What gradients do not see, model by model.
+fn stopped(report: &Report) -> Vec<String> {
+    let seen = report.models.iter().filter_map(|model| Some((model, model.stopped.first()?)));
+    seen.map(|(model, first)| {
+        let others = match model.stopped.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more: see report.json)"),
+        };
+        format!("{}: only a zero gradient passes {}: {}{others}.", model.name, first.node, first.reason)
+    })
+    .collect()
+}
+
 /// The largest difference that judging elsewhere makes to one attacked image.
-fn transfer(report: &Report) -> Option<f64> {
-    let mut worst: Option<f64> = None;
-    for row in report.rows.iter().filter(|row| row.crafted_on != row.judged_on) {
-        let home = report.rows.iter().find(|home| {
-            home.judged_on == row.crafted_on
-                && home.crafted_on == row.crafted_on
-                && home.model == row.model
-                && home.image == row.image
-                && home.budget == row.budget
-        })?;
-        // Two infinite ones, of outputs that no attack has changed, do not differ.
-        let same = home.sr_psnr == row.sr_psnr;
-        let difference = if same { 0.0 } else { (home.sr_psnr - row.sr_psnr).abs() };
-        worst = Some(worst.map_or(difference, |worst| worst.max(difference)));
+fn transfer(rows: &[Row]) -> Option<f64> {
+    fn attack(row: &Row) -> (&str, &str, u64, &str) {
+        (&row.model, &row.image, row.budget.to_bits(), &row.crafted_on)
     }
-    worst
+    let (home, away): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.crafted_on == row.judged_on);
+    let home: HashMap<_, f64> = home.into_iter().map(|row| (attack(row), row.sr_psnr)).collect();
+    let difference = |row: &Row| {
+        let home = home.get(&attack(row))?;
+        // Two infinite ones, of outputs that no attack has changed, do not differ.
+        Some(if *home == row.sr_psnr { 0.0 } else { (home - row.sr_psnr).abs() })
+    };
+    away.into_iter().filter_map(difference).max_by(f64::total_cmp)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Row, SCHEMA, Settings, Timing, summarise};
+    use super::super::{ImageInfo, ModelInfo, SCHEMA, Settings, StoppedNode, Timing, embedded, summarise};
     use super::*;
+
+    fn image(name: &str, scale: usize) -> ImageInfo {
+        let name = name.to_owned();
+        ImageInfo { name, made_from_truth: true, sha256: "00".into(), size: [24, 24], scale }
+    }
+
+    fn model(name: &str, stopped: &[&str]) -> ModelInfo {
+        let stopped = stopped.iter().map(|node| StoppedNode { node: (*node).into(), reason: "it is flat" });
+        let metadata = [("temper.recipe", r#"{"lambda": 1.0}"#), ("temper.seed", "0")];
+        ModelInfo {
+            name: name.into(),
+            path: name.into(),
+            sha256: "00".into(),
+            parameters: 1,
+            scale: 2,
+            opset: 17,
+            metadata: metadata.map(|(key, value)| (key.to_owned(), embedded(value))).into(),
+            stopped: stopped.collect(),
+        }
+    }
 
     fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row {
         Row {
@@ -134,8 +203,11 @@ mod tests {
             row(("ort", "tract"), "a.png", 1.0, 30.25),
             row(("tract", "tract"), "a.png", 1.0, 31.0),
             row(("ort", "ort"), "b.png", 1.0, 32.0),
+            row(("ort", "ort"), "a.png", 4.0, f64::INFINITY),
+            row(("ort", "ort"), "b.png", 4.0, 25.0),
             row(("ort", "ort"), "a.png", 8.0, f64::INFINITY),
             row(("ort", "tract"), "a.png", 8.0, f64::INFINITY),
+            Row { model: "other\n.onnx".into(), ..row(("ort", "ort"), "a.png", 1.0, 27.0) },
         ];
         let clean = Clean {
             model: "model.onnx".into(),
@@ -159,8 +231,11 @@ mod tests {
                 crop: None,
             },
             runtimes: vec![],
-            models: vec![],
-            images: vec![],
+            models: vec![
+                model("model.onnx", &["Round node `r`", "Floor node `f`"]),
+                model("other.onnx", &[]),
+            ],
+            images: vec![image("a.png", 2), image("b.png", 2), image("a.png", 3), image("b.png", 3)],
             trust: vec![],
             clean: vec![clean],
             summary: summarise(&rows),
@@ -177,8 +252,50 @@ mod tests {
     #[test]
     fn equal_images_are_null_in_json() {
         let json = serde_json::to_value(report()).unwrap();
-        assert_eq!(json["rows"][4]["sr_psnr"], serde_json::Value::Null);
+        assert_eq!(json["rows"][6]["sr_psnr"], serde_json::Value::Null);
         assert_eq!(json["rows"][0]["sr_psnr"], 30.0);
         assert_eq!(json["summary"][0]["sr_psnr"], 31.0);
+    }
+
+    #[test]
+    fn metadata_is_an_object_and_so_is_a_recipe_in_it() {
+        let json = serde_json::to_value(report()).unwrap();
+        let metadata = &json["models"][0]["metadata"];
+        assert_eq!(metadata, &serde_json::json!({"temper.recipe": {"lambda": 1.0}, "temper.seed": "0"}));
+        assert_eq!(json["models"][0]["stopped"][1]["node"], "Floor node `f`");
+    }
+
+    #[test]
+    fn an_unchanged_output_does_not_hide_the_others() {
+        let summary = report().summary;
+        let cell = |budget| summary.iter().find(|cell| cell.budget == budget).unwrap();
+        assert_eq!((cell(4.0).sr_psnr, cell(4.0).images, cell(4.0).unchanged), (25.0, 2, 1));
+        assert_eq!((cell(8.0).sr_psnr, cell(8.0).images, cell(8.0).unchanged), (f64::INFINITY, 1, 1));
+    }
+
+    #[test]
+    fn judging_elsewhere_is_compared_attack_by_attack() {
+        let equal = f64::INFINITY;
+        let mut rows =
+            vec![row(("ort", "ort"), "a.png", 1.0, equal), row(("ort", "tract"), "a.png", 1.0, equal)];
+        assert_eq!(transfer(&rows), Some(0.0), "two infinities do not differ");
+        rows.push(row(("tract", "ort"), "a.png", 1.0, 20.0));
+        rows.push(row(("ort", "tract"), "b.png", 1.0, 30.5));
+        rows.push(row(("ort", "ort"), "b.png", 1.0, 30.0));
+        assert_eq!(transfer(&rows), Some(0.5), "what has no counterpart is passed over");
+        assert_eq!(transfer(&rows[..1]), None);
+    }
+
+    /// Comparing every row with every other would take minutes here.
+    #[test]
+    fn a_large_report_is_summed_up_in_no_time() {
+        let runtimes = [("ort", "ort"), ("tract", "ort"), ("tract", "tract"), ("ort", "tract")];
+        let names: Vec<String> = (0..50_000).map(|number| format!("{number}.png")).collect();
+        let rows: Vec<Row> =
+            names.iter().flat_map(|name| runtimes.map(|runtime| row(runtime, name, 1.0, 30.0))).collect();
+        let start = std::time::Instant::now();
+        assert_eq!(transfer(&rows), Some(0.0));
+        assert_eq!(summarise(&rows).len(), 4);
+        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     }
 }

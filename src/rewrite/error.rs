@@ -16,6 +16,9 @@ pub enum RewriteError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// No gradient reaches the input: climbing it would go nowhere.
+    #[error(transparent)]
+    ZeroGradient(Problem),
     /// The model as a whole.
     #[error(transparent)]
     Model(#[from] Problem),

@@ -47,7 +47,10 @@ pub fn gradient(emitter: &mut Emitter, of: &Value, wrt: &str) -> Result<Gradient
     }
     match pass.take(wrt)? {
         Some(value) => Ok(Gradient { value, stopped: pass.stopped }),
-        None => Err(Problem::new(format!("objective `{}`", of.name), no_path(&source, &pass.stopped)).into()),
+        None => {
+            let place = format!("objective `{}`", of.name);
+            Err(RewriteError::ZeroGradient(Problem::new(place, no_path(&source, &pass.stopped))))
+        }
     }
 }
 

@@ -10,8 +10,9 @@ mod read;
 mod wire;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use self::external::Beside;
 use self::proto::Message;
 use self::wire::WireError;
 use super::check;
@@ -35,31 +36,73 @@ const SIGNATURES: [(&[u8], &str); 9] = [
     (b"\x7fELF", "is a program"),
 ];
 
+/// A model together with what it was read from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The model.
+    pub model: Model,
+    /// SHA-256 of the file's bytes, followed by the bytes of every tensor kept in files beside it, in
+    /// the order in which the model names them. Without such tensors: of the file.
+    pub sha256: [u8; 32],
+    /// The file, and the files beside it that hold tensors.
+    pub files: Vec<PathBuf>,
+}
+
 /// Reads and checks a model file.
 pub fn read(path: &Path) -> Result<Model, OnnxError> {
+    read_source(path).map(|source| source.model)
+}
+
+/// Reads and checks a model file, once, and says of which bytes and files it came.
+pub fn read_source(path: &Path) -> Result<Source, OnnxError> {
     let bytes = files::read_bounded(path, MAX_FILE_BYTES)?;
     let not_a_model = |found: &str| OnnxError::NotAModel { path: path.into(), found: found.into() };
     if let Some((_, found)) = SIGNATURES.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return Err(not_a_model(found));
     }
+    if is_text(&bytes) {
+        return Err(not_a_model("is a text file"));
+    }
     let folder =
         path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-    match decode(&bytes, folder) {
-        Ok(model) => Ok(model),
-        // Every model starts with its IR version (field 1) or, seldom, another declared field.
-        Err(Failure::Malformed(_)) if bytes.first() != Some(&0x08) => {
+    let beside = Beside::new(folder, &bytes);
+    // Every model starts with its IR version (field 1) or, seldom, another declared field.
+    let usual = bytes.first() == Some(&0x08);
+    match decode(&bytes, &beside) {
+        Ok(model) => {
+            let (sha256, mut files) = beside.read_so_far();
+            files.insert(0, path.into());
+            Ok(Source { model, sha256, files })
+        }
+        Err(Failure::Malformed(_) | Failure::Unknown(_)) if !usual => {
             Err(not_a_model("holds something else"))
         }
         Err(Failure::Malformed(reason)) => Err(OnnxError::Damaged { path: path.into(), reason }),
-        Err(Failure::Problem(problem)) => Err(OnnxError::Refused { path: path.into(), problem }),
+        Err(Failure::Unknown(problem) | Failure::Problem(problem)) => {
+            Err(OnnxError::Refused { path: path.into(), problem })
+        }
     }
+}
+
+/// Whether the file begins with text: a model begins with a control character.
+fn is_text(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(512)];
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        // A character may be cut in two where the start ends.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    !text.is_empty() && text.chars().all(|c| !c.is_control() || c.is_ascii_whitespace())
 }
 
 /// Reads and checks a model from bytes in memory; external data has no folder and is refused.
 pub fn from_bytes(bytes: &[u8]) -> Result<Model, Problem> {
-    decode(bytes, None).map_err(|failure| match failure {
+    decode(bytes, &Beside::new(None, bytes)).map_err(|failure| match failure {
         Failure::Malformed(reason) => Problem::new("the model", reason),
-        Failure::Problem(problem) => problem,
+        Failure::Unknown(problem) | Failure::Problem(problem) => problem,
     })
 }
 
@@ -75,25 +118,103 @@ pub fn write(model: &Model, path: &Path) -> Result<(), OnnxError> {
 }
 
 enum Failure {
+    /// No protobuf.
     Malformed(String),
+    /// A field that the schema does not declare.
+    Unknown(Problem),
+    /// A model, with something wrong in it.
     Problem(Problem),
 }
 
-fn decode(bytes: &[u8], folder: Option<&Path>) -> Result<Model, Failure> {
+fn decode(bytes: &[u8], beside: &Beside<'_>) -> Result<Model, Failure> {
     wire::check(bytes).map_err(|error| match error {
         WireError::Malformed(reason) => Failure::Malformed(reason),
-        WireError::Unknown { place, field } => Failure::Problem(Problem::new(
+        WireError::Unknown { place, field } => Failure::Unknown(Problem::new(
             place,
             format!(
-                "holds field {field}, which Temper does not know and will not ignore; a newer Temper may"
+                "holds field {field}, which Temper does not know and will not ignore; export the model \
+                 for an older ONNX, or take a newer Temper"
             ),
         )),
-        WireError::TooDeep => {
-            Failure::Problem(Problem::new("the model", "nests graphs deeper than any runtime reads"))
-        }
+        WireError::TooDeep => Failure::Problem(Problem::defect("the model", "nests graphs too deep")),
     })?;
     let message = proto::ModelProto::decode(bytes).map_err(|error| Failure::Malformed(error.to_string()))?;
-    let model = read::model(message, folder).map_err(Failure::Problem)?;
+    let model = read::model(message, beside).map_err(Failure::Problem)?;
     check(&model).map_err(Failure::Problem)?;
     Ok(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::onnx::{DType, GraphBuilder, ValueInfo};
+
+    #[test]
+    fn a_text_file_is_no_model_whatever_letter_it_begins_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.onnx");
+        for first in (b' '..=b'~').chain([b'\n', b'\t']) {
+            for rest in ["", "ello", "\n{\"ir_version\": 8}\n", &"é".repeat(300)] {
+                std::fs::write(&path, [&[first], rest.as_bytes()].concat()).unwrap();
+                let message = read(&path).unwrap_err().to_string();
+                assert!(message.contains("is not an ONNX model: it is a text file; pass"), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_of_the_future_is_named_in_a_model_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.onnx");
+        let message = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read(&path).unwrap_err().to_string()
+        };
+        assert!(message(&[0x08, 0x08, 0xfa, 0x07, 0x01, 0x00]).contains("holds field 127"));
+        assert!(message(&[0xfa, 0x07, 0x01, 0x00]).contains("is not an ONNX model"));
+    }
+
+    /// A model whose one weight lies in `w.data`, from byte 4 on.
+    fn kept_beside() -> Vec<u8> {
+        let mut graph = GraphBuilder::new("g");
+        let x = graph.input(ValueInfo::tensor("x", DType::F32, []));
+        let y = graph.node("Add", "y", &[&x, "w"], []);
+        graph.output(ValueInfo::tensor(y, DType::F32, []));
+        let opsets = [(String::new(), 17)].into();
+        let model = Model { ir_version: 8, opsets, graph: graph.finish(), ..Default::default() };
+        let mut message = write::model(&model);
+        let entry = |key: &str, value: &str| proto::StringStringEntryProto {
+            key: Some(key.into()),
+            value: Some(value.into()),
+        };
+        message.graph.as_mut().unwrap().initializer = vec![proto::TensorProto {
+            name: Some("w".into()),
+            data_type: Some(1),
+            data_location: Some(1),
+            external_data: vec![entry("location", "w.data"), entry("offset", "4")],
+            ..Default::default()
+        }];
+        message.encode_to_vec()
+    }
+
+    #[test]
+    fn the_hash_is_of_the_file_and_of_what_it_keeps_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, data) = (folder.path().join("m.onnx"), folder.path().join("w.data"));
+        let bytes = kept_beside();
+        std::fs::write(&path, &bytes).unwrap();
+        let hash = |weight: f32| {
+            std::fs::write(&data, [[9; 4], weight.to_le_bytes()].concat()).unwrap();
+            read_source(&path).unwrap()
+        };
+        let source = hash(0.5);
+        let of = |weight: f32| <[u8; 32]>::from(Sha256::digest([&bytes[..], &weight.to_le_bytes()].concat()));
+        assert_eq!((source.sha256, hash(0.25).sha256), (of(0.5), of(0.25)));
+        assert_eq!(source.files, [path.clone(), data.canonicalize().unwrap()]);
+        let whole = to_bytes(&source.model);
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(read_source(&path).unwrap().sha256, <[u8; 32]>::from(Sha256::digest(&whole)));
+    }
 }

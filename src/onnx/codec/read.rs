@@ -1,12 +1,11 @@
 //! Protobuf messages to the IR. Every claim of the file is checked before memory is given to it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use half::{bf16, f16};
 use indexmap::IndexMap;
 
-use super::external;
+use super::external::Beside;
 use super::proto::{
     AttributeProto, GraphProto, Message, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
     TypeProto, ValueInfoProto,
@@ -17,8 +16,8 @@ use crate::onnx::tensor::{DType, Data, Tensor, element_count};
 
 type Result<T> = std::result::Result<T, Problem>;
 
-/// Reads a decoded model; `folder` is where its external data may lie.
-pub fn model(proto: ModelProto, folder: Option<&Path>) -> Result<Model> {
+/// Reads a decoded model, and its external data from `beside` it.
+pub fn model(proto: ModelProto, beside: &Beside<'_>) -> Result<Model> {
     let refuse = |what: &str| Err(Problem::new("the model", what));
     if let Some(function) = proto.functions.first() {
         let place = format!("local function `{}.{}`", function.domain(), function.name());
@@ -32,7 +31,7 @@ pub fn model(proto: ModelProto, folder: Option<&Path>) -> Result<Model> {
     }
     let opsets: std::collections::BTreeMap<_, _> =
         proto.opset_import.iter().map(|set| (standard(set.domain()), set.version())).collect();
-    let Some(graph) = proto.graph else { return refuse("it holds no graph") };
+    let Some(graph) = proto.graph else { return Err(Problem::defect("the model", "holds no graph")) };
     Ok(Model {
         ir_version: proto.ir_version.unwrap_or_default(),
         opsets,
@@ -41,7 +40,7 @@ pub fn model(proto: ModelProto, folder: Option<&Path>) -> Result<Model> {
         version: proto.model_version.unwrap_or_default(),
         doc: proto.doc_string.unwrap_or_default(),
         metadata: strings(proto.metadata_props),
-        graph: Reader { folder }.graph(graph)?,
+        graph: Reader { beside }.graph(graph)?,
         training_info: proto.training_info.iter().map(|bytes| bytes.to_vec()).collect(),
         configuration: proto.configuration.iter().map(|bytes| bytes.to_vec()).collect(),
     })
@@ -60,7 +59,7 @@ fn strings(entries: Vec<StringStringEntryProto>) -> IndexMap<String, String> {
 }
 
 struct Reader<'a> {
-    folder: Option<&'a Path>,
+    beside: &'a Beside<'a>,
 }
 
 impl Reader<'_> {
@@ -76,7 +75,7 @@ impl Reader<'_> {
             let name = tensor.name().to_owned();
             let place = format!("initializer `{name}`");
             if initializers.insert(name, self.tensor(tensor, &place)?).is_some() {
-                return Err(Problem::new(place, "is stored twice"));
+                return Err(Problem::defect(place, "is stored twice"));
             }
         }
         let nodes = proto.node.into_iter().map(|node| self.node(node)).collect::<Result<_>>()?;
@@ -111,7 +110,7 @@ impl Reader<'_> {
             let name = attribute.name().to_owned();
             let place = format!("attribute `{name}` of {}", node.label());
             if node.attributes.insert(name, self.attribute(attribute, &place)?).is_some() {
-                return Err(Problem::new(place, "is given twice"));
+                return Err(Problem::defect(place, "is given twice"));
             }
         }
         Ok(node)
@@ -119,9 +118,9 @@ impl Reader<'_> {
 
     fn attribute(&self, proto: AttributeProto, place: &str) -> Result<Attribute> {
         if !proto.ref_attr_name().is_empty() {
-            return Err(Problem::new(place, "refers to a function's attribute outside a function"));
+            return Err(Problem::defect(place, "refers to a function's attribute outside a function"));
         }
-        let missing = || Problem::new(place, "holds no value of the type that it states");
+        let missing = || Problem::defect(place, "holds no value of the type that it states");
         Ok(match kind(&proto) {
             1 => Attribute::Float(proto.f.unwrap_or_default()),
             2 => Attribute::Int(proto.i.unwrap_or_default()),
@@ -140,10 +139,7 @@ impl Reader<'_> {
                 Attribute::Graphs(graphs.collect::<Result<_>>()?)
             }
             code => {
-                return Err(Problem::new(
-                    place,
-                    format!("has a type (number {code}) that Temper does not read"),
-                ));
+                return Err(Problem::defect(place, format!("has a type (number {code}) that is not known")));
             }
         })
     }
@@ -151,11 +147,11 @@ impl Reader<'_> {
     fn tensor(&self, proto: TensorProto, place: &str) -> Result<Tensor> {
         let code = proto.data_type();
         let dtype = DType::from_code(code).ok_or_else(|| {
-            Problem::new(place, format!("has an element type (number {code}) that ONNX does not define"))
+            Problem::defect(place, format!("has an element type (number {code}) that ONNX does not define"))
         })?;
         let shape = shape(&proto, place)?;
         let count = element_count(&shape)
-            .ok_or_else(|| Problem::new(place, format!("shape {shape:?} is larger than memory")))?;
+            .ok_or_else(|| Problem::defect(place, format!("shape {shape:?} is larger than memory")))?;
         let data = if dtype == DType::String {
             let entries: Vec<_> = proto.string_data.iter().map(|bytes| bytes.to_vec()).collect();
             Data::String(entries.into())
@@ -165,22 +161,19 @@ impl Reader<'_> {
             from_fields(dtype, &proto)
         };
         build(&shape, dtype, data).ok_or_else(|| {
-            Problem::new(place, format!("its shape {shape:?} of {dtype} and the data stored for it disagree"))
+            Problem::defect(
+                place,
+                format!("its shape {shape:?} of {dtype} and the data stored for it disagree"),
+            )
         })
     }
 
     /// The tensor's little-endian bytes, where it is stored as such, here or beside the model.
     fn raw(&self, proto: &TensorProto, dtype: DType, count: usize, place: &str) -> Result<Option<Vec<u8>>> {
         let bytes = dtype.bits().and_then(|bits| count.checked_mul(bits)).map(|bits| bits.div_ceil(8));
-        let Some(expected) = bytes else { return Err(Problem::new(place, "is larger than memory")) };
+        let Some(expected) = bytes else { return Err(Problem::defect(place, "is larger than memory")) };
         if proto.data_location() == 1 || !proto.external_data.is_empty() {
-            let Some(folder) = self.folder else {
-                return Err(Problem::new(
-                    place,
-                    "keeps its data in another file, and the model has no folder",
-                ));
-            };
-            let read = external::read(&proto.external_data, folder, expected);
+            let read = self.beside.read(&proto.external_data, expected);
             return read.map(Some).map_err(|what| Problem::new(place, what));
         }
         match &proto.raw_data {
@@ -188,7 +181,7 @@ impl Reader<'_> {
             Some(raw) if !raw.is_empty() => {
                 let what =
                     format!("its shape needs {expected} bytes of {dtype}, the file holds {}", raw.len());
-                Err(Problem::new(place, what))
+                Err(Problem::defect(place, what))
             }
             _ => Ok(None),
         }
@@ -216,9 +209,9 @@ fn kind(proto: &AttributeProto) -> i32 {
 
 fn shape(proto: &TensorProto, place: &str) -> Result<Vec<usize>> {
     if proto.segment.is_some() {
-        return Err(Problem::new(place, "is stored in segments, which no runtime reads"));
+        return Err(Problem::defect(place, "is stored in segments"));
     }
-    let negative = |_| Problem::new(place, format!("its shape {:?} holds a negative size", proto.dims));
+    let negative = |_| Problem::defect(place, format!("its shape {:?} holds a negative size", proto.dims));
     proto
         .dims
         .iter()
@@ -326,7 +319,7 @@ fn value_type(proto: TypeProto, place: &str) -> Result<Option<ValueType>> {
     let Some(tensor) = proto.tensor_type else { return Ok(None) };
     let code = tensor.elem_type();
     let dtype = DType::from_code(code).ok_or_else(|| {
-        Problem::new(place, format!("has an element type (number {code}) that ONNX does not define"))
+        Problem::defect(place, format!("has an element type (number {code}) that ONNX does not define"))
     })?;
     let shape = tensor
         .shape
@@ -341,7 +334,7 @@ fn dimension(proto: super::proto::Dimension, place: &str) -> Result<Dim> {
         (Some(size), _) if size <= 0 => Ok(Dim::Unknown),
         (Some(size), _) => usize::try_from(size)
             .map(Dim::Known)
-            .map_err(|_| Problem::new(place, format!("has a dimension of {size}"))),
+            .map_err(|_| Problem::defect(place, format!("has a dimension of {size}"))),
         (None, Some(name)) if !name.is_empty() => Ok(Dim::Named(name)),
         _ => Ok(Dim::Unknown),
     }
