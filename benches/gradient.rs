@@ -74,8 +74,8 @@ fn models() -> Vec<PathBuf> {
 fn stranger(name: &str, path: &Path) -> Result<(), Failure> {
     let model = onnx::read(path)?;
     let runtime = runtime::open(Kind::Tract)?;
-    let interface = discover(&model, &Wishes::default(), &*runtime)
-        .or_else(|_| discover(&model, &Wishes { scale: Some(3), ..Default::default() }, &*runtime))?
+    let interface = discover(&model, &Wishes::default(), [&*runtime])
+        .or_else(|_| discover(&model, &Wishes { scale: Some(3), ..Default::default() }, [&*runtime]))?
         .interface;
     let [height, width] = interface.geometry.fixed.unwrap_or([BASELINE[2], BASELINE[3]]);
     let size = [height, width].map(|side| side.next_multiple_of(interface.geometry.multiple));

@@ -113,7 +113,8 @@ fn dressed(dress: Dress) -> Model {
 }
 
 fn find(model: &Model, wishes: &Wishes) -> Result<Interface, InterfaceError> {
-    discover(model, wishes, &*runtime::open(Kind::Tract).unwrap()).map(|found| found.interface)
+    let tract = runtime::open(Kind::Tract).unwrap();
+    discover(model, wishes, [&*tract]).map(|found| found.interface)
 }
 
 /// What a canonical model makes of a picture.

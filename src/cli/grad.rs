@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::output::say;
+use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::files::is_same_file;
-use crate::image::{one_output, rgb_input};
+use crate::interface::declared;
 use crate::onnx::{self, Model};
 use crate::oracle::{GRADIENT, Objective, TARGET, VALUE, gradient_model};
-use crate::rewrite::{RewriteError, Stop};
+use crate::rewrite::Stop;
 
 /// Writes the gradient of ||S(x) - target||_2 as a standard ONNX model of fixed size.
 ///
@@ -18,7 +19,7 @@ use crate::rewrite::{RewriteError, Stop};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// The model to differentiate: RGB on [0, 1], float32 [N, 3, H, W]
+    /// The model to differentiate
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
     /// Size of the image, height x width in pixels, such as 48x64
@@ -27,9 +28,8 @@ pub struct Args {
     /// Images per run
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     batch: u16,
-    /// The output to differentiate, for a model that has several
-    #[arg(long, value_name = "NAME")]
-    output: Option<String>,
+    #[command(flatten)]
+    interface: InterfaceArgs,
     /// The file to write; one that is there is replaced
     #[arg(short, long, value_name = "GRAD.onnx")]
     out: PathBuf,
@@ -57,16 +57,17 @@ impl FromStr for Size {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let source = onnx::read_source(&args.model).map_err(CliError::usage)?;
     args.spare(&source.files)?;
-    let refuse = |reason: RewriteError| {
+    let refuse = |reason: &dyn std::fmt::Display| {
         CliError::usage(format!("`{}` cannot be differentiated: {reason}", args.model.display()))
     };
-    let image = rgb_input(&source.model).map_err(|problem| refuse(problem.into()))?;
-    let model = one_output(source.model, args.output.as_deref()).map_err(|problem| refuse(problem.into()))?;
+    let (model, form) = declared(&source.model, &args.interface.wishes()).map_err(|error| refuse(&error))?;
     let Size(height, width) = args.input;
-    let shape = [usize::from(args.batch), 3, height, width];
-    let (gradient, stopped) = gradient_model(&model, Objective::Distance, &shape).map_err(refuse)?;
+    let mut shape = form.layout.shape(form.channels, [height, width]);
+    shape[0] = args.batch.into();
+    let (gradient, stopped) =
+        gradient_model(&model, Objective::Distance, &shape).map_err(|error| refuse(&error))?;
     onnx::write(&gradient, &args.out).map_err(CliError::usage)?;
-    say(args.summary(&image, [&model, &gradient], &stopped))
+    say(args.summary(&form.input, [&model, &gradient], &stopped))
 }
 
 impl Args {

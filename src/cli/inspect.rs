@@ -35,7 +35,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let refuse = |reason: &dyn std::fmt::Display| format!("`{}`: {reason}", args.model.display());
     let runtimes: Vec<Opened> =
         Kind::ALL.into_iter().map(|kind| (kind, runtime::open(kind).map(Arc::from))).collect();
-    let found = find(&model, args, &runtimes).map_err(|error| match error {
+    let there = runtimes.iter().filter_map(|(_, runtime)| runtime.as_deref().ok());
+    let found = discover(&model, &args.interface.wishes(), there).map_err(|error| match error {
         InterfaceError::Runtime(_) => CliError::failed(refuse(&error)),
         _ => CliError::usage(refuse(&error)),
     })?;
@@ -50,19 +51,6 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         }
     }
     Ok(())
-}
-
-/// The interface, found with the first runtime that runs the model.
-fn find(model: &Model, args: &Args, runtimes: &[Opened]) -> Result<Found, InterfaceError> {
-    let mut failure = None;
-    for runtime in runtimes.iter().filter_map(|(_, runtime)| runtime.as_ref().ok()) {
-        match discover(model, &args.interface.wishes(), &**runtime) {
-            Err(InterfaceError::Runtime(error)) => failure = failure.or(Some(error)),
-            other => return other,
-        }
-    }
-    let none = RuntimeError::Unavailable { kind: Kind::Tract, reason: "no runtime is there".into() };
-    Err(failure.unwrap_or(none).into())
 }
 
 fn heading(args: &Args, model: &Model) -> String {

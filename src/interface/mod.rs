@@ -16,7 +16,7 @@ mod probe;
 pub use form::{Form, Layout};
 pub use geometry::Geometry;
 pub use levels::Levels;
-pub use probe::{Found, discover};
+pub use probe::{Found, declared, discover};
 
 use crate::onnx::{Problem, Tensor};
 use crate::rewrite::RewriteError;

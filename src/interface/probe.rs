@@ -30,11 +30,41 @@ const CLEAR: f64 = 3.0;
 /// What an input beside the image may be told, if it is a scale.
 const SCALES: [f64; 3] = [2.0, 3.0, 4.0];
 
-/// Finds how a model is fed and read.
+/// Finds how a model is fed and read, on the first of the runtimes that runs it.
 ///
 /// # Errors
 /// [`InterfaceError::Unclear`] names what is ambiguous or unusual, and the flag that settles it.
-pub fn discover(model: &Model, wishes: &Wishes, runtime: &dyn Runtime) -> Result<Found, InterfaceError> {
+pub fn discover<'a>(
+    model: &Model,
+    wishes: &Wishes,
+    runtimes: impl IntoIterator<Item = &'a dyn Runtime>,
+) -> Result<Found, InterfaceError> {
+    let candidates = candidates(model, wishes)?;
+    let mut failure = None;
+    for runtime in runtimes {
+        match probe(model, &candidates, wishes, runtime) {
+            Err(InterfaceError::Runtime(error)) => failure = failure.or(Some(error)),
+            other => return other,
+        }
+    }
+    Err(failure
+        .map_or_else(|| Problem::new("the model", "has no runtime to be probed on").into(), Into::into))
+}
+
+/// The model with its image as its one input and output, and the image's form, from what it
+/// declares alone. Layout and range stay the model's own.
+///
+/// # Errors
+/// [`InterfaceError::Unclear`], as for [`discover`].
+pub fn declared(model: &Model, wishes: &Wishes) -> Result<(Model, Form), InterfaceError> {
+    let (constants, form, _) = candidates(model, wishes)?.remove(0);
+    let mut declared = with_constants(model, &constants);
+    declared.graph.outputs.retain(|output| output.name == form.output);
+    Ok((declared, form))
+}
+
+/// What the declarations and the shapes leave open: at least one.
+fn candidates(model: &Model, wishes: &Wishes) -> Result<Vec<Candidate>, InterfaceError> {
     standard_domain_only(model)?;
     let mut candidates = Vec::new();
     let mut first_error = None;
@@ -52,8 +82,17 @@ pub fn discover(model: &Model, wishes: &Wishes, runtime: &dyn Runtime) -> Result
         return Err(first_error.map_or_else(nothing, InterfaceError::from));
     }
     one_set_of_constants(&candidates)?;
+    Ok(candidates)
+}
+
+fn probe(
+    model: &Model,
+    candidates: &[Candidate],
+    wishes: &Wishes,
+    runtime: &dyn Runtime,
+) -> Result<Found, InterfaceError> {
     let mut best: Option<Found> = None;
-    for (constants, form, geometry) in candidates {
+    for (constants, form, geometry) in candidates.iter().cloned() {
         let found = with_levels(model, constants, form, geometry, wishes, runtime)?;
         if best.as_ref().is_none_or(|best| found.agreement > best.agreement + CLEAR) {
             best = Some(found);
@@ -77,6 +116,7 @@ fn standard_domain_only(model: &Model) -> Result<(), Problem> {
 }
 
 type Constants = Vec<(String, Tensor)>;
+type Candidate = (Constants, Form, Geometry);
 
 impl From<GeometryError> for InterfaceError {
     fn from(error: GeometryError) -> Self {
@@ -180,7 +220,7 @@ fn with_constants(model: &Model, constants: &Constants) -> Model {
 }
 
 /// Refuses where several guesses at the other inputs all give an image.
-fn one_set_of_constants(candidates: &[(Constants, Form, Geometry)]) -> Result<(), Problem> {
+fn one_set_of_constants(candidates: &[Candidate]) -> Result<(), Problem> {
     let Some((first, ..)) = candidates.first() else { return Ok(()) };
     let mut scales: Vec<usize> = candidates.iter().map(|(.., geometry)| geometry.scale).collect();
     scales.dedup();
