@@ -339,7 +339,7 @@ fn an_image_of_a_size_that_will_not_do_is_refused_before_the_first_attack() {
         &["photos/a.png", "blocks.onnx", "22x30", "SpaceToDepth", "another size"],
     );
     let large =
-        ["photos/a.png", "model.onnx", "22x30", "needs about 0.1 MiB, and 0.1 MiB", "--crop", "--memory"];
+        ["photos/a.png", "model.onnx", "22x30", "needs at least 0.1 MiB, and 0.1 MiB", "--crop", "--memory"];
     names(&refused("fixed.onnx", &["--crop", "22"]), &["photos/a.png", "fixed.onnx", "22x22"]);
     names(&workspace.refused(&audit_with("--memory", "0.0001"), 2), &large);
     for amount in ["0", "-1", "nan", "much"] {

@@ -1,7 +1,7 @@
 //! Models damaged on their way: cut short anywhere, or with bytes changed. Each gives a model or one
 //! message; none a panic, and none takes long.
 
-#![allow(clippy::unwrap_used)] // helpers of tests are tests
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
 
 mod common;
 

@@ -59,11 +59,11 @@ pub enum AuditError {
         /// Height and width of the LR image.
         size: [usize; 2],
         /// Why.
-        source: RewriteError,
+        source: Box<RewriteError>,
     },
     /// An image that would need more memory than there is.
     #[error(
-        "{}: a gradient step of `{model}` on its {}x{} pixels (height x width) needs about {}, and {} may be \
+        "{}: a gradient step of `{model}` on its {}x{} pixels (height x width) needs at least {}, and {} may be \
          used; cut the images with --crop, or allow more with --memory",
         path.display(), size[0], size[1], amount(*needed), amount(*memory)
     )]

@@ -42,6 +42,14 @@ pub struct Photo {
     scale: usize,
 }
 
+/// The files of one image.
+enum Files {
+    /// The LR image, and its ground truth where there is one.
+    Given(PathBuf, Option<PathBuf>),
+    /// The ground truth, which the LR image is made from.
+    Truth(PathBuf),
+}
+
 impl Images {
     /// The images for models of a scale, such as `model`, each cut to at most `crop` LR pixels a side.
     /// `on_image` hears the name of every file before it is read.
@@ -53,11 +61,12 @@ impl Images {
     ) -> Result<Vec<Photo>, AuditError> {
         let side = crop.unwrap_or(usize::MAX);
         let mut photos = Vec::new();
-        for (lr, hr) in self.files()? {
-            on_image(lr.as_deref().or(hr.as_deref()).unwrap_or(Path::new("")))?;
-            let photo = match (lr, hr) {
-                (Some(lr), hr) => Photo::given(lr, hr.as_deref(), model, scale)?,
-                (None, hr) => Photo::made(hr.unwrap_or_default(), scale)?,
+        for files in self.files()? {
+            let (Files::Given(path, _) | Files::Truth(path)) = &files;
+            on_image(path)?;
+            let photo = match files {
+                Files::Given(lr, hr) => Photo::given(lr, hr.as_deref(), model, scale)?,
+                Files::Truth(hr) => Photo::made(hr, scale)?,
             };
             photos.push(photo.cropped(side));
         }
@@ -67,19 +76,17 @@ impl Images {
         Ok(photos)
     }
 
-    /// For every image the file of its LR and of its HR version, at least one of them.
-    fn files(&self) -> Result<Vec<(Option<PathBuf>, Option<PathBuf>)>, AuditError> {
+    /// The files of every image.
+    fn files(&self) -> Result<Vec<Files>, AuditError> {
         Ok(match self {
             Images::Lr { images, truth: None } => {
-                list_images(images)?.into_iter().map(|path| (Some(path), None)).collect()
+                list_images(images)?.into_iter().map(|path| Files::Given(path, None)).collect()
             }
             Images::Lr { images, truth: Some(truth) } => {
                 let pairs = match_pairs(&list_images(images)?, truth)?;
-                pairs.into_iter().map(|pair| (Some(pair.lr), Some(pair.hr))).collect()
+                pairs.into_iter().map(|pair| Files::Given(pair.lr, Some(pair.hr))).collect()
             }
-            Images::Truth(folder) => {
-                list_images(folder)?.into_iter().map(|path| (None, Some(path))).collect()
-            }
+            Images::Truth(folder) => list_images(folder)?.into_iter().map(Files::Truth).collect(),
         })
     }
 }

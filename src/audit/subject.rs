@@ -87,7 +87,7 @@ impl Subject {
             path: photo.path.clone(),
             model: self.name.clone(),
             size: [photo.shape()[2], photo.shape()[3]],
-            source,
+            source: Box::new(source),
         })
     }
 
