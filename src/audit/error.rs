@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::attack::{AttackError, Interrupted, OutsideBall};
 use crate::image::{ImageError, PairError};
+use crate::interface::InterfaceError;
 use crate::metric::MetricError;
 use crate::onnx::OnnxError;
 use crate::oracle::OracleError;
@@ -22,7 +23,7 @@ pub enum AuditError {
         /// The file.
         path: PathBuf,
         /// What is unusual.
-        source: RewriteError,
+        source: InterfaceError,
     },
     /// An image.
     #[error(transparent)]
@@ -156,6 +157,7 @@ impl AuditError {
     pub fn is_runtime_failure(&self) -> bool {
         match self {
             AuditError::Runtime(RuntimeError::Failed { .. }) | AuditError::NotTrusted { .. } => true,
+            AuditError::Model { source, .. } => matches!(source, InterfaceError::Runtime(_)),
             AuditError::Oracle { source, .. } => !matches!(source, OracleError::Rewrite(_)),
             AuditError::OutsideBall(_) => true,
             _ => false,

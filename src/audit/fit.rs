@@ -6,8 +6,29 @@
 
 use ndarray::{Array, Array3, Array4, ArrayView, Axis, RemoveAxis, s};
 
-use crate::interface::Geometry;
+use crate::interface::{Geometry, Interface};
 use crate::metric::{MetricError, luma};
+
+/// What a model asks of a photograph: models that ask the same share photographs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Feed {
+    /// Output side over input side.
+    pub scale: usize,
+    /// 3 for RGB, 1 for luma.
+    pub channels: usize,
+    /// The one size that is taken, where there is only one.
+    pub fixed: Option<[usize; 2]>,
+    /// Height and width must be multiples of this.
+    pub multiple: usize,
+}
+
+impl Feed {
+    /// What an interface asks.
+    pub fn of(interface: &Interface) -> Self {
+        let Geometry { scale, fixed, multiple, .. } = interface.geometry;
+        Self { scale, channels: interface.form.channels, fixed, multiple }
+    }
+}
 
 /// A photograph as a model takes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,22 +41,17 @@ pub struct Fitted {
     pub how: Option<String>,
 }
 
-/// Fits an RGB photograph, whose ground truth is `geometry.scale` times as large.
+/// Fits an RGB photograph, whose ground truth is `feed.scale` times as large.
 ///
 /// # Errors
 /// [`MetricError::NotRgb`].
-pub fn fit(
-    x: Array4<f32>,
-    truth: Option<Array3<f32>>,
-    channels: usize,
-    geometry: &Geometry,
-) -> Result<Fitted, MetricError> {
+pub fn fit(x: Array4<f32>, truth: Option<Array3<f32>>, feed: &Feed) -> Result<Fitted, MetricError> {
     let (x, truth) =
-        if channels == 1 { (luma_batch(&x)?, truth.map(luma_image).transpose()?) } else { (x, truth) };
+        if feed.channels == 1 { (luma_batch(&x)?, truth.map(luma_image).transpose()?) } else { (x, truth) };
     let given = [x.shape()[2], x.shape()[3]];
-    let wanted = geometry.fixed.unwrap_or_else(|| given.map(|side| multiple(side, geometry.multiple)));
+    let wanted = feed.fixed.unwrap_or_else(|| given.map(|side| multiple(side, feed.multiple)));
     let x = sized(x, 2, wanted, 1);
-    let truth = truth.map(|truth| sized(truth, 1, wanted, geometry.scale));
+    let truth = truth.map(|truth| sized(truth, 1, wanted, feed.scale));
     Ok(Fitted { x, truth, how: how(given, wanted) })
 }
 
@@ -96,8 +112,8 @@ mod tests {
 
     use super::*;
 
-    fn geometry(fixed: Option<[usize; 2]>, multiple: usize) -> Geometry {
-        Geometry { scale: 3, margin: 0, fixed, multiple, example: [8, 8] }
+    fn feed(channels: usize, fixed: Option<[usize; 2]>, multiple: usize) -> Feed {
+        Feed { scale: 3, channels, fixed, multiple }
     }
 
     /// Every value tells its place; ground truth repeats each one 3 x 3 times.
@@ -113,7 +129,7 @@ mod tests {
         for (fixed, multiple) in sizes {
             for (height, width) in [(9, 13), (6, 5), (3, 2)] {
                 let (x, truth) = photo(height, width);
-                let fitted = fit(x, Some(truth), 3, &geometry(fixed, multiple)).unwrap();
+                let fitted = fit(x, Some(truth), &feed(3, fixed, multiple)).unwrap();
                 let size = [fitted.x.shape()[2], fitted.x.shape()[3]];
                 assert!(fixed.is_none_or(|fixed| fixed == size) && size[0] % multiple == 0);
                 let truth = fitted.truth.unwrap();
@@ -136,7 +152,7 @@ mod tests {
     #[test]
     fn luma_models_get_luma() {
         let grey = Array4::from_elem((1, 3, 4, 4), 0.5);
-        let fitted = fit(grey, None, 1, &geometry(None, 1)).unwrap();
+        let fitted = fit(grey, None, &feed(1, None, 1)).unwrap();
         assert_eq!(fitted.x.shape(), [1, 1, 4, 4]);
         assert!((fitted.x[[0, 0, 0, 0]] * 255.0 - 125.5).abs() < 1e-4);
     }

@@ -16,11 +16,12 @@ mod trust;
 use std::path::PathBuf;
 
 pub use error::AuditError;
-pub use fit::{Fitted, fit};
+pub use fit::{Feed, Fitted, fit};
 pub use photo::Images;
 pub use run::{Watch, run};
 
 use crate::attack::{Attack, Budget};
+use crate::interface::Wishes;
 use crate::runtime::Kind;
 
 /// What is asked of an audit.
@@ -28,8 +29,8 @@ use crate::runtime::Kind;
 pub struct Plan {
     /// The model files.
     pub models: Vec<PathBuf>,
-    /// The output to judge, for models that have several.
-    pub output: Option<String>,
+    /// What is stated of the models' interface; the rest is found.
+    pub wishes: Wishes,
     /// The images.
     pub images: Images,
     /// The most LR pixels a side that are kept of an image; all where `None`.

@@ -7,6 +7,7 @@ use ndarray::{Array3, Array4, Axis, s};
 use sha2::{Digest, Sha256};
 
 use super::AuditError;
+use super::fit::{Feed, Fitted, fit};
 use super::subject::hex;
 use crate::attack::Interrupted;
 use crate::image::{list_images, load, match_pairs};
@@ -38,6 +39,8 @@ pub struct Photo {
     pub x: Array4<f32>,
     /// The ground truth.
     pub truth: Option<Array3<f32>>,
+    /// What was done to its size for the model's sake.
+    fitted: Option<String>,
     made: bool,
     scale: usize,
 }
@@ -51,11 +54,11 @@ enum Files {
 }
 
 impl Images {
-    /// The images for models of a scale, such as `model`, each cut to at most `crop` LR pixels a side.
+    /// The images as models such as `model` take them, each cut to at most `crop` LR pixels a side.
     /// `on_image` hears the name of every file before it is read.
     pub fn load(
         &self,
-        (model, scale): (&str, usize),
+        (model, feed): (&str, &Feed),
         crop: Option<usize>,
         on_image: &mut dyn FnMut(&Path) -> Result<(), Interrupted>,
     ) -> Result<Vec<Photo>, AuditError> {
@@ -65,10 +68,10 @@ impl Images {
             let (Files::Given(path, _) | Files::Truth(path)) = &files;
             on_image(path)?;
             let photo = match files {
-                Files::Given(lr, hr) => Photo::given(lr, hr.as_deref(), model, scale)?,
-                Files::Truth(hr) => Photo::made(hr, scale)?,
+                Files::Given(lr, hr) => Photo::given(lr, hr.as_deref(), model, feed.scale)?,
+                Files::Truth(hr) => Photo::made(hr, feed.scale)?,
             };
-            photos.push(photo.cropped(side));
+            photos.push(photo.cropped(side).fitted(feed)?);
         }
         for photo in &photos {
             photo.check_truth()?;
@@ -104,7 +107,7 @@ impl Photo {
             }
         }
         let x = picture.pixels.insert_axis(Axis(0));
-        Ok(Self { name: picture.name, path: lr, x, truth, made: false, scale })
+        Ok(Self { name: picture.name, path: lr, x, truth, fitted: None, made: false, scale })
     }
 
     fn made(path: PathBuf, scale: usize) -> Result<Self, AuditError> {
@@ -113,7 +116,7 @@ impl Photo {
         let size = [picture.pixels.shape()[1], picture.pixels.shape()[2]];
         check_side(&path, size, scale)?;
         let x = downscale_8_bit(truth.view(), scale).insert_axis(Axis(0));
-        Ok(Self { name: picture.name, path, x, truth: Some(truth), made: true, scale })
+        Ok(Self { name: picture.name, path, x, truth: Some(truth), fitted: None, made: true, scale })
     }
 
     /// The middle of the image, at most `side` LR pixels high and wide, and of its ground truth.
@@ -132,6 +135,13 @@ impl Photo {
         self
     }
 
+    /// The photograph as models of a feed take it.
+    fn fitted(self, feed: &Feed) -> Result<Self, AuditError> {
+        let Fitted { x, truth, how } = fit(self.x, self.truth, feed)
+            .map_err(|source| AuditError::Metric { image: self.name.clone(), source })?;
+        Ok(Self { x, truth, fitted: how, ..self })
+    }
+
     /// Whether enough of the ground truth is left to be compared with.
     fn check_truth(&self) -> Result<(), AuditError> {
         let Some(truth) = &self.truth else { return Ok(()) };
@@ -147,12 +157,14 @@ impl Photo {
     pub fn info(&self) -> ImageInfo {
         let mut hash = Sha256::new();
         self.x.iter().for_each(|value| hash.update(value.to_le_bytes()));
-        let [_, _, height, width] = self.shape();
+        let [_, channels, height, width] = self.shape();
         ImageInfo {
             name: self.name.clone(),
             made_from_truth: self.made,
             sha256: hex(&hash.finalize()),
             size: [height, width],
+            channels,
+            fitted: self.fitted.clone(),
             scale: self.scale,
         }
     }
@@ -177,7 +189,15 @@ mod tests {
         let truth = Array3::from_shape_fn((3, height * scale, width * scale), |(_, y, x)| {
             value(y / scale, x / scale)
         });
-        Photo { name: "a.png".into(), path: "a.png".into(), x, truth: Some(truth), made: true, scale }
+        Photo {
+            name: "a.png".into(),
+            path: "a.png".into(),
+            x,
+            truth: Some(truth),
+            fitted: None,
+            made: true,
+            scale,
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::fit::Feed;
 use super::memory::free_bytes;
 use super::photo::Photo;
 use super::single::Audit;
@@ -58,17 +59,17 @@ pub trait Watch {
 pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     let start = Instant::now();
     watch.doing("reading models")?;
-    let mut subjects = Subject::read_all(&plan.models, plan.output.as_deref())?;
+    let runtimes: Vec<Arc<dyn Runtime>> =
+        plan.runtimes.iter().map(|&kind| runtime::open(kind).map(Arc::from)).collect::<Result<_, _>>()?;
+    let mut subjects = Subject::read_all(&plan.models, &plan.wishes, &runtimes)?;
     let photos = load_photos(plan, &subjects, watch)?;
     let memory = plan.memory.or_else(free_bytes);
     for subject in &mut subjects {
         watch.doing(&format!("{}: fitting images", subject.name))?;
-        subject.admit(&photos[&subject.scale], memory)?;
+        subject.admit(&photos[&subject.feed], memory)?;
     }
-    let runtimes: Vec<Arc<dyn Runtime>> =
-        plan.runtimes.iter().map(|&kind| runtime::open(kind).map(Arc::from)).collect::<Result<_, _>>()?;
     let mut report = empty(plan, &subjects, &photos, &runtimes);
-    let audits = subjects.iter().map(|subject| Audit::new(plan, subject, &photos[&subject.scale], &runtimes));
+    let audits = subjects.iter().map(|subject| Audit::new(plan, subject, &photos[&subject.feed], &runtimes));
     let mut audits: Vec<Audit<'_>> = audits.collect();
     for audit in &mut audits {
         audit.test_gradients(watch)?;
@@ -83,17 +84,17 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     Ok(report)
 }
 
-/// The images, per scale of the models.
+/// The images, as the models take them.
 fn load_photos(
     plan: &Plan,
     subjects: &[Subject],
     watch: &mut dyn Watch,
-) -> Result<BTreeMap<usize, Vec<Photo>>, AuditError> {
+) -> Result<BTreeMap<Feed, Vec<Photo>>, AuditError> {
     let mut photos = BTreeMap::new();
     for subject in subjects {
-        if let Entry::Vacant(entry) = photos.entry(subject.scale) {
+        if let Entry::Vacant(entry) = photos.entry(subject.feed) {
             let mut on_image = |path: &Path| watch.doing(&format!("reading {}", path.display()));
-            let model = (subject.name.as_str(), subject.scale);
+            let model = (subject.name.as_str(), &subject.feed);
             entry.insert(plan.images.load(model, plan.crop, &mut on_image)?);
         }
     }
@@ -103,7 +104,7 @@ fn load_photos(
 fn empty(
     plan: &Plan,
     subjects: &[Subject],
-    photos: &BTreeMap<usize, Vec<Photo>>,
+    photos: &BTreeMap<Feed, Vec<Photo>>,
     runtimes: &[Arc<dyn Runtime>],
 ) -> Report {
     let conventions = CONVENTION.iter().map(|&(name, how)| Convention { name, how });

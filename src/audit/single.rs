@@ -149,11 +149,14 @@ impl<'a> Audit<'a> {
     /// Notes the quality of every runtime's clean output next to bicubic's, where there is ground truth.
     fn judge_clean(&mut self, photo: &Photo, outputs: &[Array4<f32>]) -> Result<(), AuditError> {
         let Some(truth) = &photo.truth else { return Ok(()) };
+        let geometry = &self.subject.found.interface.geometry;
+        let expected = geometry.inside(truth.view());
         let judge = |image: ArrayView3<'_, f32>| -> Result<Quality, AuditError> {
-            metric::clean_quality(image, truth.view(), self.subject.scale)
+            metric::clean_quality(image, expected, self.subject.feed.scale)
                 .map_err(|source| metric_error(photo, source))
         };
-        let bicubic = judge(metric::bicubic(only(&photo.x), truth.shape()[1], truth.shape()[2]).view())?;
+        let upscaled = metric::bicubic(only(&photo.x), truth.shape()[1], truth.shape()[2]);
+        let bicubic = judge(geometry.inside(upscaled.view()))?;
         for (oracle, output) in self.oracles.iter().zip(outputs) {
             let ours = judge(only(output))?;
             self.clean.push(Clean {

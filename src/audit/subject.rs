@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::AuditError;
+use super::fit::Feed;
 use super::memory::least_bytes;
 use super::photo::Photo;
-use crate::image::{one_output, rgb_input};
-use crate::onnx::{self, DType, Dim, Model, Problem};
+use crate::interface::{Found, Interface, Wishes, discover};
+use crate::onnx::{self, Dim, Model, Problem, Source};
 use crate::oracle::{Objective, gradient_model};
-use crate::report::{ModelInfo, StoppedNode, embedded};
-use crate::rewrite::{RewriteError, Stop, specialise};
+use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
+use crate::rewrite::{Stop, specialise};
+use crate::runtime::Runtime;
 
 /// A model under audit.
 #[derive(Clone, Debug)]
@@ -22,32 +24,49 @@ pub struct Subject {
     pub path: PathBuf,
     /// SHA-256 of the file and of the tensors it keeps beside it; see [`onnx::Source`].
     pub sha256: String,
-    /// The model, with one output.
+    /// The model as everything here sees it: images on [0, 1] in and out.
     pub model: Arc<Model>,
-    /// Output side over input side.
-    pub scale: usize,
+    /// How the file itself is fed and read.
+    pub found: Found,
+    /// What it asks of photographs.
+    pub feed: Feed,
+    parameters: usize,
     /// Nodes through which only a zero gradient passes; known once an image was fitted.
     pub stopped: Vec<Stop>,
 }
 
-/// The side of the image that tells the scale, where the model takes any size.
-const PROBE: usize = 24;
-
 impl Subject {
-    /// Reads the models, in order; `output` is the one to judge of models that have several.
-    pub fn read_all(paths: &[PathBuf], output: Option<&str>) -> Result<Vec<Self>, AuditError> {
-        let names = short_names(paths);
-        paths.iter().zip(names).map(|(path, name)| Self::read(path, name, output)).collect()
+    /// Reads the models, in order, and finds how each is fed.
+    pub fn read_all(
+        paths: &[PathBuf],
+        wishes: &Wishes,
+        runtimes: &[Arc<dyn Runtime>],
+    ) -> Result<Vec<Self>, AuditError> {
+        let sources: Vec<Source> =
+            paths.iter().map(|path| onnx::read_source(path)).collect::<Result<_, _>>()?;
+        let named = paths.iter().zip(short_names(paths)).zip(sources);
+        named.map(|((path, name), source)| Self::find(path, name, source, wishes, runtimes)).collect()
     }
 
-    fn read(path: &Path, name: String, output: Option<&str>) -> Result<Self, AuditError> {
-        let source = onnx::read_source(path)?;
-        let refuse = |source| AuditError::Model { path: path.into(), source };
-        rgb_input(&source.model).map_err(|problem| refuse(problem.into()))?;
-        let model = one_output(source.model, output).map_err(|problem| refuse(problem.into()))?;
-        let scale = scale_of(&model).map_err(refuse)?;
-        let sha256 = hex(&source.sha256);
-        Ok(Self { name, path: path.into(), sha256, model: Arc::new(model), scale, stopped: vec![] })
+    fn find(
+        path: &Path,
+        name: String,
+        source: Source,
+        wishes: &Wishes,
+        runtimes: &[Arc<dyn Runtime>],
+    ) -> Result<Self, AuditError> {
+        let found = discover(&source.model, wishes, runtimes.iter().map(|runtime| &**runtime))
+            .map_err(|source| AuditError::Model { path: path.into(), source })?;
+        Ok(Self {
+            name,
+            path: path.into(),
+            sha256: hex(&source.sha256),
+            model: Arc::new(found.interface.canonical(&source.model)),
+            feed: Feed::of(&found.interface),
+            parameters: source.model.parameter_count(),
+            found,
+            stopped: vec![],
+        })
     }
 
     /// Checks that the model takes every image, and that a gradient step on the largest fits into
@@ -79,33 +98,37 @@ impl Subject {
 
     /// Whether the model takes an image of this size, and upscales it as it does others.
     fn check_size(&self, photo: &Photo) -> Result<(), AuditError> {
-        let found = scale_at(&self.model, photo.shape()).and_then(|scale| {
-            let what = || format!("grows by {scale} here, and by {} for others", self.scale);
-            if scale == self.scale { Ok(()) } else { Err(Problem::new("the output", what()).into()) }
+        let [_, channels, height, width] = photo.shape();
+        let [rows, columns] = self.found.interface.geometry.output([height, width]);
+        let found = specialise(&self.model, &[&photo.shape()]).and_then(|fixed| {
+            let output = &fixed.graph.outputs[0];
+            let dims = output.dims().map_or(&[][..], |(_, dims)| dims);
+            if dims == [1, channels, rows, columns].map(Dim::Known) {
+                return Ok(());
+            }
+            let shown: Vec<String> = dims.iter().map(ToString::to_string).collect();
+            let what = format!("is [{}] here, not {rows}x{columns} as for others", shown.join(", "));
+            Err(Problem::new(format!("output `{}`", output.name), what).into())
         });
         found.map_err(|source| AuditError::Unfit {
             path: photo.path.clone(),
             model: self.name.clone(),
-            size: [photo.shape()[2], photo.shape()[3]],
+            size: [height, width],
             source: Box::new(source),
         })
     }
 
     /// What a report says of it.
     pub fn info(&self) -> ModelInfo {
-        let weights = &self.model.graph.initializers;
         let metadata = self.model.metadata.iter().map(|(key, value)| (key.clone(), embedded(value)));
         let stopped = self.stopped.iter();
         ModelInfo {
             name: self.name.clone(),
             path: self.path.display().to_string(),
             sha256: self.sha256.clone(),
-            parameters: weights
-                .values()
-                .filter(|weight| weight.dtype().is_float())
-                .map(onnx::Tensor::len)
-                .sum(),
-            scale: self.scale,
+            parameters: self.parameters,
+            scale: self.feed.scale,
+            interface: self.interface(),
             opset: self.model.opset(),
             metadata: metadata.collect(),
             stopped: stopped
@@ -113,39 +136,25 @@ impl Subject {
                 .collect(),
         }
     }
-}
 
-/// The scale that the model's shapes tell.
-fn scale_of(model: &Model) -> Result<usize, RewriteError> {
-    let side = |axis: usize| {
-        let input = model.graph.required_inputs().next();
-        input.and_then(|input| input.dims()).and_then(|(_, dims)| dims.get(axis)).and_then(Dim::known)
-    };
-    scale_at(model, [side(0).unwrap_or(1), 3, side(2).unwrap_or(PROBE), side(3).unwrap_or(PROBE)])
-}
-
-/// Output side over input side for an input of this shape.
-fn scale_at(model: &Model, shape: [usize; 4]) -> Result<usize, RewriteError> {
-    let fixed = specialise(model, &[&shape])?;
-    let output = &fixed.graph.outputs[0];
-    let refuse = |what: String| Err(Problem::new(format!("output `{}`", output.name), what).into());
-    let Some((dtype, dims)) = output.dims() else {
-        return refuse("is not a tensor of known rank; export the model with an image as its output".into());
-    };
-    if dtype != DType::F32 {
-        return refuse(format!("is {dtype}; export the model with a float32 output"));
+    fn interface(&self) -> InterfaceInfo {
+        let Interface { form, geometry, input_levels, output_levels, constants } = &self.found.interface;
+        InterfaceInfo {
+            input: form.input.clone(),
+            output: form.output.clone(),
+            dtype: form.dtype.name(),
+            layout: form.layout.name(),
+            output_layout: form.output_layout.name(),
+            channels: form.channels,
+            range: input_levels.name(),
+            output_range: output_levels.name(),
+            margin: geometry.margin,
+            fixed: geometry.fixed,
+            multiple: geometry.multiple,
+            fed: constants.iter().map(|(name, _)| name.clone()).collect(),
+            bicubic_agreement: self.found.agreement,
+        }
     }
-    let sizes: Vec<usize> = dims.iter().filter_map(Dim::known).collect();
-    let scale = sizes.get(2).map_or(0, |height| height / shape[2]);
-    let expected = [shape[0], 3, shape[2] * scale, shape[3] * scale];
-    if scale == 0 || sizes != expected {
-        let shown: Vec<String> = dims.iter().map(ToString::to_string).collect();
-        return refuse(format!(
-            "is [{}] for an input of {shape:?}; an image a whole number of times as large is expected",
-            shown.join(", ")
-        ));
-    }
-    Ok(scale)
 }
 
 /// For every path, the shortest end that no other path shares: `model.onnx`, or with its folder.

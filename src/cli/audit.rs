@@ -8,6 +8,7 @@ use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
 use super::progress::Bar;
+use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Attack, Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Images, Plan, Watch};
@@ -22,7 +23,7 @@ use crate::runtime::{self, Kind};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// Super-resolution models to audit: RGB on [0, 1], float32 [N, 3, H, W]
+    /// Super-resolution models to audit; how each is fed is found by probing
     #[arg(required = true, value_name = "MODEL.onnx")]
     models: Vec<PathBuf>,
     /// Folder of LR images to attack (PNG, JPEG, BMP, TIFF, WebP, PNM); without it they are made from
@@ -32,9 +33,6 @@ pub struct Args {
     /// Folder of HR images: the ground truth for clean PSNR and SSIM, matched to --images by name
     #[arg(long, value_name = "DIR")]
     truth: Option<PathBuf>,
-    /// The output to judge, for models that have several
-    #[arg(long, value_name = "NAME")]
-    output: Option<String>,
     /// Keep at most this many LR pixels a side of every image, from its middle [default: all]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
     crop: Option<u32>,
@@ -59,6 +57,8 @@ pub struct Args {
     /// Folder to write report.json to; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    interface: InterfaceArgs,
 }
 
 /// Budgets as one flag gives them.
@@ -111,7 +111,7 @@ impl Args {
         };
         Ok(Plan {
             models: self.models.clone(),
-            output: self.output.clone(),
+            wishes: self.interface.wishes(),
             images,
             crop: self.crop.map(|side| side as usize),
             attack: self.attack,

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::CliError;
+use super::output::say;
 use super::wishes::InterfaceArgs;
+use super::{CliError, EXIT_CODES};
 use crate::inspect::{self, Use, Verdict};
 use crate::interface::{Found, Interface, InterfaceError, discover};
 use crate::onnx::{self, Model};
@@ -17,6 +18,7 @@ use crate::runtime::{self, Kind, Runtime, RuntimeError};
 /// The interface (layout, colours, value range, scale, sizes) is found by probing and by agreement
 /// with a bicubic upscale.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// The model
     #[arg(value_name = "MODEL.onnx")]
@@ -29,7 +31,6 @@ pub struct Args {
 type Opened = (Kind, Result<Arc<dyn Runtime>, RuntimeError>);
 
 /// Runs the verb.
-#[allow(clippy::print_stdout)]
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = onnx::read(&args.model).map_err(CliError::usage)?;
     let refuse = |reason: &dyn std::fmt::Display| format!("`{}`: {reason}", args.model.display());
@@ -41,16 +42,13 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         _ => CliError::usage(refuse(&error)),
     })?;
     let canonical = found.interface.canonical(&model);
-    println!("{}", heading(args, &model));
-    println!("{}", interface(&found));
-    println!("{}", cost(&model, &canonical, &found).map_err(|error| CliError::usage(refuse(&error)))?);
-    for (kind, runtime) in runtimes {
-        match runtime {
-            Ok(runtime) => print!("{}", runs(&inspect::verdict(&canonical, &found, runtime))),
-            Err(reason) => println!("{:<14}{reason}", kind.name()),
-        }
-    }
-    Ok(())
+    let mut text = vec![heading(args, &model), interface(&found)];
+    text.push(cost(&model, &canonical, &found).map_err(|error| CliError::usage(refuse(&error)))?);
+    text.extend(runtimes.into_iter().map(|(kind, runtime)| match runtime {
+        Ok(runtime) => runs(&inspect::verdict(&canonical, &found, runtime)),
+        Err(reason) => format!("{:<14}{reason}", kind.name()),
+    }));
+    say(text.join("\n"))
 }
 
 fn heading(args: &Args, model: &Model) -> String {
@@ -90,9 +88,7 @@ fn interface(found: &Found) -> String {
 }
 
 fn cost(model: &Model, canonical: &Model, found: &Found) -> Result<String, crate::rewrite::RewriteError> {
-    let floats = |tensor: &&onnx::Tensor| tensor.dtype().is_float();
-    let weights: usize = model.graph.initializers.values().filter(floats).map(onnx::Tensor::len).sum();
-    let mut text = format!("{:<14}{weights}\n", "parameters");
+    let mut text = format!("{:<14}{}\n", "parameters", model.parameter_count());
     match inspect::cost(canonical, found) {
         Ok(cost) => {
             let [height, width] = found.interface.geometry.example;
@@ -135,7 +131,7 @@ fn runs(verdict: &Verdict) -> String {
         Err(error) => error.to_string(),
     };
     format!(
-        "{:<14}forward: {}\n{:<14}gradient: {}\n",
+        "{:<14}forward: {}\n{:<14}gradient: {}",
         verdict.runtime,
         say(&verdict.forward),
         "",

@@ -4,10 +4,8 @@
 //! absent: resampling and quality, which need no file and are in [`metric`](crate::metric).
 
 mod files;
-mod interface;
 mod jpeg;
 mod pairs;
 
 pub use files::{ImageError, Picture, list_images, load, load_folder, save_png};
-pub use interface::{one_output, rgb_input};
 pub use pairs::{Pair, PairError, match_pairs};

@@ -42,6 +42,19 @@ impl Model {
     pub fn opset(&self) -> i64 {
         self.opsets.get("").copied().unwrap_or(0)
     }
+
+    /// The numbers that training may change: floating-point initializers, or, in a file without any,
+    /// floating-point Constant nodes.
+    pub fn parameter_count(&self) -> usize {
+        let count = |tensor: &Tensor| if tensor.dtype().is_float() { tensor.len() } else { 0 };
+        let weights: usize = self.graph.initializers.values().map(count).sum();
+        if weights > 0 {
+            return weights;
+        }
+        let values = self.graph.nodes.iter().filter(|node| node.op == "Constant");
+        let values = values.flat_map(|node| node.attributes.values());
+        values.map(|value| if let Attribute::Tensor(tensor) = value { count(tensor) } else { 0 }).sum()
+    }
 }
 
 /// A graph: nodes in an order in which they can run.

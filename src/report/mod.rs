@@ -104,12 +104,46 @@ pub struct ModelInfo {
     pub parameters: usize,
     /// Output side over input side.
     pub scale: usize,
+    /// How it is fed and read.
+    pub interface: InterfaceInfo,
     /// The standard operator set it is written in.
     pub opset: i64,
     /// What the file says of itself: see [`embedded`].
     pub metadata: IndexMap<String, serde_json::Value>,
     /// Nodes through which only a zero gradient passes, so that an attack does not see what they do.
     pub stopped: Vec<StoppedNode>,
+}
+
+/// How a model is fed and read, as stated or found.
+#[derive(Clone, Debug, Serialize)]
+pub struct InterfaceInfo {
+    /// The input that takes the image.
+    pub input: String,
+    /// The output that gives it.
+    pub output: String,
+    /// The element type of the image. Gradients of a float16 model are computed in float32, and so are
+    /// its forward runs on a runtime that does not serve float16.
+    pub dtype: &'static str,
+    /// The order of the input's axes.
+    pub layout: &'static str,
+    /// The order of the output's axes.
+    pub output_layout: &'static str,
+    /// 3 for RGB, 1 for luma.
+    pub channels: usize,
+    /// The range of values at the input.
+    pub range: &'static str,
+    /// The range of values at the output.
+    pub output_range: &'static str,
+    /// Pixels of the output that are missing on every side, for want of padding.
+    pub margin: usize,
+    /// The one size that is taken, height and width, where there is only one.
+    pub fixed: Option<[usize; 2]>,
+    /// Height and width must be multiples of this.
+    pub multiple: usize,
+    /// Inputs beside the image, which were given a value.
+    pub fed: Vec<String>,
+    /// PSNR in dB between its upscale of a test picture and the bicubic one.
+    pub bicubic_agreement: f64,
 }
 
 /// A node through which only a zero gradient passes.
@@ -140,6 +174,10 @@ pub struct ImageInfo {
     pub sha256: String,
     /// Height and width of the LR image.
     pub size: [usize; 2],
+    /// 3 for RGB, 1 for luma.
+    pub channels: usize,
+    /// What was done to its size because of the model; null for nothing.
+    pub fitted: Option<String>,
     /// The scale it was made for.
     pub scale: usize,
 }

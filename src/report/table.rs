@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{Clean, Report, Row, Summary, finite_mean};
+use super::{Clean, ImageInfo, Report, Row, Summary, finite_mean};
 
 const HEAD: [&str; 7] = ["model", "runtime", "budget", "LR PSNR", "SR PSNR", "clean PSNR", "SSIM"];
 
@@ -102,6 +102,7 @@ fn notes(report: &Report) -> String {
         names.len(),
         if names.len() == 1 { "" } else { "s" },
     )];
+    notes.extend(fitted(report));
     notes.extend(unchanged(report));
     notes.extend(stopped(report));
     if let Some(difference) = transfer(&report.rows) {
@@ -111,6 +112,14 @@ fn notes(report: &Report) -> String {
         ));
     }
     notes.join("\n")
+}
+
+/// What was done to images because of what models take.
+fn fitted(report: &Report) -> Option<String> {
+    let done: Vec<&ImageInfo> = report.images.iter().filter(|image| image.fitted.is_some()).collect();
+    let first = done.first()?;
+    let others = if done.len() > 1 { " (and others: see report.json)" } else { "" };
+    Some(format!("{} was {}{others}.", first.name, first.fitted.as_deref().unwrap_or_default()))
 }
 
 /// How many of the attacks that the table shows changed nothing.
@@ -156,12 +165,15 @@ fn transfer(rows: &[Row]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ImageInfo, ModelInfo, SCHEMA, Settings, StoppedNode, Timing, embedded, summarise};
+    use super::super::{
+        InterfaceInfo, ModelInfo, SCHEMA, Settings, StoppedNode, Timing, embedded, summarise,
+    };
     use super::*;
 
     fn image(name: &str, scale: usize) -> ImageInfo {
         let name = name.to_owned();
-        ImageInfo { name, made_from_truth: true, sha256: "00".into(), size: [24, 24], scale }
+        let sha256 = "00".into();
+        ImageInfo { name, made_from_truth: true, sha256, size: [24, 24], channels: 3, fitted: None, scale }
     }
 
     fn model(name: &str, stopped: &[&str]) -> ModelInfo {
@@ -173,6 +185,21 @@ mod tests {
             sha256: "00".into(),
             parameters: 1,
             scale: 2,
+            interface: InterfaceInfo {
+                input: "x".into(),
+                output: "y".into(),
+                dtype: "float32",
+                layout: "nchw",
+                output_layout: "nchw",
+                channels: 3,
+                range: "0..1",
+                output_range: "0..1",
+                margin: 0,
+                fixed: None,
+                multiple: 1,
+                fed: vec![],
+                bicubic_agreement: 40.0,
+            },
             opset: 17,
             metadata: metadata.map(|(key, value)| (key.to_owned(), embedded(value))).into(),
             stopped: stopped.collect(),
