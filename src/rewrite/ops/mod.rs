@@ -8,6 +8,7 @@
 
 mod arithmetic;
 mod axes;
+mod batch_norm;
 mod call;
 mod compare;
 mod conv;
@@ -116,26 +117,27 @@ pub enum Status {
     Refused(&'static str),
 }
 
-const FAMILIES: [&[Operator]; 19] = [
+const FAMILIES: [&[Operator]; 20] = [
     arithmetic::OPERATORS,
     axes::OPERATORS,
+    batch_norm::OPERATORS,
     compare::OPERATORS,
     conv::OPERATORS,
     conv_transpose::OPERATORS,
+    dropout::OPERATORS,
+    extrema::OPERATORS,
+    functions::OPERATORS,
     gather::OPERATORS,
     join::OPERATORS,
     layout::OPERATORS,
+    normalisation::OPERATORS,
+    pool::OPERATORS,
+    rectifier::OPERATORS,
     reduce::OPERATORS,
     shape::OPERATORS,
     shuffle::OPERATORS,
-    softmax::OPERATORS,
     smooth::OPERATORS,
-    rectifier::OPERATORS,
-    pool::OPERATORS,
-    normalisation::OPERATORS,
-    functions::OPERATORS,
-    extrema::OPERATORS,
-    dropout::OPERATORS,
+    softmax::OPERATORS,
 ];
 
 static TABLE: LazyLock<HashMap<&str, &Operator>> =
