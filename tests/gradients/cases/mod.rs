@@ -2,6 +2,7 @@
 
 mod activation;
 mod arithmetic;
+mod bends;
 mod conv;
 mod elementwise;
 mod layout;
@@ -16,6 +17,7 @@ pub fn all() -> Vec<Case> {
     let families = [
         activation::cases(),
         arithmetic::cases(),
+        bends::cases(),
         conv::cases(),
         elementwise::cases(),
         layout::cases(),
