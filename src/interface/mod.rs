@@ -18,9 +18,12 @@ pub use geometry::Geometry;
 pub use levels::Levels;
 pub use probe::{Found, declared, discover};
 
-use crate::onnx::{Problem, Tensor};
+use crate::onnx::{Model, Problem, Tensor};
 use crate::rewrite::RewriteError;
 use crate::runtime::RuntimeError;
+
+/// The metadata key of our own exports, whose images are on [0, 1].
+const OWN: &str = "temper.scale";
 
 /// What a user states about a model; what is left open is found.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +42,14 @@ pub struct Wishes {
     pub output: Option<String>,
     /// Values of inputs other than the image, by name.
     pub feeds: Vec<(String, Vec<f64>)>,
+}
+
+impl Wishes {
+    /// With what our own exports state of themselves, where the user states nothing.
+    fn or_own(&self, model: &Model) -> Self {
+        let own = model.metadata.contains_key(OWN).then_some(Levels::Unit);
+        Self { input_levels: self.input_levels.or(own), ..self.clone() }
+    }
 }
 
 /// How a model is fed and read.

@@ -39,6 +39,7 @@ pub fn discover<'a>(
     wishes: &Wishes,
     runtimes: impl IntoIterator<Item = &'a dyn Runtime>,
 ) -> Result<Found, InterfaceError> {
+    let wishes = &wishes.or_own(model);
     let candidates = candidates(model, wishes)?;
     let mut failure = None;
     for runtime in runtimes {
@@ -271,14 +272,15 @@ fn with_levels(
             }
         }
     }
-    let settled = wishes.input_levels.is_some() && wishes.output_levels.is_some();
+    // What is stated is believed, though it may be a poor network.
+    let settled = wishes.input_levels.is_some();
     match best {
         Some(best) if best.agreement >= LEAST || settled => Ok(best),
         best => {
             let agreement = best.map_or(f64::NEG_INFINITY, |best| best.agreement);
             let what = format!(
                 "does not upscale a test picture as bicubic does, whatever the range of its values: {agreement:.1} dB \
-                 at best; if it is a super-resolution model, say --range and --output-range"
+                 at best; if it is a super-resolution model, say --range (and --output-range)"
             );
             Err(Problem::new("the model", what).into())
         }

@@ -19,6 +19,9 @@ pub struct Case {
     pub excluded: Vec<(Kind, &'static str)>,
     /// Runtimes whose own forward operators are inexact: how far their gradient may be off, and why.
     pub inexact: Vec<(Kind, f64, &'static str)>,
+    /// Whether `x` lies where the function bends: the choice made there is compared, and no finite
+    /// difference is taken.
+    pub bent: bool,
     /// Below this a slope counts as zero.
     pub floor: f64,
 }
@@ -54,6 +57,7 @@ impl Case {
             range: (-1.0, 1.0),
             excluded: vec![],
             inexact: vec![],
+            bent: false,
             floor: 1e-6,
         }
     }
@@ -62,6 +66,11 @@ impl Case {
     pub fn over(mut self, low: f32, high: f32) -> Self {
         self.range = (low, high);
         self
+    }
+
+    /// Draws the input from one point, where the function bends.
+    pub fn on_a_bend(self, at: f32) -> Self {
+        Self { bent: true, ..self.over(at, at) }
     }
 
     /// Leaves a runtime out, with the reason.

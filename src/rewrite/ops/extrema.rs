@@ -67,23 +67,17 @@ fn clip(vjp: &mut Vjp<'_>) -> Result {
     Ok(())
 }
 
-/// One operation, on integers and on floats.
-type Join = (fn(i64, i64) -> i64, fn(f64, f64) -> f64);
-
 fn fold_clip(call: &Call<'_>) -> Folded {
     let Some(inputs) = arrays(call) else { return Ok(None) };
     let mut inputs = inputs.into_iter();
     let Some(Some(mut result)) = inputs.next() else { return Ok(None) };
-    let joins: [Join; 2] = [(i64::max, f64::max), (i64::min, f64::min)];
-    for (bound, (int, float)) in inputs.zip(joins) {
+    for (bound, is_lower) in inputs.zip([true, false]) {
+        let int = |a: &i64, b: &i64| if is_lower { *a.max(b) } else { *a.min(b) };
+        let float = |a: &f64, b: &f64| if is_lower { a.max(*b) } else { a.min(*b) };
         result = match (result, bound) {
             (result, None) => result,
-            (Array::Int(dtype, a), Some(Array::Int(_, b))) => {
-                Array::Int(dtype, zip(&a, &b, |a, b| int(*a, *b))?)
-            }
-            (Array::Float(dtype, a), Some(Array::Float(_, b))) => {
-                Array::Float(dtype, zip(&a, &b, |a, b| float(*a, *b))?)
-            }
+            (Array::Int(dtype, a), Some(Array::Int(_, b))) => Array::Int(dtype, zip(&a, &b, int)?),
+            (Array::Float(dtype, a), Some(Array::Float(_, b))) => Array::Float(dtype, zip(&a, &b, float)?),
             _ => return Ok(None),
         };
     }

@@ -8,6 +8,7 @@
 
 mod arithmetic;
 mod axes;
+mod batch_norm;
 mod call;
 mod compare;
 mod conv;
@@ -126,11 +127,16 @@ pub enum Status {
 }
 
 const FAMILIES: &[&[Operator]] = &[
+]; 20] = [
     arithmetic::OPERATORS,
     axes::OPERATORS,
+    batch_norm::OPERATORS,
     compare::OPERATORS,
     conv::OPERATORS,
     conv_transpose::OPERATORS,
+    dropout::OPERATORS,
+    extrema::OPERATORS,
+    functions::OPERATORS,
     gather::OPERATORS,
     grid_sample::OPERATORS,
     indexing::OPERATORS,
@@ -140,11 +146,13 @@ const FAMILIES: &[&[Operator]] = &[
     matmul::OPERATORS,
     pad::OPERATORS,
     quantise::OPERATORS,
+    normalisation::OPERATORS,
+    pool::OPERATORS,
+    rectifier::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,
     shape::OPERATORS,
     shuffle::OPERATORS,
-    softmax::OPERATORS,
     smooth::OPERATORS,
     rectifier::OPERATORS,
     pool::OPERATORS,
@@ -153,6 +161,7 @@ const FAMILIES: &[&[Operator]] = &[
     extrema::OPERATORS,
     dropout::OPERATORS,
     tile::OPERATORS,
+    softmax::OPERATORS,
 ];
 
 static TABLE: LazyLock<HashMap<&str, &Operator>> =

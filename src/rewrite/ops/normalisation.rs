@@ -1,29 +1,21 @@
 //! Normalisation by statistics of the image: InstanceNormalization, LayerNormalization,
-//! GroupNormalization, RMSNormalization, LpNormalization. And by constant ones, where nothing but a
-//! scale per channel is left: BatchNormalization.
+//! GroupNormalization, RMSNormalization, LpNormalization.
 //!
 //! With c = x - mean x, v = mean c^2 + epsilon and y = c / sqrt v over a group of entries,
 //! dx = g - mean g - c mean(g c) / v for g = dy / sqrt v. RMSNormalization leaves the mean in, and
 //! mean g with it. A scale that is the same for a whole group is put into g for free.
 //!
-//! Refused: scales and biases that depend on the image; BatchNormalization in training mode, whose
-//! statistics are the batch's; gradients through a LayerNormalization's statistics.
+//! Refused: scales and biases that depend on the image, and gradients through the statistics that a
+//! LayerNormalization can give.
 
 use super::call::same_as_input;
 use super::{Call, Operator, Vjp};
-use crate::onnx::Tensor;
-use crate::rewrite::{Array, RewriteError, TensorType, Value};
+use crate::rewrite::{RewriteError, TensorType, Value};
 
 type Result<T = ()> = std::result::Result<T, RewriteError>;
 type Types = std::result::Result<Vec<TensorType>, String>;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::differentiable(
-        "BatchNormalization",
-        &["epsilon", "momentum", "training_mode"],
-        infer_batch,
-        batch,
-    ),
     Operator::differentiable("InstanceNormalization", &["epsilon"], infer_instance, instance),
     Operator::differentiable("LayerNormalization", &["axis", "epsilon", "stash_type"], infer_layer, layer),
     Operator::differentiable(
@@ -39,10 +31,11 @@ pub const OPERATORS: &[Operator] = &[
 /// Norms below this count as zero: there the gradient is zero.
 const SMALLEST_NORM: f32 = 1e-30;
 
-const EPSILON: f32 = 1e-5;
+/// The default of every normalisation.
+pub const EPSILON: f32 = 1e-5;
 
 /// Fails unless input `index`, where given, has one number for each of `count`.
-fn one_each(call: &Call<'_>, index: usize, count: usize) -> std::result::Result<(), String> {
+pub fn one_each(call: &Call<'_>, index: usize, count: usize) -> std::result::Result<(), String> {
     match call.optional(index)? {
         Some(ty) if ty.shape != [count] => {
             Err(format!("has an input {index} of shape {:?}; it should have {count} numbers", ty.shape))
@@ -52,7 +45,7 @@ fn one_each(call: &Call<'_>, index: usize, count: usize) -> std::result::Result<
 }
 
 /// Fails if one of `parameters` depends on the image.
-fn fixed_parameters(vjp: &Vjp<'_>, parameters: std::ops::RangeInclusive<usize>) -> Result {
+pub fn fixed_parameters(vjp: &Vjp<'_>, parameters: std::ops::RangeInclusive<usize>) -> Result {
     if parameters.into_iter().any(|index| vjp.wants(index)) {
         return Err(vjp.fail("cannot be differentiated: its scale or bias depends on the image"));
     }
@@ -69,7 +62,7 @@ fn shaped(vjp: &mut Vjp<'_>, index: usize, shape: &[usize]) -> Result<Value> {
 }
 
 /// (C, 1, 1, ...): along the channels of a tensor of rank `rank`.
-fn along_channels(channels: usize, rank: usize) -> Vec<usize> {
+pub fn along_channels(channels: usize, rank: usize) -> Vec<usize> {
     let mut shape = vec![1; rank - 1];
     shape[0] = channels;
     shape
@@ -121,50 +114,6 @@ fn through(
     }
     let mean = vjp.reduce("ReduceMean", &g, over, true)?;
     vjp.emit("Sub", &[&dx, &mean], [])
-}
-
-/// The result, and what training would write: running statistics, and before opset 14 saved ones.
-fn infer_batch(call: &Call<'_>) -> Types {
-    let (data, mean) = (call.input(0)?, call.input(3)?);
-    let channels = *data.shape.get(1).ok_or("needs an input of channels")?;
-    (1..5).try_for_each(|index| one_each(call, index, channels))?;
-    let mut types = vec![mean.clone(); call.output_count().max(1)];
-    types[0] = data.clone();
-    Ok(types)
-}
-
-/// y = s (x - m) / sqrt(v + epsilon) + b: dx = dy s / sqrt(v + epsilon).
-fn batch(vjp: &mut Vjp<'_>) -> Result {
-    let trains = vjp.read(|call| Ok(call.int("training_mode", 0)? != 0 || call.output_count() > 1))?;
-    if trains {
-        return Err(vjp.fail("cannot be differentiated: it is in training mode; export for inference"));
-    }
-    fixed_parameters(vjp, 1..=4)?;
-    let epsilon = vjp.read(|call| call.float("epsilon", EPSILON))?;
-    let shape = along_channels(vjp.input(1)?.ty.len(), vjp.input(0)?.ty.rank());
-    let factor = match constant_factor(vjp, epsilon, &shape) {
-        Some(factor) => vjp.tensor("factor", factor),
-        None => {
-            let (scale, variance, epsilon) = (vjp.input(1)?, vjp.input(4)?, vjp.scalar(epsilon));
-            let variance = vjp.emit("Add", &[&variance, &epsilon], [])?;
-            let deviation = vjp.emit("Sqrt", &[&variance], [])?;
-            let factor = vjp.emit("Div", &[&scale, &deviation], [])?;
-            vjp.reshape(&factor, &shape)?
-        }
-    };
-    let dy = vjp.cotangent()?;
-    let dx = vjp.emit("Mul", &[&dy, &factor], [])?;
-    vjp.give(0, dx);
-    Ok(())
-}
-
-/// s / sqrt(v + epsilon) of constants, computed in f64.
-fn constant_factor(vjp: &Vjp<'_>, epsilon: f32, shape: &[usize]) -> Option<Tensor> {
-    let array = |index: usize| Array::of(&vjp.constant(index).ok()?);
-    let (scale, variance) = (array(1)?, array(4)?);
-    let deviation = variance.to_float().mapv(|variance| (variance + f64::from(epsilon)).sqrt());
-    let factor = Array::Float(scale.dtype(), scale.to_float() / deviation);
-    factor.tensor()?.reshaped(shape).ok()
 }
 
 fn infer_instance(call: &Call<'_>) -> Types {

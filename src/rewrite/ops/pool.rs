@@ -5,8 +5,8 @@
 //! An average is a Conv with equal weights, and its adjoint is that Conv's. A maximum takes one
 //! entry of its window: a Conv with one weight of 1 per channel lays the entries of a window side
 //! by side, ArgMax finds the one taken, the first of several (as ONNX Runtime and libtorch do),
-//! and the adjoint of the Conv brings dy back to it. GlobalMaxPool shares dy among ties instead,
-//! as a ReduceMax does.
+//! and the adjoint of the Conv brings dy back to it. A maximum over everything shares dy among ties
+//! instead, as a ReduceMax does.
 
 use super::geometry::{Axis, ints, pads_attribute, windows};
 use super::reduce::shared_among_ties;
@@ -90,6 +90,15 @@ fn pooled(call: &Call<'_>) -> std::result::Result<Vec<Pooled>, String> {
     pooled.collect()
 }
 
+/// Whether there is one window, of the whole input.
+fn is_global(axes: &[Pooled]) -> bool {
+    let whole = |axis: &Pooled| {
+        let Axis { kernel, dilation, pads, .. } = axis.window;
+        axis.count == 1 && kernel == axis.size && dilation == 1 && pads == (0, 0)
+    };
+    axes.iter().all(whole)
+}
+
 fn infer(call: &Call<'_>) -> Types {
     let data = call.input(0)?;
     let counts = pooled(call)?.into_iter().map(|axis| axis.count);
@@ -107,6 +116,9 @@ fn infer_max(call: &Call<'_>) -> Types {
 /// y = sum of a window / n: dx = the sum of dy / n over the windows that an entry lies in.
 fn average(vjp: &mut Vjp<'_>) -> Result {
     let axes = vjp.read(pooled)?;
+    if is_global(&axes) {
+        return global_average(vjp);
+    }
     let with_padding = vjp.read(|call| call.int("count_include_pad", 0))? != 0;
     let counts: Vec<Vec<usize>> = axes
         .iter()
@@ -200,6 +212,9 @@ fn summed_back(
 /// y = max of a window: dx = the sum of dy over the windows whose maximum an entry is.
 fn max(vjp: &mut Vjp<'_>) -> Result {
     let axes = vjp.read(pooled)?;
+    if is_global(&axes) {
+        return global_max(vjp);
+    }
     let (dy, x) = (vjp.cotangent()?, vjp.input(0)?);
     let full = entries(&axes);
     if full > MAX_WINDOW {

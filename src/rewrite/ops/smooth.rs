@@ -1,4 +1,4 @@
-//! Smooth activations: Sigmoid, Tanh, Softplus, Softsign, Gelu, Mish.
+//! Smooth activations: Sigmoid, Tanh, Softplus, Softsign, Gelu, Swish, Mish.
 //!
 //! Slopes are computed from the result where that is possible: it is at hand, and what it cannot
 //! tell it never overflows.
@@ -18,6 +18,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::differentiable("Softplus", &[], same_as_input, softplus),
     Operator::differentiable("Softsign", &[], same_as_input, softsign),
     Operator::differentiable("Gelu", &["approximate"], same_as_input, gelu),
+    Operator::differentiable("Swish", &["alpha"], same_as_input, swish),
     Operator::differentiable("Mish", &[], same_as_input, mish),
 ];
 
@@ -124,6 +125,23 @@ fn gelu_by_tanh(vjp: &mut Vjp<'_>) -> Result {
     let along = vjp.emit("Sub", &[&thrice, &straight], [])?;
     let tail = vjp.emit("Mul", &[&ds, &along], [])?;
     let slope = vjp.emit("Add", &[&s, &tail], [])?;
+    by(vjp, &slope)
+}
+
+/// y = x s, s = sigmoid(w), w = alpha x: dx = dy s (1 + w (1 - s)).
+fn swish(vjp: &mut Vjp<'_>) -> Result {
+    let alpha = vjp.read(|call| call.float("alpha", 1.0))?;
+    let one = vjp.scalar(1.0);
+    let mut w = near(vjp, 18.0 / alpha.abs())?;
+    if alpha != 1.0 {
+        let alpha = vjp.scalar(alpha);
+        w = vjp.emit("Mul", &[&w, &alpha], [])?;
+    }
+    let s = vjp.emit("Sigmoid", &[&w], [])?;
+    let rest = rest(vjp, &s)?;
+    let tail = vjp.emit("Mul", &[&w, &rest], [])?;
+    let factor = vjp.emit("Add", &[&tail, &one], [])?;
+    let slope = vjp.emit("Mul", &[&s, &factor], [])?;
     by(vjp, &slope)
 }
 

@@ -2,6 +2,7 @@
 
 mod activation;
 mod arithmetic;
+mod bends;
 mod conv;
 mod elementwise;
 mod indexing;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Case> {
     let families = [
         activation::cases(),
         arithmetic::cases(),
+        bends::cases(),
         conv::cases(),
         elementwise::cases(),
         indexing::cases(),

@@ -63,6 +63,8 @@ fn windows(op: &str) -> Vec<Case> {
         of("3 x 3 at stride 1, padded", &[3, 3], vec![pads(&[1, 1, 1, 1])]),
         of("padded unevenly", &[3, 3], vec![strides(&[1, 2]), pads(&[0, 2, 1, 0])]),
         of("stride beyond the window", &[2, 2], vec![strides(&[3, 4])]),
+        of("of everything", &[7, 8], vec![]),
+        of("of everything, further apart than it is large", &[7, 8], vec![strides(&[9, 9])]),
         of("1 x 1", &[1, 1], vec![strides(&[2, 1])]),
         of("rounded up", &[2, 3], vec![strides(&[2, 2]), ceil()]),
         of("rounded up at stride 3", &[2, 2], vec![strides(&[3, 3]), ceil()]),
@@ -128,6 +130,10 @@ fn maxima() -> Vec<Case> {
         Case::new("MaxPool, ties", &[1, 2, 4, 3], |graph, x| {
             let twice = graph.node("Concat", "twice", &[x, x], [("axis", Attribute::Int(3))]);
             pooled(graph, "MaxPool", &twice, &[2, 6], vec![])
+        }),
+        Case::new("MaxPool of everything, ties", &[1, 2, 4, 3], |graph, x| {
+            let twice = graph.node("Concat", "twice", &[x, x], [("axis", Attribute::Int(3))]);
+            pooled(graph, "MaxPool", &twice, &[4, 6], vec![])
         }),
     ]
 }

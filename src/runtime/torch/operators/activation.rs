@@ -1,5 +1,5 @@
 //! Relu LeakyRelu PRelu ThresholdedRelu Elu Celu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus
-//! Softsign Gelu Mish Softmax LogSoftmax, and Dropout, which rests outside training.
+//! Softsign Gelu Swish Mish Softmax LogSoftmax, and Dropout, which rests outside training.
 
 use super::{Attributes, Kernel, Operator, Refusal, axis, binary, standard, unary};
 use crate::torch::{Kind, TchError, Tensor, to_vec};
@@ -22,6 +22,10 @@ pub(super) const OPERATORS: &[Operator] = &[
     standard("Softplus", 1..=1, |_| unary(|x| Ok(x.f_neg()?.f_log_sigmoid()?.f_neg()?))),
     standard("Softsign", 1..=1, |_| unary(|x| Ok(x.f_div(&x.f_abs()?.f_add_scalar(1.0)?)?))),
     standard("Gelu", 1..=1, gelu),
+    standard("Swish", 1..=1, |node| {
+        let alpha = node.float("alpha")?.unwrap_or(1.0);
+        unary(move |x| Ok(x.f_mul(&x.f_mul_scalar(alpha)?.f_sigmoid()?)?))
+    }),
     standard("Mish", 1..=1, |_| unary(|x| Ok(x.f_mish()?))),
     standard("Softmax", 1..=1, |node| softmax(node, |x, dim| x.f_softmax(dim, None))),
     standard("LogSoftmax", 1..=1, |node| softmax(node, |x, dim| x.f_log_softmax(dim, None))),
