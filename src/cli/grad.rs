@@ -60,8 +60,9 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let refuse = |reason: &dyn std::fmt::Display| {
         CliError::usage(format!("`{}` cannot be differentiated: {reason}", args.model.display()))
     };
-    let (model, form) = declared(&source.model, &args.interface.wishes()).map_err(|error| refuse(&error))?;
     let Size(height, width) = args.input;
+    let (model, form) =
+        declared(&source.model, &args.interface.wishes(), [height, width]).map_err(|error| refuse(&error))?;
     let mut shape = form.layout.shape(form.channels, [height, width]);
     shape[0] = args.batch.into();
     let (gradient, stopped) =

@@ -26,7 +26,7 @@ impl Interface {
         let form = &self.form;
         (form.layout, form.output_layout) == (Layout::Nchw, Layout::Nchw)
             && (self.input_levels, self.output_levels) == (Levels::Unit, Levels::Unit)
-            && form.dtype == DType::F32
+            && (form.dtype, form.output_dtype) == (DType::F32, DType::F32)
     }
 
     /// The graph with the image's way into it and out of it.
@@ -57,7 +57,7 @@ impl Interface {
         if form.output_layout == Layout::Nhwc {
             value = transpose(&mut graph, "upscaled/nchw", &value, [0, 3, 1, 2]);
         }
-        if form.dtype != DType::F32 {
+        if form.output_dtype != DType::F32 {
             value = cast(&mut graph, "upscaled/single", &value, DType::F32);
         }
         let (factor, shift) = self.output_levels.from_unit();

@@ -73,8 +73,10 @@ pub struct Form {
     pub output_layout: Layout,
     /// 3 for RGB, 1 for luma.
     pub channels: usize,
-    /// float32 or float16.
+    /// float32 or float16, of the input.
     pub dtype: DType,
+    /// The same of the output.
+    pub output_dtype: DType,
     /// Height and width, where the input fixes them.
     pub fixed: [Option<usize>; 2],
 }
@@ -112,7 +114,7 @@ fn float(image: &ValueInfo) -> Result<&ValueInfo, Problem> {
 /// The image output: the one there is, or the one the user named.
 pub fn image_output<'a>(model: &'a Model, wishes: &Wishes) -> Result<&'a ValueInfo, Problem> {
     let outputs = &model.graph.outputs;
-    let names = || outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>().join(", ");
+    let names = || outputs.iter().map(|output| format!("`{}`", output.name)).collect::<Vec<_>>().join(", ");
     match (&wishes.output, &outputs[..]) {
         (Some(name), _) => outputs
             .iter()
@@ -120,7 +122,7 @@ pub fn image_output<'a>(model: &'a Model, wishes: &Wishes) -> Result<&'a ValueIn
             .ok_or_else(|| Problem::new("the model", format!("has no output `{name}`; it has {}", names()))),
         (None, [output]) => Ok(output),
         _ => {
-            let what = format!("has {} outputs ({}); name one with --output", outputs.len(), names());
+            let what = format!("has {} outputs ({}); choose one with --output NAME", outputs.len(), names());
             Err(Problem::new("the model", what))
         }
     }
@@ -151,6 +153,7 @@ pub fn forms(model: &Model, wishes: &Wishes) -> Result<Vec<Form>, Problem> {
                     output_layout: layout,
                     channels,
                     dtype,
+                    output_dtype: dtype,
                     fixed: [dims[row].known(), dims[row + 1].known()],
                 });
             }

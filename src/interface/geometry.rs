@@ -3,7 +3,7 @@
 use ndarray::{ArrayView3, s};
 
 use super::form::{Form, Layout};
-use crate::onnx::{Dim, Model, Problem};
+use crate::onnx::{DType, Dim, Model, Problem};
 use crate::rewrite::{RewriteError, specialise};
 
 /// The sizes of a model's images.
@@ -41,8 +41,8 @@ impl Geometry {
         image.slice_move(s![.., kept(height), kept(width)])
     }
 
-    /// The geometry that inference gives for a form, and the output's layout.
-    pub fn find(model: &Model, form: &Form) -> Result<(Self, Layout), GeometryError> {
+    /// The geometry that inference gives for a form, and the form with its output's layout and type.
+    pub fn find(model: &Model, form: &Form) -> Result<(Self, Form), GeometryError> {
         let sizes: Vec<[usize; 2]> = match form.fixed {
             [Some(height), Some(width)] => vec![[height, width]],
             _ => {
@@ -59,8 +59,8 @@ impl Geometry {
         Err(first_error.unwrap_or_else(|| Problem::new("the model", "takes no size").into()))
     }
 
-    fn at(model: &Model, form: &Form, example: [usize; 2]) -> Result<(Self, Layout), GeometryError> {
-        let (output, layout) = output_size(model, form, example)?;
+    fn at(model: &Model, form: &Form, example: [usize; 2]) -> Result<(Self, Form), GeometryError> {
+        let (output, shaped) = output_size(model, form, example)?;
         let fixed = form.fixed.iter().all(Option::is_some);
         let steps: &[usize] = if fixed { &[] } else { &MULTIPLES };
         for &multiple in steps {
@@ -75,12 +75,12 @@ impl Geometry {
             let found = Self { scale: rise / multiple, margin: 0, fixed: None, multiple, example };
             let found = found.with_margin(output)?;
             if found.output(larger) == grown {
-                return Ok((found, layout));
+                return Ok((found, shaped));
             }
         }
         let scale = output[0].div_ceil(example[0]);
         let found = Self { scale, margin: 0, fixed: Some(example), multiple: 1, example };
-        Ok((found.with_margin(output)?, layout))
+        Ok((found.with_margin(output)?, shaped))
     }
 
     fn with_margin(mut self, output: [usize; 2]) -> Result<Self, Problem> {
@@ -101,26 +101,31 @@ impl Geometry {
     }
 }
 
-/// Height and width of the output for an input's, and the output's layout.
-fn output_size(model: &Model, form: &Form, size: [usize; 2]) -> Result<([usize; 2], Layout), GeometryError> {
+/// Height and width of the output for an input's, and the form with its output's layout and type.
+fn output_size(model: &Model, form: &Form, size: [usize; 2]) -> Result<([usize; 2], Form), GeometryError> {
     let fixed = specialise(model, &[&form.layout.shape(form.channels, size)])?;
     let output = fixed.graph.outputs.iter().find(|output| output.name == form.output);
-    let dims = output.and_then(|output| output.dims()).map_or(&[][..], |(_, dims)| dims);
-    let sizes: Option<Vec<usize>> = dims.iter().map(Dim::known).collect();
-    let sizes = sizes.unwrap_or_default();
+    let (output_dtype, dims) = output.and_then(|output| output.dims()).unwrap_or((DType::F32, &[]));
+    let refuse = |what: String| Err(Problem::new(format!("output `{}`", form.output), what).into());
+    if !matches!(output_dtype, DType::F32 | DType::F16) {
+        return refuse(format!("is {output_dtype}; export the model with a float32 or float16 output"));
+    }
+    let sizes: Vec<usize> = dims.iter().filter_map(Dim::known).collect();
     let fits = |layout: &Layout| sizes.get(layout.channel_axis()) == Some(&form.channels);
     let layouts = [form.layout, Layout::Nchw, Layout::Nhwc];
     match layouts.into_iter().find(fits) {
-        Some(layout) if sizes.len() == 4 && sizes[0] == 1 => {
-            let row = layout.row_axis();
-            Ok(([sizes[row], sizes[row + 1]], layout))
+        Some(output_layout) if sizes.len() == 4 && sizes[0] == 1 => {
+            let row = output_layout.row_axis();
+            Ok(([sizes[row], sizes[row + 1]], Form { output_layout, output_dtype, ..form.clone() }))
         }
         _ => {
-            let what = format!(
-                "is {sizes:?} for an image of {}x{} with {} channels; an image of as many channels is expected",
-                size[0], size[1], form.channels
-            );
-            Err(Problem::new(format!("output `{}`", form.output), what).into())
+            let (height, width) = (size[0], size[1]);
+            let shown: Vec<String> = dims.iter().map(ToString::to_string).collect();
+            refuse(format!(
+                "is [{}] for an image of {height}x{width} with {} channels; an image with as many is expected",
+                shown.join(", "),
+                form.channels
+            ))
         }
     }
 }

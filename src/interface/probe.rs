@@ -52,16 +52,29 @@ pub fn discover<'a>(
         .map_or_else(|| Problem::new("the model", "has no runtime to be probed on").into(), Into::into))
 }
 
-/// The model with its image as its one input and output, and the image's form, from what it
-/// declares alone. Layout and range stay the model's own.
+/// The model with its image as its one input and one output left, and the image's form, from what
+/// it declares for an image of `size`. Layout and range stay the model's own, and the output may be
+/// any value.
 ///
 /// # Errors
 /// [`InterfaceError::Unclear`], as for [`discover`].
-pub fn declared(model: &Model, wishes: &Wishes) -> Result<(Model, Form), InterfaceError> {
-    let (constants, form, _) = candidates(model, wishes)?.remove(0);
-    let mut declared = with_constants(model, &constants);
-    declared.graph.outputs.retain(|output| output.name == form.output);
-    Ok((declared, form))
+pub fn declared(model: &Model, wishes: &Wishes, size: [usize; 2]) -> Result<(Model, Form), InterfaceError> {
+    standard_domain_only(model)?;
+    let constants = constants(model, wishes)?;
+    let [constants] = &constants[..] else { return Err(ambiguous(&constants[0], &[]).into()) };
+    let mut declared = with_constants(model, constants);
+    let mut first_error = None;
+    for form in forms(&declared, wishes)? {
+        match specialise(&declared, &[&form.layout.shape(form.channels, size)]) {
+            Ok(_) => {
+                declared.graph.outputs.retain(|output| output.name == form.output);
+                return Ok((declared, form));
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    let nothing = || Problem::new("the model", "takes no image").into();
+    Err(first_error.map_or_else(nothing, InterfaceError::from))
 }
 
 /// What the declarations and the shapes leave open: at least one.
@@ -72,7 +85,7 @@ fn candidates(model: &Model, wishes: &Wishes) -> Result<Vec<Candidate>, Interfac
     for constants in constants(model, wishes)? {
         let fed = with_constants(model, &constants);
         for form in forms(&fed, wishes)? {
-            match shaped(&fed, form, wishes) {
+            match shaped(&fed, &form, wishes) {
                 Ok((form, geometry)) => candidates.push((constants.clone(), form, geometry)),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
@@ -128,10 +141,9 @@ impl From<GeometryError> for InterfaceError {
     }
 }
 
-/// The form with its output's layout, and the sizes that go with it.
-fn shaped(model: &Model, mut form: Form, wishes: &Wishes) -> Result<(Form, Geometry), GeometryError> {
-    let (geometry, layout) = Geometry::find(model, &form)?;
-    form.output_layout = layout;
+/// The form with what its output is like, and the sizes that go with it.
+fn shaped(model: &Model, form: &Form, wishes: &Wishes) -> Result<(Form, Geometry), GeometryError> {
+    let (geometry, form) = Geometry::find(model, form)?;
     match wishes.scale {
         Some(scale) if scale != geometry.scale => {
             let what = format!("has scale {}, not {scale}", geometry.scale);
@@ -168,12 +180,8 @@ fn constants(model: &Model, wishes: &Wishes) -> Result<Vec<Constants>, Problem> 
     };
     let all: Vec<Constants> = guesses.filter_map(guess).collect();
     if all.is_empty() {
-        let names: Vec<_> = open.iter().map(|input| format!("`{}`", input.name)).collect();
-        let what = format!(
-            "takes {} beside the image; give values with --feed NAME=VALUE,VALUE,...",
-            names.join(" and ")
-        );
-        return Err(Problem::new("the model", what));
+        let open: Constants = open.iter().map(|input| (input.name.clone(), Tensor::scalar(0.0))).collect();
+        return Err(ambiguous(&open, &[]));
     }
     Ok(all)
 }
@@ -223,19 +231,27 @@ fn with_constants(model: &Model, constants: &Constants) -> Model {
 /// Refuses where several guesses at the other inputs all give an image.
 fn one_set_of_constants(candidates: &[Candidate]) -> Result<(), Problem> {
     let Some((first, ..)) = candidates.first() else { return Ok(()) };
-    let mut scales: Vec<usize> = candidates.iter().map(|(.., geometry)| geometry.scale).collect();
-    scales.dedup();
     if candidates.iter().all(|(constants, ..)| constants == first) {
         return Ok(());
     }
-    let scales: Vec<_> = scales.iter().map(ToString::to_string).collect();
-    let names: Vec<_> = first.iter().map(|(name, _)| format!("`{name}`")).collect();
-    let what = format!(
-        "takes {} beside the image, and several values give one; say --scale {} (or --feed NAME=VALUES)",
-        names.join(" and "),
-        scales.join(" or ")
-    );
-    Err(Problem::new("the model", what))
+    let mut scales: Vec<usize> = candidates.iter().map(|(.., geometry)| geometry.scale).collect();
+    scales.dedup();
+    Err(ambiguous(first, &scales))
+}
+
+fn ambiguous(constants: &Constants, scales: &[usize]) -> Problem {
+    let names: Vec<_> = constants.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let names = names.join(" and ");
+    let what = if let [_, _, ..] = scales {
+        let scales: Vec<_> = scales.iter().map(ToString::to_string).collect();
+        format!(
+            "takes {names} beside the image, and several values give one; say --scale {}, or --feed NAME=VALUES",
+            scales.join(" or ")
+        )
+    } else {
+        format!("takes {names} beside the image; give values with --feed NAME=VALUE,VALUE,...")
+    };
+    Problem::new("the model", what)
 }
 
 /// The ranges at input and output under which the model agrees best with a bicubic upscale.
@@ -264,6 +280,7 @@ fn with_levels(
             let upscaled = raw.mapv(|value| output.to_unit(value));
             // No number, no agreement.
             let agreement = psnr(upscaled.view(), expected.view()).unwrap_or(f64::NEG_INFINITY);
+            let agreement = if agreement.is_nan() { f64::NEG_INFINITY } else { agreement };
             let found = Found { interface: interface(input, output), agreement };
             // A range for both ends is more usual than two.
             let needed = if input == output { CLEAR } else { 2.0 * CLEAR };
@@ -278,6 +295,10 @@ fn with_levels(
         Some(best) if best.agreement >= LEAST || settled => Ok(best),
         best => {
             let agreement = best.map_or(f64::NEG_INFINITY, |best| best.agreement);
+            if !agreement.is_finite() {
+                let what = "gives values that are not finite numbers for a test picture; export it again";
+                return Err(Problem::new("the model", what).into());
+            }
             let what = format!(
                 "does not upscale a test picture as bicubic does, whatever the range of its values: {agreement:.1} dB \
                  at best; if it is a super-resolution model, say --range (and --output-range)"
