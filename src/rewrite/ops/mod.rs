@@ -11,6 +11,7 @@ mod axes;
 mod batch_norm;
 mod call;
 mod compare;
+mod control;
 mod conv;
 mod conv_transpose;
 mod dropout;
@@ -32,6 +33,7 @@ mod quantise;
 mod rectifier;
 mod reduce;
 mod resize;
+mod selection;
 mod shape;
 mod shuffle;
 mod smooth;
@@ -132,6 +134,7 @@ const FAMILIES: &[&[Operator]] = &[
     axes::OPERATORS,
     batch_norm::OPERATORS,
     compare::OPERATORS,
+    control::OPERATORS,
     conv::OPERATORS,
     conv_transpose::OPERATORS,
     dropout::OPERATORS,
@@ -151,6 +154,7 @@ const FAMILIES: &[&[Operator]] = &[
     rectifier::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,
+    selection::OPERATORS,
     shape::OPERATORS,
     shuffle::OPERATORS,
     smooth::OPERATORS,

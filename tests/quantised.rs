@@ -1,0 +1,124 @@
+//! Gradients of files that ONNX Runtime's quantiser wrote, held to libtorch's autograd of the same
+//! straight-through graph, and to the gradient of the float model they were made from.
+//!
+//! `TEMPER_QUANTISED` names the folder that `tests/scripts/quantise.py` filled; without it nothing
+//! is tested here. No finite difference can judge: the values move in steps, and where a runtime
+//! rounds to another step than the next one, what follows differs by as much. So gradients are
+//! compared by their angle.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{ArrayD, IxDyn};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use temper::onnx::{self, Dim, Model, Tensor};
+use temper::rewrite::{Emitter, Value, gradient, specialise};
+use temper::runtime::{self, Kind};
+
+/// The side of the image, where a model leaves it open.
+const SIDE: usize = 24;
+
+fn random(shape: &[usize], low: f32, high: f32) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    (0..shape.iter().product()).map(|_| rng.random_range(low..=high)).collect()
+}
+
+/// The model at its size with a weighted sum of its output as objective.
+struct Question {
+    model: Model,
+    input: String,
+    image: ArrayD<f32>,
+}
+
+impl Question {
+    fn about(path: &Path) -> Self {
+        let model = onnx::read(path).unwrap();
+        let input = model.graph.required_inputs().next().unwrap().clone();
+        let (_, dims) = input.dims().unwrap();
+        let open = |(axis, dim): (usize, &Dim)| dim.known().unwrap_or(if axis == 0 { 1 } else { SIDE });
+        let shape: Vec<usize> = dims.iter().enumerate().map(open).collect();
+        let image = ArrayD::from_shape_vec(IxDyn(&shape), random(&shape, 0.2, 0.8)).unwrap();
+        Self { model: specialise(&model, &[&shape]).unwrap(), input: input.name, image }
+    }
+
+    fn objective(&self) -> (Emitter, Value) {
+        let output = self.model.graph.outputs[0].name.clone();
+        let mut emitter = Emitter::open(self.model.clone()).unwrap();
+        let y = emitter.value(&output).unwrap();
+        let weights = Tensor::f32(y.shape(), random(y.shape(), -1.0, 1.0)).unwrap();
+        let weights = emitter.constant("weights", weights);
+        let weighted = emitter.emit("Mul", "weighted", &[&y, &weights], []).unwrap();
+        let sum = emitter.reduce("ReduceSum", "sum", &weighted, &[], false).unwrap();
+        (emitter, sum)
+    }
+
+    /// The gradient on a runtime: by the graph, or on libtorch by autograd.
+    fn gradient(&self, kind: Kind) -> Vec<f32> {
+        let runtime = runtime::open(kind).unwrap();
+        let (mut emitter, sum) = self.objective();
+        let mut session = if kind == Kind::Torch {
+            let model = emitter.finish(&[("value", &sum)]).unwrap();
+            runtime.autograd(&model, &self.input).unwrap().unwrap()
+        } else {
+            let gradient = gradient(&mut emitter, &sum, &self.input).unwrap();
+            let model = emitter.finish(&[("value", &sum), ("gradient", &gradient.value)]).unwrap();
+            eprintln!(
+                "{} nodes, {} with the gradient",
+                self.model.graph.nodes.len(),
+                model.graph.nodes.len()
+            );
+            runtime.load(&model).unwrap()
+        };
+        session.run(&[self.image.view()]).unwrap().remove(1).into_iter().collect()
+    }
+}
+
+/// The cosine of the angle between two gradients.
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let product =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    product(a, b) / (product(a, a) * product(b, b)).sqrt()
+}
+
+/// The float models of the folder.
+fn models() -> Vec<PathBuf> {
+    let Some(folder) = std::env::var_os("TEMPER_QUANTISED") else {
+        eprintln!("skipped: TEMPER_QUANTISED names no folder");
+        return Vec::new();
+    };
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let is_float = |path: &PathBuf| sibling(path, "static").exists();
+    let mut models: Vec<PathBuf> = files.filter(is_float).collect();
+    models.sort();
+    models
+}
+
+fn sibling(path: &Path, form: &str) -> PathBuf {
+    path.with_file_name(format!("{}-{form}.onnx", path.file_stem().unwrap().to_string_lossy()))
+}
+
+#[test]
+fn quantised_files_have_a_gradient_like_that_of_the_float_model() {
+    let mut wrong = Vec::new();
+    for path in models() {
+        let float = Question::about(&path).gradient(Kind::Ort);
+        for form in ["static", "dynamic"] {
+            let question = Question::about(&sibling(&path, form));
+            let gradients = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.gradient(kind));
+            let [ort, tract, torch] = &gradients;
+            let angles = [cosine(ort, tract), cosine(ort, torch), cosine(ort, &float)];
+            let name = path.file_stem().unwrap().to_string_lossy();
+            let said = format!(
+                "{name}-{form}: cosine {:.6} with tract, {:.6} with libtorch, {:.4} with the float model",
+                angles[0], angles[1], angles[2]
+            );
+            eprintln!("{said}");
+            if angles[0] < 0.99 || angles[1] < 0.99 || angles[2] < 0.9 {
+                wrong.push(said);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
