@@ -141,6 +141,27 @@ fn transposed() -> Vec<Case> {
             weights(),
             [("dilations", ints(&[2, 2]))],
         ),
+        node(
+            "transposed conv, to a size",
+            "ConvTranspose",
+            &[1, 3, 4, 5],
+            weights(),
+            [stride(), ("output_shape", ints(&[8, 10]))],
+        ),
+        node(
+            "transposed conv, SAME_UPPER",
+            "ConvTranspose",
+            &[1, 3, 4, 5],
+            weights(),
+            [stride(), ("auto_pad", "SAME_UPPER".into())],
+        ),
+        node(
+            "transposed conv, SAME_LOWER",
+            "ConvTranspose",
+            &[1, 3, 4, 5],
+            weights(),
+            [stride(), ("auto_pad", "SAME_LOWER".into())],
+        ),
     ]
 }
 
