@@ -129,7 +129,6 @@ pub enum Status {
 }
 
 const FAMILIES: &[&[Operator]] = &[
-]; 20] = [
     arithmetic::OPERATORS,
     axes::OPERATORS,
     batch_norm::OPERATORS,
@@ -147,10 +146,10 @@ const FAMILIES: &[&[Operator]] = &[
     join::OPERATORS,
     layout::OPERATORS,
     matmul::OPERATORS,
-    pad::OPERATORS,
-    quantise::OPERATORS,
     normalisation::OPERATORS,
+    pad::OPERATORS,
     pool::OPERATORS,
+    quantise::OPERATORS,
     rectifier::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,
@@ -158,14 +157,8 @@ const FAMILIES: &[&[Operator]] = &[
     shape::OPERATORS,
     shuffle::OPERATORS,
     smooth::OPERATORS,
-    rectifier::OPERATORS,
-    pool::OPERATORS,
-    normalisation::OPERATORS,
-    functions::OPERATORS,
-    extrema::OPERATORS,
-    dropout::OPERATORS,
-    tile::OPERATORS,
     softmax::OPERATORS,
+    tile::OPERATORS,
 ];
 
 static TABLE: LazyLock<HashMap<&str, &Operator>> =
