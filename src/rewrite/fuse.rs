@@ -1,6 +1,9 @@
 //! Declared patterns that become one node.
 //!
-//! One so far: SpaceToDepth, a permutation of channels, and a Conv at stride 1, which the adjoint
+//! A gradient scaled by a constant and back, as it is between DequantizeLinear and QuantizeLinear,
+//! passes as it is.
+//!
+//! SpaceToDepth, a permutation of channels, and a Conv at stride 1, which the adjoint
 //! of an upsampling by sub-pixels leaves behind. It is one Conv whose kernel and stride are
 //! `block` times as large, over the same products: W'[o, c, b p + i, b q + j] = W[o, k, p, q] for
 //! the channel k that holds pixel (i, j) of channel c. ONNX Runtime then keeps the value in its
@@ -19,6 +22,13 @@ pub fn fuse(graph: &mut Graph) {
         .enumerate()
         .flat_map(|(index, node)| node.outputs.iter().map(move |name| (name.clone(), index)))
         .collect();
+    let unscaled: HashMap<String, String> =
+        graph.nodes.iter().filter_map(|node| scaled_back(graph, &producers, node)).collect();
+    for name in graph.nodes.iter_mut().flat_map(|node| &mut node.inputs) {
+        while let Some(same) = unscaled.get(name) {
+            name.clone_from(same);
+        }
+    }
     for index in 0..graph.nodes.len() {
         if let Some((conv, name, weight)) = shuffled_conv(graph, &producers, &uses, index) {
             graph.initializers.insert(name, weight);
@@ -36,6 +46,19 @@ fn count_uses(graph: &Graph) -> HashMap<String, usize> {
     }
     uses
 }
+
+/// What a division in a gradient gives, and the value that this is again: one that was multiplied by
+/// the same number before.
+fn scaled_back(graph: &Graph, producers: &HashMap<String, usize>, node: &Node) -> Option<(String, String)> {
+    let scaled = &graph.nodes[*producers.get(node.input(0)?)?];
+    let same = node.op == "Div" && scaled.op == "Mul" && scaled.input(1) == node.input(1);
+    let number = graph.initializers.get(node.input(1)?).filter(|scale| scale.len() == 1)?.as_f32()?[0];
+    let own = node.name.starts_with(GRADIENT) && scaled.name.starts_with(GRADIENT);
+    (same && own && number.is_normal()).then(|| (node.outputs[0].clone(), scaled.inputs[0].clone()))
+}
+
+/// How the names of nodes begin that a gradient rule wrote.
+const GRADIENT: &str = "grad/";
 
 /// The one node that SpaceToDepth, Gather and the Conv at `index` become, with its weights.
 fn shuffled_conv(

@@ -5,6 +5,7 @@
 //! Deliberately absent: running anything.
 
 mod array;
+mod branches;
 mod cost;
 mod emitter;
 mod error;

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::branches::decide;
 use super::error::RewriteError;
 use super::ops;
 use super::prune::prune;
-use super::types::{Types, infer};
+use super::types::Types;
 use super::upgrade::upgrade;
 use crate::onnx::{DType, Dim, Graph, Model, Node, Problem, ValueInfo, ValueType};
 
@@ -27,7 +28,7 @@ pub fn specialise(model: &Model, shapes: &[&[usize]]) -> Result<Model, RewriteEr
             *input = sized(input, shape)?;
         }
     }
-    let types = infer(&fixed)?;
+    let types = decide(&mut fixed, model.opset())?;
     fold(&mut fixed.graph, &types);
     for output in &mut fixed.graph.outputs {
         if let Some(ty) = types.get(&output.name) {

@@ -70,6 +70,18 @@ pub struct Types {
 }
 
 impl Types {
+    /// What is known of a model's inputs, which have fixed sizes, and of its weights.
+    pub fn open(model: &Model) -> Result<Self, RewriteError> {
+        let mut types = Types { opset: model.opset(), ..Default::default() };
+        for (name, tensor) in &model.graph.initializers {
+            types.put_constant(name, tensor);
+        }
+        for input in model.graph.required_inputs() {
+            types.types.insert(input.name.clone(), fixed(input)?);
+        }
+        Ok(types)
+    }
+
     /// The type of a value.
     pub fn get(&self, name: &str) -> Option<&TensorType> {
         self.types.get(name)
@@ -166,13 +178,7 @@ fn is_plausible(ty: &TensorType) -> bool {
 
 /// Infers the type of every value of a model whose inputs have fixed sizes.
 pub fn infer(model: &Model) -> Result<Types, RewriteError> {
-    let mut types = Types { opset: model.opset(), ..Default::default() };
-    for (name, tensor) in &model.graph.initializers {
-        types.put_constant(name, tensor);
-    }
-    for input in model.graph.required_inputs() {
-        types.types.insert(input.name.clone(), fixed(input)?);
-    }
+    let mut types = Types::open(model)?;
     for node in &model.graph.nodes {
         types.apply(node)?;
     }

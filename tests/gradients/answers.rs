@@ -95,6 +95,8 @@ fn weighted_sum(case: &Case) -> Result<(Emitter, temper::rewrite::Value), String
     let mut emitter = Emitter::open(fixed).map_err(failed)?;
     let y = emitter.value(&output).map_err(failed)?;
     let weights = emitter.constant("weights", random(y.shape()));
+    // A square beside it: the gradient of a linear operator would be constant, and be folded away.
+    let weights = emitter.emit("Add", "weights", &[&y, &weights], []).map_err(failed)?;
     let weighted = emitter.emit("Mul", "weighted", &[&y, &weights], []).map_err(failed)?;
     let sum = emitter.reduce("ReduceSum", "sum", &weighted, &[], false).map_err(failed)?;
     Ok((emitter, sum))

@@ -9,6 +9,7 @@ pub fn all() -> Vec<(Case, &'static str)> {
     let mut cases = training();
     cases.extend(parameters());
     cases.extend(malformed());
+    cases.extend(chosen());
     cases
 }
 
@@ -69,6 +70,52 @@ fn parameters() -> Vec<(Case, &'static str)> {
                 graph.node("Add", "y", &["normal", "mean"], [])
             }),
             "its mean or deviation output",
+        ),
+    ]
+}
+
+/// What the image's values choose, and forms that are not read.
+fn chosen() -> Vec<(Case, &'static str)> {
+    let one = || Tensor::ints(&[1]);
+    let scales = || Tensor::f32(&[4], vec![1.0, 1.0, 2.0, 2.0]).unwrap();
+    let region = Tensor::f32(&[8], vec![0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]).unwrap();
+    let crops = [("coordinate_transformation_mode", "tf_crop_and_resize".into())];
+    let places = Tensor::i64(&[1, 1], vec![1]).unwrap();
+    let largest = [("reduction", Attribute::from("max"))];
+    let blocks = [("axis", Attribute::Int(1)), ("block_size", Attribute::Int(2))];
+    vec![
+        (node("the largest entries", "TopK", &[2, 3], vec![one()], []), "chooses which entries"),
+        (node("entries that are not zero", "NonZero", &[2, 3], vec![], []), "not on its shape"),
+        (node("a loop", "Loop", &[2, 3], vec![], []), "loops are not read"),
+        (node("a crop", "Resize", &[1, 1, 4, 4], vec![region, scales()], crops), "tf_crop_and_resize"),
+        (
+            node_at(18, "the larger of two", "ScatterND", &[3], vec![places, random(&[1])], largest),
+            "reduction `max`",
+        ),
+        (
+            node_at(21, "scales in blocks", "QuantizeLinear", &[2, 4], vec![random(&[2, 2])], blocks),
+            "quantises in blocks",
+        ),
+        (
+            node("a diagonal", "Einsum", &[3, 3], vec![], [("equation", "ii->i".into())]),
+            "without repeated letters",
+        ),
+        (
+            Case::new("a grid from the image", &[1, 2, 4, 4], |graph, x| {
+                let shape = graph.initializer("shape", Tensor::ints(&[1, 4, 4, 2]));
+                let grid = graph.node("Reshape", "grid", &[x, &shape], []);
+                graph.node("GridSample", "y", &[x, &grid], [])
+            }),
+            "its grid depends on the image",
+        ),
+        (
+            Case::new("a choice by the image", &[2, 3], |graph, x| {
+                let zero = graph.initializer("zero", Tensor::scalar(0.0));
+                let sum = graph.node("ReduceSum", "sum", &[x], [("keepdims", Attribute::Int(0))]);
+                let condition = graph.node("Greater", "condition", &[&sum, &zero], []);
+                graph.node("If", "y", &[&condition], [])
+            }),
+            "computed from the input",
         ),
     ]
 }

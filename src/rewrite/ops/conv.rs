@@ -48,7 +48,7 @@ pub fn shape_of(call: &Call<'_>, data: &TensorType, weight: &TensorType) -> Resu
     }
     let group = usize::try_from(call.int("group", 1)?).unwrap_or(0);
     let channels = data.shape[1];
-    let divides = group > 0 && channels == weight.shape[1] * group && weight.shape[0] % group == 0;
+    let divides = group > 0 && channels == weight.shape[1] * group && weight.shape[0].is_multiple_of(group);
     if !divides || kernel.contains(&0) {
         return Err(format!("has weights that do not fit {channels} channels in {group} groups"));
     }

@@ -3,7 +3,8 @@
 //!
 //! It is the adjoint of a Conv with the same weights, so its own adjoint is that Conv.
 //!
-//! Refused: `output_shape`, and `auto_pad` other than NOTSET and VALID.
+//! Padding may be stated, or follow from the size that the result is to have (`output_shape`, or with
+//! `auto_pad` the input's times the strides).
 
 use super::geometry::{Axis, explicit_pads, ints, pads_attribute, per_axis};
 use super::{Call, Operator, Vjp, conv};
@@ -12,7 +13,7 @@ use crate::rewrite::{RewriteError, TensorType};
 
 pub const OPERATORS: &[Operator] = &[Operator::differentiable(
     "ConvTranspose",
-    &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "pads", "strides"],
+    &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"],
     infer,
     rule,
 )
@@ -44,11 +45,7 @@ fn shape(call: &Call<'_>) -> Result<Shape, String> {
     if group == 0 || data.shape[1] % group != 0 || kernel.contains(&0) {
         return Err(format!("has weights that do not fit {} channels in {group} groups", data.shape[1]));
     }
-    let pads = match call.text("auto_pad", "NOTSET")? {
-        "NOTSET" => explicit_pads(call, count)?,
-        "VALID" => vec![(0, 0); count],
-        other => return Err(format!("has `auto_pad` {other}; explicit pads can be read")),
-    };
+    let pads = explicit_pads(call, count)?;
     let (strides, dilations) = (per_axis(call, "strides", count)?, per_axis(call, "dilations", count)?);
     let axis =
         |i: usize| Axis { kernel: kernel[i], stride: strides[i], dilation: dilations[i], pads: pads[i] };
@@ -60,7 +57,38 @@ fn shape(call: &Call<'_>) -> Result<Shape, String> {
     if output_padding.len() != count || (0..count).any(|i| output_padding[i] >= limit(i).max(1)) {
         return Err(format!("has `output_padding` {output_padding:?}, which is not below its strides"));
     }
-    Ok(Shape { group, axes: (0..count).map(axis).collect(), output_padding })
+    let mut axes: Vec<Axis> = (0..count).map(axis).collect();
+    padded(call, &mut axes, &output_padding, &data.shape[2..])?;
+    Ok(Shape { group, axes, output_padding })
+}
+
+/// Works the padding out where it follows from the size of the result. Of an odd number the larger
+/// half goes to the end with SAME_UPPER, else to the beginning.
+fn padded(call: &Call<'_>, axes: &mut [Axis], extra: &[usize], sizes: &[usize]) -> Result<(), String> {
+    let auto = call.text("auto_pad", "NOTSET")?;
+    let stated = match (call.ints("output_shape")?, auto) {
+        // Some exporters list batch and channels, too.
+        (Some(shape), _) if shape.len() >= axes.len() => shape[shape.len() - axes.len()..].to_vec(),
+        (Some(shape), _) => return Err(format!("has `output_shape` {shape:?}, which is too short")),
+        (None, "NOTSET") => return Ok(()),
+        (None, "VALID") => {
+            axes.iter_mut().for_each(|axis| axis.pads = (0, 0));
+            return Ok(());
+        }
+        (None, "SAME_UPPER" | "SAME_LOWER") => {
+            axes.iter().zip(sizes).map(|(axis, size)| (axis.stride * size) as i64).collect()
+        }
+        (None, other) => return Err(format!("has `auto_pad` {other}, which ONNX does not define")),
+    };
+    for (index, axis) in axes.iter_mut().enumerate() {
+        let full = (sizes[index].max(1) - 1) * axis.stride + axis.extent() + extra[index];
+        let wanted = usize::try_from(stated[index]).ok().filter(|&wanted| wanted > 0);
+        let total = wanted.and_then(|wanted| full.checked_sub(wanted));
+        let total = total.ok_or_else(|| format!("cannot cut {full} entries to {}", stated[index]))?;
+        let (less, more) = (total / 2, total - total / 2);
+        axis.pads = if auto == "SAME_UPPER" { (less, more) } else { (more, less) };
+    }
+    Ok(())
 }
 
 fn infer(call: &Call<'_>) -> Result<Vec<TensorType>, String> {

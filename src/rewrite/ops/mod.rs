@@ -11,6 +11,7 @@ mod axes;
 mod batch_norm;
 mod call;
 mod compare;
+mod control;
 mod conv;
 mod conv_transpose;
 mod dropout;
@@ -32,6 +33,7 @@ mod quantise;
 mod rectifier;
 mod reduce;
 mod resize;
+mod selection;
 mod shape;
 mod shuffle;
 mod smooth;
@@ -131,6 +133,7 @@ const FAMILIES: &[&[Operator]] = &[
     axes::OPERATORS,
     batch_norm::OPERATORS,
     compare::OPERATORS,
+    control::OPERATORS,
     conv::OPERATORS,
     conv_transpose::OPERATORS,
     dropout::OPERATORS,
@@ -150,6 +153,7 @@ const FAMILIES: &[&[Operator]] = &[
     rectifier::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,
+    selection::OPERATORS,
     shape::OPERATORS,
     shuffle::OPERATORS,
     smooth::OPERATORS,

@@ -17,6 +17,9 @@ use crate::rewrite::{Array, RewriteError, TensorType, Value};
 
 pub const OPERATORS: &[Operator] = &[Operator::differentiable("Pad", &["mode"], infer, rule).folds(fold)];
 
+/// No axis of an image is longer.
+const LONGEST: i64 = 1 << 26;
+
 /// Entries added before (cut off, where negative) and after, per axis.
 fn padding(call: &Call<'_>) -> Result<Vec<(i64, i64)>, String> {
     let rank = call.input(0)?.rank();
@@ -53,6 +56,9 @@ fn sources(call: &Call<'_>, axis: usize, size: usize) -> Result<Vec<Option<usize
     let mode = call.text("mode", "constant")?;
     let (before, after) = padding(call)?[axis];
     let size = i64::try_from(size).map_err(|_| "pads an axis larger than memory")?;
+    if mode != "constant" && size + before + after > LONGEST {
+        return Err(format!("pads axis {axis} to {} entries; use a smaller image", size + before + after));
+    }
     if size == 0 && mode != "constant" && (before, after) != (0, 0) {
         return Err("pads an axis of no entries from its own entries".into());
     }

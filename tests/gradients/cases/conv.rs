@@ -1,6 +1,7 @@
 //! Convolutions and their transposes: groups, strides, dilations, paddings, 1 to 3 dimensions.
 
 use temper::onnx::{Attribute, Tensor};
+use temper::runtime::Kind;
 
 use crate::case::{Case, node, random};
 
@@ -140,6 +141,28 @@ fn transposed() -> Vec<Case> {
             &[1, 3, 4, 5],
             weights(),
             [("dilations", ints(&[2, 2]))],
+        ),
+        node(
+            "transposed conv, to a size",
+            "ConvTranspose",
+            &[1, 3, 4, 5],
+            weights(),
+            [stride(), ("output_shape", ints(&[8, 10]))],
+        )
+        .without(Kind::Tract, "it cuts the odd entry off the other end"),
+        node(
+            "transposed conv, SAME_UPPER",
+            "ConvTranspose",
+            &[1, 3, 4, 5],
+            weights(),
+            [stride(), ("auto_pad", "SAME_UPPER".into())],
+        ),
+        node(
+            "transposed conv, SAME_LOWER",
+            "ConvTranspose",
+            &[1, 3, 4, 5],
+            weights(),
+            [stride(), ("auto_pad", "SAME_LOWER".into())],
         ),
     ]
 }

@@ -112,3 +112,35 @@ fn convolved(vjp: &mut Vjp<'_>, dy: &Value, enlarged: &[(usize, Period)]) -> Res
     ];
     vjp.emit("Conv", &[dy, &weights], attributes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::taps::Filter;
+    use super::*;
+    use crate::onnx::Node;
+    use crate::rewrite::ops::Call;
+
+    fn resample(size: usize, count: usize, words: &[(&str, &str)]) -> Resample {
+        let attributes = words.iter().map(|(name, word)| ((*name).to_owned(), Attribute::from(*word)));
+        let node = Node { op: "Resize".into(), attributes: attributes.collect(), ..Default::default() };
+        let filter = Filter::read(&Call::new(&node, vec![], vec![], 17)).unwrap();
+        Resample { size, count, scale: count as f32 / size as f32, filter }
+    }
+
+    #[test]
+    fn doubling_is_a_strided_kernel() {
+        let doubled = period(&resample(4, 8, &[("mode", "linear")])).unwrap();
+        let kernel = vec![0.25, 0.75, 0.75, 0.25];
+        assert_eq!(doubled, Period { stride: 2, kernel, read: (-1, 4), pads: (3, 3) });
+        let repeated = period(&resample(4, 12, &[("mode", "nearest")])).unwrap();
+        assert_eq!(repeated, Period { stride: 3, kernel: vec![1.0; 3], read: (0, 3), pads: (0, 0) });
+    }
+
+    #[test]
+    fn other_factors_and_aligned_corners_have_no_period() {
+        assert_eq!(period(&resample(4, 10, &[("mode", "linear")])), None);
+        assert_eq!(period(&resample(8, 4, &[("mode", "linear")])), None);
+        let corners = [("mode", "linear"), ("coordinate_transformation_mode", "align_corners")];
+        assert_eq!(period(&resample(4, 8, &corners)), None);
+    }
+}

@@ -47,7 +47,12 @@ fn scatter_elements(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
 /// One tensor of indices per coordinate of the tuples.
 fn coordinates(x: &Tensor, indices: &Tensor, batch: usize) -> Result<Vec<Option<Tensor>>, Refusal> {
     let (size, shape) = (x.size(), indices.size());
-    let (outer, width) = (&shape[..shape.len() - 1], shape[shape.len() - 1] as usize);
+    let misfit = || Refusal::new(format!("indices of shape {shape:?} do not fit data of shape {size:?}"));
+    let (&width, outer) = shape.split_last().ok_or_else(misfit)?;
+    let named = usize::try_from(width).ok().and_then(|width| width.checked_add(batch));
+    if batch > outer.len() || named.is_none_or(|named| named > size.len()) {
+        return Err(misfit());
+    }
     let mut all = Vec::new();
     for dim in 0..batch {
         let mut along = vec![1; outer.len()];
@@ -56,14 +61,14 @@ fn coordinates(x: &Tensor, indices: &Tensor, batch: usize) -> Result<Vec<Option<
         all.push(Some(own.f_view(along.as_slice())?.f_expand(outer, false)?));
     }
     for coordinate in 0..width {
-        let own = indices.f_select(-1, coordinate as i64)?;
-        all.push(Some(from_front(&own, size[batch + coordinate], x.device())?));
+        let own = indices.f_select(-1, coordinate)?;
+        all.push(Some(from_front(&own, size[batch + coordinate as usize], x.device())?));
     }
     Ok(all)
 }
 
 fn gather_nd(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
-    let batch = attributes.int("batch_dims")?.unwrap_or(0) as usize;
+    let batch = usize::try_from(attributes.int("batch_dims")?.unwrap_or(0)).unwrap_or(usize::MAX);
     binary(move |x, indices| Ok(x.f_index(&coordinates(x, indices, batch)?)?))
 }
 
