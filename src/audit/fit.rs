@@ -131,7 +131,7 @@ mod tests {
                 let (x, truth) = photo(height, width);
                 let fitted = fit(x, Some(truth), &feed(3, fixed, multiple)).unwrap();
                 let size = [fitted.x.shape()[2], fitted.x.shape()[3]];
-                assert!(fixed.is_none_or(|fixed| fixed == size) && size[0] % multiple == 0);
+                assert!(fixed.is_none_or(|fixed| fixed == size) && size[0].is_multiple_of(multiple));
                 let truth = fitted.truth.unwrap();
                 assert_eq!(truth.slice(s![.., ..;3, ..;3]), fitted.x.slice(s![0, .., .., ..]));
                 assert_eq!(truth.slice(s![.., 2..;3, 2..;3]), fitted.x.slice(s![0, .., .., ..]));
