@@ -42,10 +42,9 @@ fn main() -> Result<(), Failure> {
     }
     for path in models() {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if names.is_empty() || names.iter().any(|part| name.contains(part.as_str())) {
-            if let Err(reason) = stranger(&name, &path) {
-                println!("{name:<40} left out: {reason}");
-            }
+        let wanted = names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
+        if let Some(Err(reason)) = wanted.then(|| stranger(&name, &path)) {
+            println!("{name:<40} left out: {reason}");
         }
     }
     Ok(())
