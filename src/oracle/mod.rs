@@ -16,7 +16,7 @@ pub use models::{GRADIENT, VALUE, gradient_model, image_input, objective_model};
 pub use objective::{Objective, TARGET};
 
 use crate::onnx::Model;
-use crate::rewrite::{RewriteError, promote, specialise};
+use crate::rewrite::{RewriteError, is_quantised, promote, specialise};
 use crate::runtime::{Kind, Runtime, RuntimeError, Session};
 use sessions::Sessions;
 
@@ -88,6 +88,11 @@ impl Oracle {
     /// The runtime behind it.
     pub fn kind(&self) -> Kind {
         self.runtime.kind()
+    }
+
+    /// Whether gradients pass straight through roundings of the model.
+    pub fn is_quantised(&self) -> bool {
+        is_quantised(&self.model)
     }
 
     /// What has been asked of it.

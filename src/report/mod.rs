@@ -199,6 +199,8 @@ pub struct Trust {
     pub random_error: f64,
     /// Share of gradient entries that are exactly zero.
     pub zero_share: f64,
+    /// Whether it takes a quantised model's roundings for what they round: an estimate, no derivative.
+    pub straight_through: bool,
     /// Relative distance to the first runtime's gradient.
     pub disagreement: f64,
     /// Whether an attack may use it.

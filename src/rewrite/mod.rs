@@ -28,3 +28,11 @@ pub use promote::promote;
 pub use specialise::specialise;
 pub use types::{TensorType, Types, infer};
 pub use upgrade::upgrade;
+
+use crate::onnx::Model;
+
+/// Whether a model computes in integers that stand for real numbers, so that its gradient passes
+/// straight through roundings.
+pub fn is_quantised(model: &Model) -> bool {
+    model.graph.nodes.iter().any(ops::quantises)
+}

@@ -7,7 +7,10 @@ use super::call::{broadcast_inputs, same_as_input};
 use super::fold::{Folded, binary, from_all, number, unary, variadic, zip};
 use super::{Call, Operator, Vjp};
 use crate::onnx::DType;
-use crate::rewrite::{Array, RewriteError};
+use crate::rewrite::{Array, RewriteError, Value};
+
+/// Below any root that float32 tells from 0 among pixels.
+const LEAST_ROOT: f32 = 1e-12;
 
 type Result = std::result::Result<(), RewriteError>;
 
@@ -128,12 +131,19 @@ fn reciprocal(vjp: &mut Vjp<'_>) -> Result {
 /// y = sqrt(a): da = dy / (2 y).
 fn sqrt(vjp: &mut Vjp<'_>) -> Result {
     let dy = vjp.cotangent()?;
-    let y = vjp.output(0)?;
-    let half = vjp.scalar(0.5);
-    let halved = vjp.emit("Mul", &[&dy, &half], [])?;
-    let da = vjp.emit("Div", &[&halved, &y], [])?;
+    let da = half_over_root(vjp, &dy)?;
     vjp.give(0, da);
     Ok(())
+}
+
+/// dy / (2 y) for the root y. At 0, where the slope is infinite, a steep one stands in for it: times a
+/// gradient of 0 it gives 0, as the deviation of an even patch must, and not a NaN.
+pub fn half_over_root(vjp: &mut Vjp<'_>, dy: &Value) -> std::result::Result<Value, RewriteError> {
+    let y = vjp.output(0)?;
+    let (half, least) = (vjp.scalar(0.5), vjp.scalar(LEAST_ROOT));
+    let halved = vjp.emit("Mul", &[dy, &half], [])?;
+    let y = vjp.emit("Max", &[&y, &least], [])?;
+    vjp.emit("Div", &[&halved, &y], [])
 }
 
 /// y = a: da = dy.

@@ -1,5 +1,6 @@
 //! Functions of one number, and powers: Exp, Log, Pow, Erf, Sin, Cos, Tan, Atan, Sinh, Cosh.
 
+use super::arithmetic::half_over_root;
 use super::call::{broadcast, same_as_input};
 use super::fold::{Folded, from_all, unary, zip};
 use super::{Call, Operator, Vjp};
@@ -119,17 +120,13 @@ fn pow(vjp: &mut Vjp<'_>) -> Result {
 }
 
 fn constant_power(vjp: &mut Vjp<'_>, exponent: &ndarray::ArrayD<f64>) -> Result {
-    let (dy, x, y) = (vjp.cotangent()?, vjp.input(0)?, vjp.output(0)?);
+    let (dy, x) = (vjp.cotangent()?, vjp.input(0)?);
     let first = exponent.first().copied().unwrap_or(0.0);
     let uniform = exponent.iter().all(|&value| value == first);
     let dx = match first {
         0.0 if uniform => return Ok(()),
         1.0 if uniform => dy,
-        0.5 if uniform => {
-            let half = vjp.scalar(0.5);
-            let halved = vjp.emit("Mul", &[&dy, &half], [])?;
-            vjp.emit("Div", &[&halved, &y], [])?
-        }
+        0.5 if uniform => half_over_root(vjp, &dy)?,
         2.0 if uniform => {
             let two = vjp.scalar(2.0);
             let scaled = vjp.emit("Mul", &[&dy, &x], [])?;
