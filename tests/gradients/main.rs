@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 use answers::{Answer, answers, outputs, refusal};
 use case::Case;
+use temper::runtime::{self, Kind};
 
 /// Two gradients agree when they differ by at most this share of the larger one's length.
 const TOLERANCE: f64 = 1e-5;
@@ -24,7 +25,15 @@ fn every_case_has_one_gradient() {
     let mut wrong = Vec::new();
     for case in cases::all() {
         let answers = answers(&case);
-        assert!(!answers.is_empty(), "{}: no runtime answered", case.name);
+        if answers.is_empty() {
+            // Where tract is alone, what it gets wrong has nobody to ask.
+            let reason =
+                case.excluded.iter().find(|(kind, _)| *kind == Kind::Tract).map(|(_, reason)| reason);
+            let reason = reason.unwrap_or_else(|| panic!("{}: no runtime answered", case.name));
+            assert!(runtime::open(Kind::Ort).is_err() && cfg!(not(feature = "torch")), "{}", case.name);
+            eprintln!("skipped {}: {reason}", case.name);
+            continue;
+        }
         wrong.extend(answers.iter().filter_map(|answer| disagreement(&case, &answers[0], answer)));
     }
     assert!(wrong.is_empty(), "{} disagreements:\n{}", wrong.len(), wrong.join("\n"));
@@ -36,7 +45,8 @@ fn every_case_has_one_value() {
     let mut wrong = Vec::new();
     for case in cases::all() {
         let answers = outputs(&case);
-        wrong.extend(answers.iter().filter_map(|answer| disagreement(&case, &answers[0], answer)));
+        let Some(first) = answers.first() else { continue };
+        wrong.extend(answers.iter().filter_map(|answer| disagreement(&case, first, answer)));
     }
     assert!(wrong.is_empty(), "{} disagreements:\n{}", wrong.len(), wrong.join("\n"));
 }
