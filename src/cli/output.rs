@@ -22,6 +22,23 @@ pub fn note(text: impl Display) {
 }
 
 fn write_line(stream: &mut dyn Write, text: impl Display) -> io::Result<()> {
-    writeln!(stream, "{text}")?;
+    writeln!(stream, "{}", harmless(&text.to_string()))?;
     stream.flush()
+}
+
+/// Text that moves no cursor: names come from strangers' files.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_from_files_cannot_steer_a_terminal() {
+        let mut written = Vec::new();
+        write_line(&mut written, "node `a\u{1b}[2J\r`\nnext").unwrap();
+        assert_eq!(written, b"node `a?[2J?`\nnext\n");
+    }
 }
