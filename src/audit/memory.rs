@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::onnx::{DType, Model};
+use crate::onnx::{DType, Model, Node};
 use crate::rewrite::{RewriteError, TensorType, Types, infer};
 
 /// The bytes that the values and weights of one run hold at its fullest, where each value goes once
@@ -31,9 +31,22 @@ pub fn least_bytes(model: &Model) -> Result<u64, RewriteError> {
         let written: u64 = node.outputs.iter().map(|name| bytes_of(&types, name)).sum();
         // Many operators write in place, so what is read last here does not count beside the result.
         alive = alive.saturating_sub(freed).saturating_add(written);
-        most = most.max(alive);
+        most = most.max(alive.saturating_add(columns(node, &types)));
     }
     Ok(most)
+}
+
+/// The matrix of columns through which a ConvTranspose is computed: for every value that it reads of a
+/// channel, the whole kernel of every output channel.
+fn columns(node: &Node, types: &Types) -> u64 {
+    let shape =
+        |index: usize| node.inputs.get(index).and_then(|name| types.get(name)).map(|ty| &ty.shape[..]);
+    match (node.op.as_str(), shape(0), shape(1)) {
+        ("ConvTranspose", Some([_, _, positions @ ..]), Some([_, kernel @ ..])) => {
+            positions.iter().chain(kernel).fold(4, |bytes, &size| bytes.saturating_mul(size as u64))
+        }
+        _ => 0,
+    }
 }
 
 fn bytes_of(types: &Types, name: &str) -> u64 {
