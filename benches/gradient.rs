@@ -42,7 +42,7 @@ fn main() -> Result<(), Failure> {
 
 fn compare(name: &str, model: &Model, shape: [usize; 4]) -> Result<(), Failure> {
     let forward = specialise(model, &[&shape])?;
-    let step = gradient_model(model, Objective::Distance, &shape)?.0;
+    let step = gradient_model(model, &Objective::Distance, &shape)?.0;
     let floor = flops(&step)? as f64 / flops(&forward)? as f64;
     let (nodes, all) = (forward.graph.nodes.len() as f64, step.graph.nodes.len() as f64);
     let input = shape.map(|size| size.to_string()).join("x");
@@ -69,7 +69,7 @@ fn sessions(
     shape: &[usize],
 ) -> Result<Sessions, Failure> {
     let runtime: Box<dyn Runtime> = runtime::open(kind)?;
-    let objective = objective_model(model, Objective::Distance, shape)?;
+    let objective = objective_model(model, &Objective::Distance, shape)?;
     let step = match runtime.autograd(&objective, &image_input(model)?) {
         Some(session) => session?,
         None => runtime.load(step)?,

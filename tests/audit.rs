@@ -11,7 +11,7 @@ use std::sync::Arc;
 use common::{Workspace, mix, picture, rows, upscaler};
 use ndarray::{Array4, Axis};
 use serde_json::Value;
-use temper::attack::{Attack, Attacked, Ball, parse_budgets, seeded};
+use temper::attack::{Attack, Attacked, Ball, Goal, Settings, parse_budgets, seeded};
 use temper::metric::psnr;
 use temper::onnx::{GraphBuilder, Model, Tensor};
 use temper::oracle::{Objective, Oracle, OracleError};
@@ -47,9 +47,9 @@ fn attack(model: Model, budget: &str, iterations: usize) -> (Array4<f32>, Attack
     let mut oracle = oracle(model);
     let target = oracle.forward(x0.view()).unwrap();
     let mut rng = seeded(0, "x0", Attack::Ifgsm, budget);
-    let attacked =
-        Attack::Ifgsm.run(&mut oracle, &target, &ball, iterations, &mut rng, &mut || Ok(())).unwrap();
-    ball.check(attacked.image.view()).unwrap();
+    let (goal, settings) = (Goal::new(ball, target), Settings { iterations, ..Settings::default() });
+    let attacked = Attack::Ifgsm.run_one(&mut oracle, &goal, &settings, &mut rng, &mut || Ok(())).unwrap();
+    goal.ball.check(attacked.image.view()).unwrap();
     (x0, attacked, budget.radius())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::attack::{AttackError, Interrupted, OutsideBall};
+use crate::attack::{AttackError, Interrupted, MaskError, OutsideBall};
 use crate::image::{ImageError, PairError};
 use crate::interface::InterfaceError;
 use crate::metric::MetricError;
@@ -79,6 +79,39 @@ pub enum AuditError {
         needed: u64,
         /// Bytes that may be used.
         memory: u64,
+    },
+    /// A feature attack on a model that does not say which features.
+    #[error(
+        "`{model}` names no feature map (metadata `temper.tap`), and {attack} attacks one; name the last value \
+         before upsampling with --tap"
+    )]
+    NoTap {
+        /// The model.
+        model: String,
+        /// The attack.
+        attack: &'static str,
+    },
+    /// An objective that has no place in a model.
+    #[error("`{model}`: {source}")]
+    Objective {
+        /// The model.
+        model: String,
+        /// Why.
+        source: RewriteError,
+    },
+    /// An attack on quality without ground truth.
+    #[error("{}: has no ground truth, which the objective is measured against; give --truth", path.display())]
+    NoTruth {
+        /// The image's file.
+        path: PathBuf,
+    },
+    /// A region that an image has no room for.
+    #[error("{}: {source}", path.display())]
+    Mask {
+        /// The image's file.
+        path: PathBuf,
+        /// Why.
+        source: MaskError,
     },
     /// Ground truth of a size that the model's output does not have.
     #[error(

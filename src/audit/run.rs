@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::aim;
 use super::fit::Feed;
 use super::memory::free_bytes;
 use super::photo::Photo;
@@ -14,15 +15,18 @@ use super::subject::Subject;
 use super::{AuditError, Plan};
 use crate::attack::Interrupted;
 use crate::metric::CONVENTION;
-use crate::oracle::Objective;
 use crate::report::{Convention, Report, RuntimeInfo, SCHEMA, Settings, Timing, summarise};
 use crate::runtime::{self, Runtime};
 
 /// What the numbers of an audit need said beside those of the metrics.
-const OURS: [Convention; 4] = [
+const OURS: [Convention; 5] = [
     Convention {
         name: "start",
-        how: "the norm has no gradient at x0, so an attack starts at x0 plus seeded uniform noise of at most one step",
+        how: "the norm has no gradient at x0, so an attack starts at x0 plus seeded uniform noise: ifgsm and mifgsm of at most one step, fgsm of at most a fiftieth of the budget (its step starts at x0), pgd and apgd of at most the budget; fda starts at x0",
+    },
+    Convention {
+        name: "budget",
+        how: "in 1/255: the most that a value may move, and in the norm l2 the most that the root mean square over all values that may move can be",
     },
     Convention { name: "null", how: "a PSNR of null is infinite: the two images are equal" },
     Convention {
@@ -67,6 +71,7 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     for subject in &mut subjects {
         watch.doing(&format!("{}: fitting images", subject.name))?;
         subject.admit(&photos[&subject.feed], memory)?;
+        aim::check(plan, subject, &photos[&subject.feed])?;
     }
     let mut report = empty(plan, &subjects, &photos, &runtimes);
     let audits = subjects.iter().map(|subject| Audit::new(plan, subject, &photos[&subject.feed], &runtimes));
@@ -113,10 +118,16 @@ fn empty(
         temper: env!("CARGO_PKG_VERSION"),
         conventions: conventions.chain(OURS).collect(),
         settings: Settings {
-            attack: plan.attack.name().into(),
-            objective: Objective::Distance.name().into(),
+            attack: plan.attacks.iter().map(|attack| attack.name()).collect::<Vec<_>>().join(","),
+            objective: plan.objective.name().into(),
+            taps: plan.taps.clone(),
+            norm: plan.norm.name(),
+            region: plan.region.map(|region| [region.x, region.y, region.width, region.height]),
             budgets: plan.budgets.iter().map(|budget| budget.levels()).collect(),
-            iterations: plan.iterations,
+            iterations: plan.settings.iterations,
+            restarts: plan.settings.restarts,
+            queries: plan.settings.queries,
+            target_psnr: plan.settings.target_psnr,
             seed: plan.seed,
             crop: plan.crop,
         },

@@ -79,7 +79,7 @@ impl Subject {
         let Some(largest) = photos.iter().max_by_key(|photo| photo.x.len()) else { return Ok(()) };
         // A model that cannot be differentiated here may be where a runtime does it by itself. Whether
         // there is a gradient is for the self-test to find.
-        let Ok((step, stopped)) = gradient_model(&self.model, Objective::Distance, &largest.shape()) else {
+        let Ok((step, stopped)) = gradient_model(&self.model, &Objective::Distance, &largest.shape()) else {
             return Ok(());
         };
         self.stopped = stopped;

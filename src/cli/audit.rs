@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::attacks::AttackArgs;
 use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
 use super::progress::Bar;
 use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
-use crate::attack::{Attack, Budget, Interrupted, parse_budgets};
+use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Images, Plan, Watch};
 use crate::report::table;
 use crate::runtime::{self, Kind};
@@ -36,15 +37,11 @@ pub struct Args {
     /// Keep at most this many LR pixels a side of every image, from its middle [default: all]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
     crop: Option<u32>,
-    /// The attack: ifgsm
-    #[arg(long, default_value = "ifgsm", value_name = "NAME")]
-    attack: Attack,
+    #[command(flatten)]
+    attacks: AttackArgs,
     /// How far a pixel value may move, in 1/255 (above 0, up to 255); several, separated by commas
     #[arg(long, default_value = "1,4,8", value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Budgets,
-    /// Gradient steps per attack
-    #[arg(long, value_name = "STEPS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
-    iterations: u32,
     /// Decides every random number: the same seed, the same report
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
@@ -114,9 +111,14 @@ impl Args {
             wishes: self.interface.wishes(),
             images,
             crop: self.crop.map(|side| side as usize),
-            attack: self.attack,
+            attacks: self.attacks.attacks()?,
+            objective: self.attacks.objective(),
+            away_from: self.attacks.away_from()?,
+            taps: self.attacks.taps.clone(),
+            norm: self.attacks.norm,
+            region: self.attacks.region,
             budgets: self.budget.0.clone(),
-            iterations: self.iterations as usize,
+            settings: self.attacks.settings(),
             seed: self.seed,
             memory: self.memory.map(|memory| memory.0),
             runtimes: self.runtimes()?,

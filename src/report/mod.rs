@@ -68,14 +68,26 @@ pub struct Convention {
 /// What was asked for.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
-    /// The attack.
+    /// The attacks, separated by commas.
     pub attack: String,
-    /// What it maximises.
+    /// What they maximise, but for those that have an objective of their own.
     pub objective: String,
+    /// The values whose features are disrupted, where they were named.
+    pub taps: Vec<String>,
+    /// The norm of the budgets: linf or l2.
+    pub norm: &'static str,
+    /// The LR pixels that may change, as x, y, width and height; null for all.
+    pub region: Option<[usize; 4]>,
     /// Budgets in 1/255.
     pub budgets: Vec<f64>,
-    /// Gradient steps per attack.
+    /// Gradient steps per attack and start.
     pub iterations: usize,
+    /// Random starts per attack that has any, and draws of random noise.
+    pub restarts: usize,
+    /// Forward passes per attack without gradients.
+    pub queries: usize,
+    /// The SR PSNR in dB at which an attack ends; null for none.
+    pub target_psnr: Option<f64>,
     /// The seed of everything random.
     pub seed: u64,
     /// The most LR pixels a side that were kept of an image, from its middle; null for all.
@@ -205,6 +217,8 @@ pub struct Trust {
     pub disagreement: f64,
     /// Whether an attack may use it.
     pub trusted: bool,
+    /// Why not; null where it may.
+    pub problem: Option<String>,
 }
 
 /// Quality without attack, next to bicubic's.
@@ -239,9 +253,9 @@ pub struct Row {
     pub attack: String,
     /// The budget in 1/255.
     pub budget: f64,
-    /// Gradient steps.
+    /// Gradient steps, or forward passes of an attack without gradients.
     pub iterations: usize,
-    /// The runtime whose gradients made the attack.
+    /// The runtime whose gradients or outputs made the attack.
     pub crafted_on: String,
     /// The runtime that upscaled the attacked image.
     pub judged_on: String,
@@ -251,10 +265,18 @@ pub struct Row {
     /// PSNR of S(attacked) against S(x0), in dB; null where they are equal.
     #[serde(serialize_with = "decibels")]
     pub sr_psnr: f64,
+    /// The largest change of a value, in 1/255.
+    pub linf: f64,
+    /// The root mean square of the changes over the whole image, in 1/255.
+    pub l2: f64,
+    /// What the attack maximised.
+    pub objective: String,
     /// The objective at the first point.
     pub objective_start: f64,
-    /// The objective before the last step.
+    /// The objective at the result, or before the last step where the last point is the result.
     pub objective_end: f64,
+    /// Whether the target SR PSNR was reached; null where none was set.
+    pub reached: Option<bool>,
     /// The seed.
     pub seed: u64,
     /// The model file's SHA-256.

@@ -4,9 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{Clean, ImageInfo, Report, Row, Summary, finite_mean};
+use super::{Clean, ImageInfo, Report, Row, Settings, Summary, finite_mean};
 
-const HEAD: [&str; 7] = ["model", "runtime", "budget", "LR PSNR", "SR PSNR", "clean PSNR", "SSIM"];
+const HEAD: [&str; 8] = ["model", "runtime", "attack", "budget", "LR PSNR", "SR PSNR", "clean PSNR", "SSIM"];
+
+/// Attacks whose effort is counted in forward passes.
+const WITHOUT_GRADIENT: [&str; 3] = ["square", "spsa", "random"];
 
 /// The line between two models.
 const RULE: char = '─';
@@ -25,7 +28,7 @@ pub fn table(report: &Report) -> String {
     let rows = rows(report);
     let mut table = Table::new();
     table.load_style(STYLE).set_header(HEAD).add_rows(&rows);
-    for column in table.column_iter_mut().skip(2) {
+    for column in table.column_iter_mut().skip(3) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let drawn = table.to_string();
@@ -48,7 +51,7 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
     {
         let mut bicubic = vec!["-".to_owned(); HEAD.len()];
         bicubic[0] = "bicubic".into();
-        [bicubic[5], bicubic[6]] = [psnr, ssim];
+        [bicubic[6], bicubic[7]] = [psnr, ssim];
         rows.push(bicubic);
     }
     rows
@@ -62,6 +65,7 @@ fn attacked(cell: &Summary, clean: &[Clean]) -> Vec<String> {
     vec![
         one_line(&cell.model),
         cell.judged_on.clone(),
+        cell.attack.clone(),
         format!("{}/255", cell.budget),
         decibels(cell.lr_psnr),
         sr_psnr,
@@ -95,13 +99,14 @@ fn notes(report: &Report) -> String {
     // An image is listed once for every scale of the models.
     let names: BTreeSet<&str> = report.images.iter().map(|image| image.name.as_str()).collect();
     let mut notes = vec![format!(
-        "{} with {} steps on {} image{}; PSNR in dB, mean over images: LR against the unattacked input, \
-         SR against the unattacked output; clean against the ground truth, on luma.",
-        report.settings.attack,
-        report.settings.iterations,
+        "{} with {} on {} image{}; PSNR in dB, mean over images: LR against the unattacked input, SR against \
+         the unattacked output; clean against the ground truth, on luma.",
+        report.settings.attack.replace(',', ", "),
+        effort(report),
         names.len(),
         if names.len() == 1 { "" } else { "s" },
     )];
+    notes.extend(untrusted(report));
     notes.extend(fitted(report));
     notes.extend(unchanged(report));
     notes.extend(stopped(report));
@@ -112,6 +117,30 @@ fn notes(report: &Report) -> String {
         ));
     }
     notes.join("\n")
+}
+
+/// Steps of attacks with gradients, and forward passes of those without.
+fn effort(report: &Report) -> String {
+    let Settings { attack, iterations, queries, .. } = &report.settings;
+    let without = attack.split(',').filter(|name| WITHOUT_GRADIENT.contains(name)).count();
+    match without {
+        0 => format!("{iterations} steps"),
+        all if all == attack.split(',').count() => format!("at most {queries} forward passes"),
+        _ => format!("{iterations} steps, or at most {queries} forward passes"),
+    }
+}
+
+/// Gradients that no attack was made with, and what was done in their place.
+fn untrusted(report: &Report) -> Vec<String> {
+    let found = report.trust.iter().filter_map(|trust| Some((trust, trust.problem.as_ref()?)));
+    let told = found.map(|(trust, problem)| {
+        format!(
+            "{} on {}: gradient not trusted: {problem}. It is attacked without gradients there.",
+            one_line(&trust.model),
+            trust.runtime
+        )
+    });
+    told.collect()
 }
 
 /// What was done to images because of what models take.
@@ -150,8 +179,8 @@ fn stopped(report: &Report) -> Vec<String> {
 
 /// The largest difference that judging elsewhere makes to one attacked image.
 fn transfer(rows: &[Row]) -> Option<f64> {
-    fn attack(row: &Row) -> (&str, &str, u64, &str) {
-        (&row.model, &row.image, row.budget.to_bits(), &row.crafted_on)
+    fn attack(row: &Row) -> (&str, &str, u64, &str, &str) {
+        (&row.model, &row.image, row.budget.to_bits(), &row.crafted_on, &row.attack)
     }
     let (home, away): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.crafted_on == row.judged_on);
     let home: HashMap<_, f64> = home.into_iter().map(|row| (attack(row), row.sr_psnr)).collect();
@@ -165,9 +194,7 @@ fn transfer(rows: &[Row]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{
-        InterfaceInfo, ModelInfo, SCHEMA, Settings, StoppedNode, Timing, embedded, summarise,
-    };
+    use super::super::{InterfaceInfo, ModelInfo, SCHEMA, StoppedNode, Timing, embedded, summarise};
     use super::*;
 
     fn image(name: &str, scale: usize) -> ImageInfo {
@@ -217,8 +244,12 @@ mod tests {
             judged_on: runtime.1.into(),
             lr_psnr: 40.0,
             sr_psnr,
+            linf: budget,
+            l2: budget,
+            objective: "distance".into(),
             objective_start: 0.1,
             objective_end: 2.0,
+            reached: None,
             seed: 0,
             model_sha256: "00".into(),
         }
@@ -252,8 +283,14 @@ mod tests {
             settings: Settings {
                 attack: "ifgsm".into(),
                 objective: "distance".into(),
+                taps: vec![],
+                norm: "linf",
+                region: None,
                 budgets: vec![1.0, 8.0],
                 iterations: 50,
+                restarts: 1,
+                queries: 500,
+                target_psnr: None,
                 seed: 0,
                 crop: None,
             },
