@@ -8,7 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::adam::AdamState;
-use super::gan::AdversaryState;
+use super::gan::OpponentState;
 use super::recipe::Recipe;
 use super::{HardenError, export};
 use crate::files;
@@ -25,9 +25,9 @@ const WEIGHTS: &str = "network/";
 const ESTIMATOR: &str = "estimator/";
 const FIRST: &str = "adam.first/";
 const SECOND: &str = "adam.second/";
-const ADVERSARY: &str = "discriminator/";
-const ADVERSARY_FIRST: &str = "discriminator.adam.first/";
-const ADVERSARY_SECOND: &str = "discriminator.adam.second/";
+const OPPONENT: &str = "discriminator/";
+const OPPONENT_FIRST: &str = "discriminator.adam.first/";
+const OPPONENT_SECOND: &str = "discriminator.adam.second/";
 
 /// The state of a run between two steps.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub struct Checkpoint {
     /// The optimiser's moments.
     pub adam: AdamState,
     /// SRGAN's discriminator; none for the other networks.
-    pub adversary: Option<AdversaryState>,
+    pub opponent: Option<OpponentState>,
 }
 
 impl Checkpoint {
@@ -58,11 +58,11 @@ impl Checkpoint {
             (FIRST, &self.adam.first),
             (SECOND, &self.adam.second),
         ];
-        if let Some(AdversaryState { weights, adam }) = &self.adversary {
+        if let Some(OpponentState { weights, adam }) = &self.opponent {
             parts.extend([
-                (ADVERSARY, weights),
-                (ADVERSARY_FIRST, &adam.first),
-                (ADVERSARY_SECOND, &adam.second),
+                (OPPONENT, weights),
+                (OPPONENT_FIRST, &adam.first),
+                (OPPONENT_SECOND, &adam.second),
             ]);
         }
         let mut tensors = Vec::new();
@@ -121,15 +121,15 @@ impl Checkpoint {
         let moments = |first: &str, second: &str| -> Result<AdamState, String> {
             Ok(AdamState { steps: step, first: part(first)?, second: part(second)? })
         };
-        let adversary =
-            AdversaryState { weights: part(ADVERSARY)?, adam: moments(ADVERSARY_FIRST, ADVERSARY_SECOND)? };
+        let opponent =
+            OpponentState { weights: part(OPPONENT)?, adam: moments(OPPONENT_FIRST, OPPONENT_SECOND)? };
         Ok(Self {
             recipe,
             step,
             weights: part(WEIGHTS)?,
             estimator: part(ESTIMATOR)?,
             adam: moments(FIRST, SECOND)?,
-            adversary: Some(adversary).filter(|adversary| !adversary.weights.is_empty()),
+            opponent: Some(opponent).filter(|opponent| !opponent.weights.is_empty()),
         })
     }
 

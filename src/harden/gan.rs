@@ -22,7 +22,7 @@ pub(super) const WEIGHT: f64 = 1e-3;
 const SMALL: Discriminator = Discriminator { features: 8 };
 
 /// The discriminator and its optimiser.
-pub(super) struct Adversary {
+pub(super) struct Opponent {
     discriminator: Program,
     adam: Adam,
 }
@@ -37,14 +37,14 @@ pub(super) struct Round {
 
 /// The discriminator's part of a checkpoint.
 #[derive(Debug)]
-pub struct AdversaryState {
+pub struct OpponentState {
     /// Its parameters and running statistics.
     pub weights: Vec<(String, Tensor)>,
     /// The moments of its optimiser.
     pub adam: AdamState,
 }
 
-impl Adversary {
+impl Opponent {
     /// The discriminator of a recipe, with its initial weights.
     pub fn new(recipe: &Recipe, device: Device) -> Result<Self, HardenError> {
         let design = match recipe.preset {
@@ -87,15 +87,15 @@ impl Adversary {
     }
 
     /// What a checkpoint holds of it.
-    pub fn state(&self) -> AdversaryState {
-        AdversaryState { weights: self.discriminator.state(), adam: self.adam.state() }
+    pub fn state(&self) -> OpponentState {
+        OpponentState { weights: self.discriminator.state(), adam: self.adam.state() }
     }
 
     /// Continues from a checkpoint.
     ///
     /// # Errors
     /// The name and shape of the first weight that it lacks.
-    pub fn restore(&mut self, saved: Option<&AdversaryState>) -> Result<(), HardenError> {
+    pub fn restore(&mut self, saved: Option<&OpponentState>) -> Result<(), HardenError> {
         let lacks = |what: String| HardenError::Checkpoint {
             path: super::run::CHECKPOINT.into(),
             problem: format!("of the discriminator it has no {what}"),
@@ -123,8 +123,8 @@ mod tests {
     use crate::torch::to_vec;
     use crate::zoo::Arch;
 
-    fn adversary() -> Adversary {
-        Adversary::new(&Recipe { preset: Preset::Small, ..Recipe::of(Arch::Srgan) }, Device::Cpu).unwrap()
+    fn opponent() -> Opponent {
+        Opponent::new(&Recipe { preset: Preset::Small, ..Recipe::of(Arch::Srgan) }, Device::Cpu).unwrap()
     }
 
     /// Stripes, and the same stripes blurred away, for images of any size.
@@ -143,47 +143,47 @@ mod tests {
 
     #[test]
     fn the_discriminator_learns_to_tell_and_takes_any_size() {
-        let mut adversary = adversary();
+        let mut opponent = opponent();
         let mut losses = Vec::new();
         for step in 0..30 {
             let (made, real) = images([16, 24, 33][step % 3]);
-            losses.push(adversary.round(&made, &real, 1e-3).unwrap().discriminator);
+            losses.push(opponent.round(&made, &real, 1e-3).unwrap().discriminator);
         }
         assert!(losses[29] < 0.5 * losses[0], "{losses:?}");
     }
 
     #[test]
     fn the_image_gets_a_gradient_and_the_discriminators_weights_none() {
-        let mut adversary = adversary();
+        let mut opponent = opponent();
         let (made, real) = images(16);
         let made = made.set_requires_grad(true);
-        let round = adversary.round(&made, &real, 1e-3).unwrap();
+        let round = opponent.round(&made, &real, 1e-3).unwrap();
         let before: Vec<_> =
-            adversary.discriminator.parameters().iter().map(|(_, own)| own.grad().copy()).collect();
+            opponent.discriminator.parameters().iter().map(|(_, own)| own.grad().copy()).collect();
         round.fooling.backward();
         assert!(made.grad().abs().sum(Kind::Float).double_value(&[]) > 0.0);
-        let after: Vec<_> = adversary.discriminator.parameters().iter().map(|(_, own)| own.grad()).collect();
+        let after: Vec<_> = opponent.discriminator.parameters().iter().map(|(_, own)| own.grad()).collect();
         assert!(before.iter().zip(&after).all(|(before, after)| before.equal(after)));
     }
 
     #[test]
-    fn a_restored_adversary_goes_on_bit_identically() {
+    fn a_restored_opponent_goes_on_bit_identically() {
         let (made, real) = images(16);
-        let mut whole = adversary();
-        let mut parts = adversary();
-        for adversary in [&mut whole, &mut parts] {
-            adversary.round(&made, &real, 1e-3).unwrap();
+        let mut whole = opponent();
+        let mut parts = opponent();
+        for opponent in [&mut whole, &mut parts] {
+            opponent.round(&made, &real, 1e-3).unwrap();
         }
         let saved = parts.state();
-        let mut parts = adversary();
+        let mut parts = opponent();
         parts.restore(Some(&saved)).unwrap();
-        for adversary in [&mut whole, &mut parts] {
-            adversary.round(&made, &real, 1e-3).unwrap();
+        for opponent in [&mut whole, &mut parts] {
+            opponent.round(&made, &real, 1e-3).unwrap();
         }
         for ((name, one), (_, other)) in whole.state().weights.iter().zip(&parts.state().weights) {
             assert_eq!(to_vec::<f32>(one).unwrap(), to_vec::<f32>(other).unwrap(), "{name}");
         }
-        let lacking = AdversaryState { weights: Vec::new(), adam: saved.adam };
+        let lacking = OpponentState { weights: Vec::new(), adam: saved.adam };
         let error = parts.restore(Some(&lacking)).unwrap_err().to_string();
         assert!(error.contains("no `body.0.weight` of shape [8, 3, 3, 3]"), "{error}");
         assert!(parts.restore(None).unwrap_err().to_string().contains("no weights"));

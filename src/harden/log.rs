@@ -24,7 +24,7 @@ pub struct Record {
     pub entropy: Option<f64>,
     /// SRGAN: -log of the probability that the discriminator takes an output for a photograph.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub adversarial: Option<f64>,
+    pub fooling: Option<f64>,
     /// SRGAN: the discriminator's own loss.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub discriminator: Option<f64>,
@@ -55,7 +55,7 @@ impl Means {
             total: sums.total + losses.total,
             reconstruction: sums.reconstruction + losses.reconstruction,
             entropy: more(sums.entropy, losses.entropy),
-            adversarial: more(sums.adversarial, losses.adversarial),
+            fooling: more(sums.fooling, losses.fooling),
             discriminator: more(sums.discriminator, losses.discriminator),
         };
     }
@@ -73,7 +73,7 @@ impl Means {
             total: mean(sums.total),
             reconstruction: mean(sums.reconstruction),
             entropy: sums.entropy.map(mean),
-            adversarial: sums.adversarial.map(mean),
+            fooling: sums.fooling.map(mean),
             discriminator: sums.discriminator.map(mean),
         }
     }
@@ -117,7 +117,7 @@ mod tests {
             loss: 3.0,
             reconstruction: 2.0,
             entropy: Some(1.0),
-            adversarial: None,
+            fooling: None,
             discriminator: None,
             learning_rate: 1e-4,
             seconds: 1.0,

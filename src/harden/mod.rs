@@ -27,7 +27,7 @@ pub use checkpoint::Checkpoint;
 pub use data::{Dataset, Reason, Skipped};
 pub use error::HardenError;
 pub use export::{RECIPE, SEED, STEPS, VERSIONS};
-pub use gan::AdversaryState;
+pub use gan::OpponentState;
 pub use log::Record;
 pub use recipe::Recipe;
 pub use run::{Event, Job, Outcome, harden};

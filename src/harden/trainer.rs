@@ -7,7 +7,7 @@ use super::adam::Adam;
 use super::checkpoint::Checkpoint;
 use super::content::Content;
 use super::data::Batch;
-use super::gan::{self, Adversary};
+use super::gan::{self, Opponent};
 use super::loss;
 use super::random::Purpose;
 use super::recipe::Recipe;
@@ -27,7 +27,7 @@ pub(super) struct Losses {
     /// L_e: bits per element of Phi.
     pub entropy: Option<f64>,
     /// What the discriminator thinks of the output.
-    pub adversarial: Option<f64>,
+    pub fooling: Option<f64>,
     /// The discriminator's own loss.
     pub discriminator: Option<f64>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Trainer {
     regulariser: Option<Regulariser>,
     /// Compares by features and not by pixels.
     content: Option<Content>,
-    adversary: Option<Adversary>,
+    opponent: Option<Opponent>,
     adam: Adam,
     step: u64,
 }
@@ -65,8 +65,8 @@ impl Trainer {
             Some((file, tap)) => Some(Content::read(file, tap, device)?),
             None => None,
         };
-        let adversary = if recipe.arch.adversarial() { Some(Adversary::new(recipe, device)?) } else { None };
-        Ok(Self { recipe: recipe.clone(), program, regulariser, content, adversary, adam, step: 0 })
+        let opponent = if recipe.arch.adversarial() { Some(Opponent::new(recipe, device)?) } else { None };
+        Ok(Self { recipe: recipe.clone(), program, regulariser, content, opponent, adam, step: 0 })
     }
 
     /// Steps done.
@@ -107,8 +107,8 @@ impl Trainer {
             Some(content) => content.distance(&output, &hr)?,
             None => loss::reconstruction(self.recipe.arch.loss(), &output, &hr)?,
         };
-        let round = match &mut self.adversary {
-            Some(adversary) => Some(adversary.round(&output, &hr, rate)?),
+        let round = match &mut self.opponent {
+            Some(opponent) => Some(opponent.round(&output, &hr, rate)?),
             None => None,
         };
         let mut total = reconstruction.shallow_clone();
@@ -122,7 +122,7 @@ impl Trainer {
             total: total.f_double_value(&[])?,
             reconstruction: reconstruction.f_double_value(&[])?,
             entropy: entropy.map(|entropy| entropy.f_double_value(&[])).transpose()?,
-            adversarial: round.as_ref().map(|round| round.fooling.f_double_value(&[])).transpose()?,
+            fooling: round.as_ref().map(|round| round.fooling.f_double_value(&[])).transpose()?,
             discriminator: round.map(|round| round.discriminator),
         };
         if !(losses.total.is_finite() && losses.discriminator.is_none_or(f64::is_finite)) {
@@ -163,8 +163,8 @@ impl Trainer {
         if let Some(entropy) = losses.entropy {
             parts += &format!(", entropy {entropy}");
         }
-        if let (Some(adversarial), Some(discriminator)) = (losses.adversarial, losses.discriminator) {
-            parts += &format!(", adversarial {adversarial}, discriminator {discriminator}");
+        if let (Some(fooling), Some(discriminator)) = (losses.fooling, losses.discriminator) {
+            parts += &format!(", adversarial {fooling}, discriminator {discriminator}");
         }
         let rate = self.recipe.learning_rate_at(self.step);
         let advice = format!(
@@ -189,7 +189,7 @@ impl Trainer {
                 .flat_map(|regulariser| regulariser.estimator.parameters())
                 .collect(),
             adam,
-            adversary: self.adversary.as_ref().map(Adversary::state),
+            opponent: self.opponent.as_ref().map(Opponent::state),
         }
     }
 
@@ -204,8 +204,8 @@ impl Trainer {
         if let Some(regulariser) = &mut self.regulariser {
             regulariser.estimator.load(&checkpoint.estimator)?;
         }
-        if let Some(adversary) = &mut self.adversary {
-            adversary.restore(checkpoint.adversary.as_ref())?;
+        if let Some(opponent) = &mut self.opponent {
+            opponent.restore(checkpoint.opponent.as_ref())?;
         }
         self.adam.load_state(&checkpoint.adam)?;
         self.step = checkpoint.step;

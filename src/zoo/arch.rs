@@ -184,7 +184,7 @@ impl Network {
 mod tests {
     use super::*;
     use crate::onnx::check;
-    use crate::zoo::{FIRST, SCALE, TAP};
+    use crate::zoo::{SCALE, TAP, TAP_FIRST};
 
     fn network(arch: Arch, preset: Preset, scale: usize) -> Network {
         Network { arch, preset, features: None, blocks: None, scale }
@@ -211,7 +211,10 @@ mod tests {
                 assert_eq!(check(&model), Ok(()), "{arch} x{scale}");
                 assert_eq!(model.metadata[SCALE], scale.to_string());
                 let written = |name: &str| model.graph.nodes.iter().any(|node| node.outputs[0] == name);
-                assert!(written(&model.metadata[TAP]) && written(&model.metadata[FIRST]), "{arch} x{scale}");
+                assert!(
+                    written(&model.metadata[TAP]) && written(&model.metadata[TAP_FIRST]),
+                    "{arch} x{scale}"
+                );
                 assert_eq!(model, network(arch, Preset::Small, scale).build(1).unwrap());
                 assert_ne!(model, network(arch, Preset::Small, scale).build(2).unwrap());
             }

@@ -61,7 +61,7 @@ fn residual(net: &mut Net, name: &str, input: &str, conv: Conv) -> String {
 mod tests {
     use super::*;
     use crate::onnx::check;
-    use crate::zoo::{FIRST, TAP, parameter_count};
+    use crate::zoo::{TAP, TAP_FIRST, parameter_count};
 
     #[test]
     fn the_baseline_has_the_published_number_of_parameters() {
@@ -77,7 +77,10 @@ mod tests {
         for scale in 2..=4 {
             let model = Edsr { features: 5, blocks: 2, scale }.build(1).unwrap();
             assert_eq!(check(&model), Ok(()));
-            assert_eq!((model.metadata[TAP].as_str(), model.metadata[FIRST].as_str()), ("features", "head"));
+            assert_eq!(
+                (model.metadata[TAP].as_str(), model.metadata[TAP_FIRST].as_str()),
+                ("features", "head")
+            );
         }
     }
 

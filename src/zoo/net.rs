@@ -4,7 +4,7 @@
 //! layer: `head` has `head.weight` and `head.bias`.
 
 use super::init::{Weights, constant};
-use super::{FIRST, IR_VERSION, OPSET, SCALE, TAP};
+use super::{IR_VERSION, OPSET, SCALE, TAP, TAP_FIRST};
 use crate::onnx::{Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
 
 /// PyTorch's initial slope of a parametric rectifier.
@@ -157,7 +157,7 @@ impl Net {
         let dims = [Dim::from("N"), Dim::Known(3), Dim::Unknown, Dim::Unknown];
         self.graph.output(ValueInfo::tensor(output, DType::F32, dims));
         let mut model = self.finish();
-        let entries = [(TAP, taps.last), (FIRST, taps.first), (SCALE, scale.to_string())];
+        let entries = [(TAP, taps.last), (TAP_FIRST, taps.first), (SCALE, scale.to_string())];
         model.metadata.extend(entries.map(|(key, value)| (key.to_owned(), value)));
         model
     }

@@ -79,7 +79,7 @@ fn upsample(net: &mut Net, input: &str, features: usize, scale: usize) -> String
 mod tests {
     use super::*;
     use crate::onnx::check;
-    use crate::zoo::{FIRST, TAP, parameter_count};
+    use crate::zoo::{TAP, TAP_FIRST, parameter_count};
 
     #[test]
     fn the_number_of_parameters_is_that_of_the_published_layers() {
@@ -103,7 +103,7 @@ mod tests {
         // A mean and a variance for each of 3 channels of 3 norms.
         assert_eq!(all - parameter_count(&model), 2 * 3 * 3);
         assert_eq!(
-            (model.metadata[FIRST].as_str(), model.metadata[TAP].as_str()),
+            (model.metadata[TAP_FIRST].as_str(), model.metadata[TAP].as_str()),
             ("head.prelu", "features")
         );
     }
