@@ -572,6 +572,19 @@ fn the_wrong_number_of_inputs_is_refused() {
     assert!(session.run(&[]).unwrap_err().to_string().contains("takes 1 inputs and was given 0"));
 }
 
+#[test]
+fn parametric_rectifiers_take_slopes_of_every_shape() {
+    let x = floats(&[1, 2, 2], &[-1.0, -2.0, -3.0, 4.0]);
+    let sloped =
+        |shape: &[usize], slopes: &[f32]| case("PRelu", 16).input(x.clone()).input(floats(shape, slopes));
+    sloped(&[1], &[0.5]).gives(&[1, 2, 2], &[-0.5, -1.0, -1.5, 4.0]);
+    sloped(&[2, 1], &[0.5, 2.0]).gives(&[1, 2, 2], &[-0.5, -1.0, -6.0, 4.0]);
+    sloped(&[1, 2, 1], &[0.5, 2.0]).gives(&[1, 2, 2], &[-0.5, -1.0, -6.0, 4.0]);
+    // As many slopes as channels, and yet along the last axis.
+    sloped(&[2], &[0.5, 2.0]).gives(&[1, 2, 2], &[-0.5, -4.0, -1.5, 4.0]);
+    sloped(&[2, 2], &[1.0, 2.0, 3.0, 4.0]).gives(&[1, 2, 2], &[-1.0, -4.0, -9.0, 4.0]);
+}
+
 /// A graph of one BatchNormalization over two channels, whose statistics are initializers or fixed.
 fn normalisation(fixed: bool) -> Model {
     let mut graph = GraphBuilder::new("norm");
