@@ -45,8 +45,8 @@ fn main() -> Result<(), Failure> {
 fn compare(name: &str, model: &Model, shape: [usize; 4]) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let forward = promote(&specialise(model, &[&shape])?).0;
-    let step = gradient_model(model, Objective::Distance, &shape)?.0;
-    let objective = objective_model(model, Objective::Distance, &shape)?;
+    let step = gradient_model(model, &Objective::Distance, &shape)?.0;
+    let objective = objective_model(model, &Objective::Distance, &shape)?;
     let files = [("forward", &forward), ("step", &step), ("objective", &objective)];
     for (name, model) in files {
         onnx::write(model, &folder.path().join(name))?;

@@ -64,6 +64,14 @@ pub enum HardenError {
     /// The exported model cannot be written or read back.
     #[error(transparent)]
     Model(#[from] OnnxError),
+    /// A network that cannot serve for a content loss.
+    #[error("{path}: {problem}")]
+    Features {
+        /// The file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        problem: String,
+    },
     /// A checkpoint that cannot be read.
     #[error("{path}: not a checkpoint of this program: {problem}; start again without --resume")]
     Checkpoint {

@@ -39,7 +39,7 @@ pub(super) fn write(
     path: &Path,
 ) -> Result<(), HardenError> {
     program.write_back(&mut model)?;
-    let recipe_json = serde_json::to_string(recipe).expect("a recipe has string keys only");
+    let recipe_json = serde_json::to_string(&recipe.spelled_out()).expect("a recipe has string keys only");
     let entries = [
         (RECIPE, recipe_json),
         (SEED, recipe.seed.to_string()),

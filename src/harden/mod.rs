@@ -7,11 +7,14 @@
 
 pub mod adam;
 mod checkpoint;
+mod content;
 mod data;
 mod error;
 mod export;
 mod feed;
+mod gan;
 mod log;
+mod loss;
 mod output;
 mod random;
 mod recipe;
@@ -24,6 +27,7 @@ pub use checkpoint::Checkpoint;
 pub use data::{Dataset, Reason, Skipped};
 pub use error::HardenError;
 pub use export::{RECIPE, SEED, STEPS, VERSIONS};
+pub use gan::OpponentState;
 pub use log::Record;
-pub use recipe::{Arch, Recipe};
+pub use recipe::Recipe;
 pub use run::{Event, Job, Outcome, harden};

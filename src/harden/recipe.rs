@@ -1,21 +1,14 @@
 //! Everything that decides what a run computes: two runs of one recipe on the same images, device
 //! and number of threads give the same file.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::HardenError;
 use crate::density::DensityShape;
 use crate::onnx::Model;
-use crate::zoo::Edsr;
-
-/// The networks that can be trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Arch {
-    /// EDSR (Lim et al. 2017).
-    #[default]
-    Edsr,
-}
+use crate::zoo::{Arch, Network, Preset};
 
 /// The settings of a run; the defaults are the paper's, for EDSR-baseline at scale 4.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,11 +16,16 @@ pub enum Arch {
 pub struct Recipe {
     /// The network.
     pub arch: Arch,
-    /// Channels of its feature maps.
-    pub features: usize,
-    /// Its residual blocks.
-    pub blocks: usize,
-    /// 2, 3 or 4.
+    /// Its size, where the next two do not say.
+    #[serde(skip_serializing_if = "is_full")]
+    pub preset: Preset,
+    /// Channels of its feature maps; none for the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<usize>,
+    /// Its blocks (of RCAN: in each group); none for the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<usize>,
+    /// One of the network's: 2, 3 or 4.
     pub scale: usize,
     /// Training steps.
     pub steps: u64,
@@ -47,6 +45,12 @@ pub struct Recipe {
     pub widths: Vec<usize>,
     /// The spread of the features that the estimator assumes at its start.
     pub init_scale: f64,
+    /// SRGAN: a VGG network as an ONNX file, for a content loss on its features and not on pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vgg: Option<PathBuf>,
+    /// SRGAN: the feature map of that network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vgg_tap: Option<String>,
     /// Decides the initial weights, the crops and the noise.
     pub seed: u64,
 }
@@ -56,8 +60,9 @@ impl Default for Recipe {
         let density = DensityShape::default();
         Self {
             arch: Arch::Edsr,
-            features: 64,
-            blocks: 16,
+            preset: Preset::Full,
+            features: None,
+            blocks: None,
             scale: 4,
             steps: 300_000,
             batch: 16,
@@ -68,6 +73,8 @@ impl Default for Recipe {
             delta: 1.0,
             widths: density.hidden,
             init_scale: density.init_scale,
+            vgg: None,
+            vgg_tap: None,
             seed: 0,
         }
     }
@@ -77,16 +84,27 @@ impl Default for Recipe {
 const MAX_BATCH_PIXELS: usize = 1 << 28;
 
 impl Recipe {
+    /// The paper's settings for a network.
+    pub fn of(arch: Arch) -> Self {
+        Self { arch, lambda: arch.lambda(), ..Self::default() }
+    }
+
     /// The network with its initial weights.
     ///
     /// # Errors
     /// [`HardenError::Network`] where there is none of these settings.
     pub fn network(&self) -> Result<Model, HardenError> {
-        match self.arch {
-            Arch::Edsr => {
-                let Self { features, blocks, scale, .. } = *self;
-                Ok(Edsr { features, blocks, scale }.build(self.seed)?)
-            }
+        let Self { arch, preset, features, blocks, scale, .. } = *self;
+        Ok(Network { arch, preset, features, blocks, scale }.build(self.seed)?)
+    }
+
+    /// The same recipe with the network's size in numbers, as files state it.
+    pub fn spelled_out(&self) -> Self {
+        let Self { arch, preset, .. } = *self;
+        Self {
+            features: self.features.or(Some(arch.features(preset))),
+            blocks: self.blocks.or(arch.blocks(preset)),
+            ..self.clone()
         }
     }
 
@@ -109,7 +127,7 @@ impl Recipe {
     /// Whether a checkpoint of `other` may be continued under this recipe: all but the number of
     /// steps must agree.
     pub fn continues(&self, other: &Self) -> bool {
-        *self == Self { steps: self.steps, ..other.clone() }
+        self.spelled_out() == Self { steps: self.steps, ..other.spelled_out() }
     }
 
     /// Checks every setting.
@@ -128,7 +146,8 @@ impl Recipe {
         }
         let zero_is_fine = self.lambda == 0.0;
         if !(self.lambda.is_finite() && (self.lambda > 0.0 || zero_is_fine)) {
-            return Err(setting("lambda", self.lambda, "0 or a positive number; the paper's is 1"));
+            let must = "0 or a positive number; the paper's is 1, and 0.1 for srresnet and srgan";
+            return Err(setting("lambda", self.lambda, must));
         }
         let positive = [
             ("delta", self.delta, "a positive number; the paper's is 1"),
@@ -143,6 +162,7 @@ impl Recipe {
         if self.widths.contains(&0) {
             return Err(setting("widths", format!("{:?}", self.widths), "numbers of at least 1"));
         }
+        self.check_vgg()?;
         let side = self.patch.checked_mul(self.scale);
         let pixels = side.and_then(|side| side.checked_mul(side)?.checked_mul(self.batch));
         if pixels.is_none_or(|pixels| pixels > MAX_BATCH_PIXELS) {
@@ -151,6 +171,24 @@ impl Recipe {
         }
         self.network().map(drop)
     }
+}
+
+impl Recipe {
+    fn check_vgg(&self) -> Result<(), HardenError> {
+        match (&self.vgg, &self.vgg_tap) {
+            (None, None) => Ok(()),
+            (Some(_), Some(_)) if self.arch.adversarial() => Ok(()),
+            (Some(file), Some(_)) => {
+                Err(setting("vgg", file.display(), "left out: only srgan has a content loss on features"))
+            }
+            (Some(file), None) => Err(setting("vgg", file.display(), "given together with --vgg-tap")),
+            (None, Some(tap)) => Err(setting("vgg-tap", tap, "given together with --vgg")),
+        }
+    }
+}
+
+fn is_full(preset: &Preset) -> bool {
+    *preset == Preset::Full
 }
 
 fn setting(what: &'static str, given: impl ToString, must: &'static str) -> HardenError {
@@ -167,6 +205,20 @@ mod tests {
         recipe.check().unwrap();
         assert_eq!((recipe.lambda, recipe.delta, recipe.widths.as_slice()), (1.0, 1.0, &[3, 3, 3][..]));
         assert_eq!(crate::zoo::parameter_count(&recipe.network().unwrap()), 1_517_571);
+    }
+
+    #[test]
+    fn a_file_states_the_size_in_numbers() {
+        let states = |recipe: Recipe| {
+            let json = serde_json::to_value(recipe.spelled_out()).unwrap();
+            ["arch", "preset", "features", "blocks"].map(|key| json.get(key).map(ToString::to_string))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let edsr = states(Recipe { features: Some(16), ..Recipe::default() });
+        assert_eq!(edsr, [some("\"edsr\""), None, some("16"), some("16")]);
+        let carn = states(Recipe { preset: Preset::Small, ..Recipe::of(Arch::Carn) });
+        assert_eq!(carn, [some("\"carn\""), some("\"small\""), some("16"), None]);
+        assert_eq!(Recipe::of(Arch::SrResNet).lambda, 0.1);
     }
 
     #[test]
@@ -187,7 +239,7 @@ mod tests {
         };
         assert_eq!(
             with(|recipe| recipe.lambda = -1.0),
-            "lambda is -1; it must be 0 or a positive number; the paper's is 1"
+            "lambda is -1; it must be 0 or a positive number; the paper's is 1, and 0.1 for srresnet and srgan"
         );
         assert!(with(|recipe| recipe.lambda = f64::NAN).starts_with("lambda is NaN"));
         assert!(with(|recipe| recipe.delta = 0.0).starts_with("delta is 0"));
@@ -195,6 +247,12 @@ mod tests {
         assert!(with(|recipe| recipe.batch = 0).starts_with("batch is 0"));
         assert!(with(|recipe| recipe.patch = usize::MAX).starts_with("batch is 16 crops"));
         assert!(with(|recipe| recipe.steps = 0).starts_with("steps is 0"));
+        assert!(with(|recipe| recipe.vgg = Some("a.onnx".into())).ends_with("together with --vgg-tap"));
+        assert!(with(|recipe| recipe.vgg_tap = Some("a".into())).starts_with("vgg-tap is a"));
+        let (vgg, vgg_tap) = (Some("a.onnx".into()), Some("a".into()));
+        let edsr = Recipe { vgg, vgg_tap, ..Recipe::default() };
+        assert!(edsr.check().unwrap_err().to_string().contains("only srgan"));
+        assert!(Recipe { arch: Arch::Srgan, ..edsr }.check().is_ok());
         assert!(with(|recipe| recipe.widths = vec![3, 0]).starts_with("widths is [3, 0]"));
         assert!(with(|recipe| recipe.scale = 5).contains("scales 2, 3 and 4"));
     }
@@ -211,6 +269,7 @@ mod tests {
     fn only_the_number_of_steps_may_change_on_resuming() {
         let recipe = Recipe::default();
         assert!(Recipe { steps: 1, ..recipe.clone() }.continues(&recipe));
+        assert!(Recipe { features: Some(64), ..recipe.clone() }.continues(&recipe));
         assert!(!Recipe { seed: 1, ..recipe.clone() }.continues(&recipe));
     }
 }

@@ -11,7 +11,7 @@ use super::feed::Feed;
 use super::log::{Log, Means, Record};
 use super::output::OutputFolder;
 use super::recipe::Recipe;
-use super::trainer::{Trainer, images};
+use super::trainer::{Losses, Trainer, images};
 use super::{HardenError, export};
 use crate::image::list_images;
 use crate::torch::Device;
@@ -171,7 +171,7 @@ impl Job {
 
 /// The first setting but the number of steps in which two recipes differ, with both values.
 fn first_difference(given: &Recipe, saved: &Recipe) -> String {
-    let json = |recipe: &Recipe| serde_json::to_value(recipe).unwrap_or_default();
+    let json = |recipe: &Recipe| serde_json::to_value(recipe.spelled_out()).unwrap_or_default();
     let (given, saved) = (json(given), json(saved));
     let keys = given.as_object().into_iter().flatten().filter(|(key, _)| *key != "steps");
     keys.filter(|(key, value)| saved[key.as_str()] != **value)
@@ -245,13 +245,15 @@ impl Clock {
         let now = Instant::now();
         let seconds = (now - self.line).as_secs_f64().max(f64::MIN_POSITIVE);
         let examples = (means.steps() * recipe.batch as u64) as f64;
-        let (loss, reconstruction, entropy) = means.take();
+        let Losses { total: loss, reconstruction, entropy, fooling, discriminator } = means.take();
         self.line = now;
         Record {
             step,
             loss,
             reconstruction,
             entropy,
+            fooling,
+            discriminator,
             learning_rate: recipe.learning_rate_at(step - 1),
             seconds: (now - self.start).as_secs_f64(),
             examples_per_second: examples / seconds,

@@ -5,24 +5,31 @@
 use super::HardenError;
 use super::adam::Adam;
 use super::checkpoint::Checkpoint;
+use super::content::Content;
 use super::data::Batch;
+use super::gan::{self, Opponent};
+use super::loss;
 use super::random::Purpose;
 use super::recipe::Recipe;
 use crate::density::{DensityEstimator, Noise};
 use crate::onnx::Model;
-use crate::runtime::torch::Program;
+use crate::runtime::torch::{Mode, Program};
 use crate::torch::{Device, Kind, Tensor, no_grad};
 use crate::zoo::TAP;
 
 /// The losses of one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Losses {
-    /// L_r + lambda L_e.
+    /// L_r + lambda L_e; of SRGAN with a thousandth of the adversarial loss.
     pub total: f64,
-    /// L_r: mean absolute error on [0, 255].
+    /// L_r, in the unit of the network's loss.
     pub reconstruction: f64,
     /// L_e: bits per element of Phi.
     pub entropy: Option<f64>,
+    /// What the discriminator thinks of the output.
+    pub fooling: Option<f64>,
+    /// The discriminator's own loss.
+    pub discriminator: Option<f64>,
 }
 
 /// Everything that a step changes.
@@ -30,6 +37,9 @@ pub(super) struct Trainer {
     recipe: Recipe,
     program: Program,
     regulariser: Option<Regulariser>,
+    /// Compares by features and not by pixels.
+    content: Option<Content>,
+    opponent: Option<Opponent>,
     adam: Adam,
     step: u64,
 }
@@ -51,7 +61,12 @@ impl Trainer {
         let mut leaves = program.parameters();
         leaves.extend(regulariser.iter().flat_map(|regulariser| regulariser.estimator.parameters()));
         let adam = Adam::new(leaves)?;
-        Ok(Self { recipe: recipe.clone(), program, regulariser, adam, step: 0 })
+        let content = match recipe.vgg.as_ref().zip(recipe.vgg_tap.as_ref()) {
+            Some((file, tap)) => Some(Content::read(file, tap, device)?),
+            None => None,
+        };
+        let opponent = if recipe.arch.adversarial() { Some(Opponent::new(recipe, device)?) } else { None };
+        Ok(Self { recipe: recipe.clone(), program, regulariser, content, opponent, adam, step: 0 })
     }
 
     /// Steps done.
@@ -83,23 +98,39 @@ impl Trainer {
         let scale = self.recipe.scale as i64;
         let lr = self.images(&batch.lr, side)?;
         let hr = self.images(&batch.hr, side * scale)?;
-        let (output, entropy) = self.forward(lr)?;
-        let reconstruction = output.f_sub(&hr)?.f_abs()?.f_mean(Kind::Float)? * 255.0;
-        let total = match &entropy {
-            Some(entropy) => &reconstruction + entropy * self.recipe.lambda,
-            None => reconstruction.shallow_clone(),
+        self.program.set_mode(Mode::Train);
+        let forward = self.forward(lr);
+        self.program.set_mode(Mode::Evaluate);
+        let (output, entropy) = forward?;
+        let rate = self.recipe.learning_rate_at(self.step);
+        let reconstruction = match &self.content {
+            Some(content) => content.distance(&output, &hr)?,
+            None => loss::reconstruction(self.recipe.arch.loss(), &output, &hr)?,
         };
+        let round = match &mut self.opponent {
+            Some(opponent) => Some(opponent.round(&output, &hr, rate)?),
+            None => None,
+        };
+        let mut total = reconstruction.shallow_clone();
+        if let Some(entropy) = &entropy {
+            total = total.f_add(&entropy.f_mul_scalar(self.recipe.lambda)?)?;
+        }
+        if let Some(round) = &round {
+            total = total.f_add(&round.fooling.f_mul_scalar(gan::WEIGHT)?)?;
+        }
         let losses = Losses {
             total: total.f_double_value(&[])?,
             reconstruction: reconstruction.f_double_value(&[])?,
             entropy: entropy.map(|entropy| entropy.f_double_value(&[])).transpose()?,
+            fooling: round.as_ref().map(|round| round.fooling.f_double_value(&[])).transpose()?,
+            discriminator: round.map(|round| round.discriminator),
         };
-        if !losses.total.is_finite() {
+        if !(losses.total.is_finite() && losses.discriminator.is_none_or(f64::is_finite)) {
             return Err(self.diverged(&losses));
         }
         self.adam.zero_grad();
         total.f_backward()?;
-        self.adam.step(self.recipe.learning_rate_at(self.step))?;
+        self.adam.step(rate)?;
         self.step += 1;
         Ok(losses)
     }
@@ -132,6 +163,9 @@ impl Trainer {
         if let Some(entropy) = losses.entropy {
             parts += &format!(", entropy {entropy}");
         }
+        if let (Some(fooling), Some(discriminator)) = (losses.fooling, losses.discriminator) {
+            parts += &format!(", adversarial {fooling}, discriminator {discriminator}");
+        }
         let rate = self.recipe.learning_rate_at(self.step);
         let advice = format!(
             "likely causes are a learning rate that is too high (it is {rate}: try --lr {}) or a lambda \
@@ -148,26 +182,30 @@ impl Trainer {
         Checkpoint {
             recipe: self.recipe.clone(),
             step: self.step,
-            weights: self.program.parameters(),
+            weights: self.program.state(),
             estimator: self
                 .regulariser
                 .iter()
                 .flat_map(|regulariser| regulariser.estimator.parameters())
                 .collect(),
             adam,
+            opponent: self.opponent.as_ref().map(Opponent::state),
         }
     }
 
     /// Continues from a checkpoint of the same recipe.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), HardenError> {
         no_grad(|| -> Result<(), HardenError> {
-            for (name, mut own) in self.program.parameters() {
+            for (name, mut own) in self.program.state() {
                 own.f_copy_(checkpoint.weight(&name, &own.size())?)?;
             }
             Ok(())
         })?;
         if let Some(regulariser) = &mut self.regulariser {
             regulariser.estimator.load(&checkpoint.estimator)?;
+        }
+        if let Some(opponent) = &mut self.opponent {
+            opponent.restore(checkpoint.opponent.as_ref())?;
         }
         self.adam.load_state(&checkpoint.adam)?;
         self.step = checkpoint.step;
