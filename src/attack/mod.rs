@@ -31,6 +31,7 @@ pub use ball::{Ball, Norm, OutsideBall};
 pub use budget::{Budget, parse_budgets};
 pub use goal::{Goal, Landscape};
 pub use mask::{Mask, MaskError, Region};
+pub use random::signed_noise;
 pub use settings::{QUERIES, Settings, TARGET_PSNR};
 pub use template::{AttackError, Attacked, Interrupted, OnStep};
 
