@@ -21,6 +21,8 @@ pub struct Record {
     /// L_e: bits per element of Phi; absent without regularisation.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entropy: Option<f64>,
+    /// The standard deviation of Phi over all its elements, before the noise.
+    pub spread: f64,
     /// The learning rate of the last step.
     pub learning_rate: f64,
     /// Seconds since this process began to train.
@@ -38,6 +40,16 @@ pub(super) struct Means {
     loss: f64,
     reconstruction: f64,
     entropy: Option<f64>,
+    spread: f64,
+}
+
+/// Means over the steps of a line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Mean {
+    pub loss: f64,
+    pub reconstruction: f64,
+    pub entropy: Option<f64>,
+    pub spread: f64,
 }
 
 impl Means {
@@ -45,6 +57,7 @@ impl Means {
         self.steps += 1;
         self.loss += losses.total;
         self.reconstruction += losses.reconstruction;
+        self.spread += losses.spread;
         if let Some(entropy) = losses.entropy {
             *self.entropy.get_or_insert(0.0) += entropy;
         }
@@ -55,11 +68,16 @@ impl Means {
         self.steps
     }
 
-    /// Mean total, reconstruction and entropy; starts anew.
-    pub fn take(&mut self) -> (f64, f64, Option<f64>) {
-        let Self { steps, loss, reconstruction, entropy } = std::mem::take(self);
+    /// The means; starts anew.
+    pub fn take(&mut self) -> Mean {
+        let Self { steps, loss, reconstruction, entropy, spread } = std::mem::take(self);
         let count = steps.max(1) as f64;
-        (loss / count, reconstruction / count, entropy.map(|sum| sum / count))
+        Mean {
+            loss: loss / count,
+            reconstruction: reconstruction / count,
+            entropy: entropy.map(|sum| sum / count),
+            spread: spread / count,
+        }
     }
 }
 
@@ -101,6 +119,7 @@ mod tests {
             loss: 3.0,
             reconstruction: 2.0,
             entropy: Some(1.0),
+            spread: 5.0,
             learning_rate: 1e-4,
             seconds: 1.0,
             examples_per_second: 16.0,
@@ -112,11 +131,12 @@ mod tests {
     fn means_are_over_the_steps_since_the_last_line() {
         let mut means = Means::default();
         for total in [1.0, 2.0] {
-            means.add(&Losses { total, reconstruction: 2.0 * total, entropy: Some(4.0) });
+            means.add(&Losses { total, reconstruction: 2.0 * total, entropy: Some(4.0), spread: total });
         }
-        assert_eq!((means.steps(), means.take()), (2, (1.5, 3.0, Some(4.0))));
-        means.add(&Losses { total: 5.0, reconstruction: 5.0, entropy: None });
-        assert_eq!(means.take(), (5.0, 5.0, None));
+        let mean = Mean { loss: 1.5, reconstruction: 3.0, entropy: Some(4.0), spread: 1.5 };
+        assert_eq!((means.steps(), means.take()), (2, mean));
+        means.add(&Losses { total: 5.0, reconstruction: 5.0, entropy: None, spread: 2.0 });
+        assert_eq!(means.take(), Mean { loss: 5.0, reconstruction: 5.0, entropy: None, spread: 2.0 });
     }
 
     #[test]

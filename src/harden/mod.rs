@@ -6,16 +6,20 @@
 //! printing and progress bars (`cli` observes), and the networks themselves (`zoo` builds graphs).
 
 pub mod adam;
+mod adversary;
 mod checkpoint;
 mod data;
+mod defence;
 mod error;
 mod export;
 mod feed;
 mod log;
+mod nearest;
 mod output;
 mod random;
 mod recipe;
 mod run;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod trainer;

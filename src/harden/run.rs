@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::checkpoint::Checkpoint;
 use super::data::{Dataset, Skipped};
 use super::feed::Feed;
-use super::log::{Log, Means, Record};
+use super::log::{Log, Mean, Means, Record};
 use super::output::OutputFolder;
 use super::recipe::Recipe;
 use super::trainer::{Trainer, images};
@@ -245,13 +245,14 @@ impl Clock {
         let now = Instant::now();
         let seconds = (now - self.line).as_secs_f64().max(f64::MIN_POSITIVE);
         let examples = (means.steps() * recipe.batch as u64) as f64;
-        let (loss, reconstruction, entropy) = means.take();
+        let Mean { loss, reconstruction, entropy, spread } = means.take();
         self.line = now;
         Record {
             step,
             loss,
             reconstruction,
             entropy,
+            spread,
             learning_rate: recipe.learning_rate_at(step - 1),
             seconds: (now - self.start).as_secs_f64(),
             examples_per_second: examples / seconds,

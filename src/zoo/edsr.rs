@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::init::Weights;
-use super::{IR_VERSION, OPSET, SCALE, TAP, ZooError};
+use super::{IR_VERSION, OPSET, SCALE, TAP, TAP_FIRST, ZooError};
 use crate::onnx::{Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
 
 /// DIV2K's mean colour on [0, 1], as the original subtracts it.
@@ -40,7 +40,8 @@ impl Edsr {
             weights: Weights::new(ChaCha8Rng::seed_from_u64(seed)),
             features: self.features,
         };
-        let tap = net.body(self.blocks);
+        let head = net.head();
+        let tap = net.body(&head, self.blocks);
         net.tail(&tap, self.scale);
         let mut model = Model {
             ir_version: IR_VERSION,
@@ -50,6 +51,7 @@ impl Edsr {
             ..Default::default()
         };
         model.metadata.insert(TAP.into(), tap);
+        model.metadata.insert(TAP_FIRST.into(), head);
         model.metadata.insert(SCALE.into(), self.scale.to_string());
         Ok(model)
     }
@@ -74,20 +76,24 @@ struct Net {
 }
 
 impl Net {
-    /// From the image to the feature map before upsampling, whose name it gives.
-    fn body(&mut self, blocks: usize) -> String {
+    /// From the image to the first feature map, whose name it gives.
+    fn head(&mut self) -> String {
         let dims = [Dim::from("N"), Dim::Known(3), Dim::from("H"), Dim::from("W")];
         let image = self.graph.input(ValueInfo::tensor("image", DType::F32, dims));
         let levels = self.scaled("levels", "Mul", &image, 255.0);
         let mean = self.mean();
         let centred = self.graph.node("Sub", "centred", &[&levels, &mean], []);
-        let head = self.conv("head", &centred, self.features, 3);
-        let mut features = head.clone();
+        self.conv("head", &centred, self.features, 3)
+    }
+
+    /// From the first feature map to the one before upsampling, whose name it gives.
+    fn body(&mut self, head: &str, blocks: usize) -> String {
+        let mut features = head.to_owned();
         for block in 0..blocks {
             features = self.block(block, &features);
         }
         let body = self.conv("body.out", &features, self.features, self.features);
-        self.graph.node("Add", "features", &[&body, &head], [])
+        self.graph.node("Add", "features", &[&body, head], [])
     }
 
     fn block(&mut self, block: usize, input: &str) -> String {
@@ -158,7 +164,10 @@ mod tests {
         for scale in 2..=4 {
             let model = Edsr { features: 5, blocks: 2, scale }.build(1).unwrap();
             assert_eq!(check(&model), Ok(()));
-            assert_eq!(model.metadata[TAP], "features");
+            assert_eq!(
+                (model.metadata[TAP].as_str(), model.metadata[TAP_FIRST].as_str()),
+                ("features", "head")
+            );
         }
     }
 

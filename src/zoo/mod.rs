@@ -16,6 +16,8 @@ pub const OPSET: i64 = 17;
 pub const IR_VERSION: i64 = 8;
 /// The metadata key under which a model names the last feature map before upsampling.
 pub const TAP: &str = "temper.tap";
+/// The metadata key under which a model names its first feature map.
+pub const TAP_FIRST: &str = "temper.tap.first";
 /// The metadata key under which a model states its scale.
 pub const SCALE: &str = "temper.scale";
 
