@@ -59,6 +59,12 @@ struct RecipeArgs {
     /// Side of a crop in LR pixels
     #[arg(long, value_name = "PIXELS", default_value_t = defaults().patch)]
     patch: usize,
+    /// Regularise the entropy of the features; off with noise on is the ablation's case of noise alone
+    #[arg(long, value_enum, value_name = "on|off", default_value_t = Switch::On)]
+    estimator: Switch,
+    /// Add noise to the features while training
+    #[arg(long, value_enum, value_name = "on|off", default_value_t = Switch::On)]
+    noise: Switch,
     /// Weight of the entropy loss; 0 trains the plain network, without estimator and noise
     /// [default: 1; srresnet and srgan: 0.1]
     #[arg(long, allow_negative_numbers = true)]
@@ -69,6 +75,14 @@ struct RecipeArgs {
     /// Hidden widths of the density estimator: K - 1 numbers
     #[arg(long, value_delimiter = ',', value_name = "N,N,...", default_values_t = defaults().widths)]
     widths: Vec<usize>,
+    /// The features that estimator and noise work on: last or first feature map, or the name of a value
+    /// or node
+    #[arg(long, value_name = "last|first|NAME", default_value_t = defaults().tap)]
+    tap: String,
+    /// Train on every crop and on the same crop attacked by one step of I-FGSM of this budget, in 1/255
+    /// (the paper's is 8); 0 for none
+    #[arg(long, value_name = "BUDGET", default_value_t = defaults().adversarial, allow_negative_numbers = true)]
+    adversarial: f64,
     /// Channels of the network's feature maps [default: the preset's; full: 64]
     #[arg(long)]
     features: Option<usize>,
@@ -108,6 +122,13 @@ fn preset_parser() -> impl TypedValueParser<Value = Preset> {
     })
 }
 
+/// A part that can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
 fn defaults() -> Recipe {
     Recipe::default()
 }
@@ -126,6 +147,10 @@ impl Args {
             patch: flags.patch,
             learning_rate: flags.lr,
             halve_every: flags.halve_every,
+            estimator: flags.estimator == Switch::On,
+            noise: flags.noise == Switch::On,
+            tap: flags.tap.clone(),
+            adversarial: flags.adversarial,
             lambda: flags.lambda.unwrap_or(self.arch.lambda()),
             delta: flags.delta,
             widths: flags.widths.clone(),

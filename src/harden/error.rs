@@ -24,6 +24,14 @@ pub enum HardenError {
         /// What it may be.
         must: &'static str,
     },
+    /// A tap that is not there, or is no feature map.
+    #[error("tap `{wish}`: {problem}")]
+    Tap {
+        /// As it was given.
+        wish: String,
+        /// What is wrong with it, and what can be done.
+        problem: String,
+    },
     /// Settings that no network has.
     #[error(transparent)]
     Network(#[from] ZooError),

@@ -6,19 +6,23 @@
 //! printing and progress bars (`cli` observes), and the networks themselves (`zoo` builds graphs).
 
 pub mod adam;
+mod adversary;
 mod checkpoint;
 mod content;
 mod data;
+mod defence;
 mod error;
 mod export;
 mod feed;
 mod gan;
 mod log;
 mod loss;
+mod nearest;
 mod output;
 mod random;
 mod recipe;
 mod run;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod trainer;

@@ -245,13 +245,14 @@ impl Clock {
         let now = Instant::now();
         let seconds = (now - self.line).as_secs_f64().max(f64::MIN_POSITIVE);
         let examples = (means.steps() * recipe.batch as u64) as f64;
-        let Losses { total: loss, reconstruction, entropy, fooling, discriminator } = means.take();
+        let Losses { total: loss, reconstruction, entropy, spread, fooling, discriminator } = means.take();
         self.line = now;
         Record {
             step,
             loss,
             reconstruction,
             entropy,
+            spread,
             fooling,
             discriminator,
             learning_rate: recipe.learning_rate_at(step - 1),
