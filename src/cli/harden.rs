@@ -21,6 +21,10 @@ pub struct Args {
     /// Network to train
     #[arg(long, value_enum, default_value_t = Arch::Edsr)]
     arch: Arch,
+    /// Fine-tune this ONNX file instead: any network that libtorch can run here. The result is the same
+    /// graph with new weights
+    #[arg(long, value_name = "MODEL.onnx", conflicts_with = "arch")]
+    from: Option<PathBuf>,
     /// Folder of HR images to train on (PNG, JPEG, BMP, TIFF, WebP, PNM)
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -122,6 +126,7 @@ impl Args {
             arch: match self.arch {
                 Arch::Edsr => crate::harden::Arch::Edsr,
             },
+            from: self.from.clone(),
             features: flags.features,
             blocks: flags.blocks,
             scale: flags.scale,
@@ -194,8 +199,16 @@ impl View {
                 }
                 self.bar.set_position(done as u64);
             }
-            Event::Ready { images, skipped, parameters, estimator, step } => {
+            Event::Ready { images, skipped, parameters, estimator, step, tap, chosen, rounds } => {
                 self.bar = Bar::hidden();
+                if let Some(how) = chosen {
+                    note(format_args!("Phi is `{tap}`: {how} (--tap NAME chooses another)"));
+                }
+                if rounds {
+                    note(
+                        "The file keeps its weights in half precision: they train in float32 and are rounded when written",
+                    );
+                }
                 describe(images, skipped, parameters, estimator, step);
                 self.bar = Bar::new(self.steps, "Training", "steps");
                 self.bar.set_position(step);

@@ -15,19 +15,22 @@ mod export;
 mod feed;
 mod log;
 mod nearest;
+mod network;
 mod output;
 mod random;
 mod recipe;
 mod run;
+mod stranger;
 mod tap;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod upsampling;
 
 pub use checkpoint::Checkpoint;
 pub use data::{Dataset, Reason, Skipped};
 pub use error::HardenError;
-pub use export::{RECIPE, SEED, STEPS, VERSIONS};
+pub use export::{FROM, RECIPE, SEED, STEPS, UNIT, VERSIONS};
 pub use log::Record;
 pub use recipe::{Arch, Recipe};
 pub use run::{Event, Job, Outcome, harden};

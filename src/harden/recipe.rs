@@ -1,6 +1,8 @@
 //! Everything that decides what a run computes: two runs of one recipe on the same images, device
 //! and number of threads give the same file.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::HardenError;
@@ -23,6 +25,9 @@ pub enum Arch {
 pub struct Recipe {
     /// The network.
     pub arch: Arch,
+    /// A model file to fine-tune instead: `arch`, `features`, `blocks` and `scale` are then its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// Channels of its feature maps.
     pub features: usize,
     /// Its residual blocks.
@@ -64,6 +69,7 @@ impl Default for Recipe {
         let density = DensityShape::default();
         Self {
             arch: Arch::Edsr,
+            from: None,
             features: 64,
             blocks: 16,
             scale: 4,
@@ -171,7 +177,7 @@ impl Recipe {
             let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
             return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
         }
-        self.network().map(drop)
+        if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
     }
 }
 

@@ -93,6 +93,13 @@ impl Program {
         }
     }
 
+    /// Keeps as parameters only the initializers whose names are `wanted`; the others stay as they are.
+    pub fn train_only(&mut self, wanted: &dyn Fn(&str) -> bool) {
+        for initializer in &mut self.initializers {
+            initializer.is_parameter &= wanted(&initializer.name);
+        }
+    }
+
     /// Runs on one tensor per input (converted to the program's device and kind as needed); gives
     /// one per output.
     ///
