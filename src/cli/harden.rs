@@ -22,7 +22,11 @@ pub struct Args {
     /// Network to train
     #[arg(long, value_parser = arch_parser(), default_value_t = Arch::Edsr)]
     arch: Arch,
-    /// Its size: `full` is the original's, `small` one for tests and CPUs
+    /// Fine-tune this ONNX file instead: any network that libtorch can run here. The result is the same
+    /// graph with new weights
+    #[arg(long, value_name = "MODEL.onnx", conflicts_with_all = ["arch", "preset"])]
+    from: Option<PathBuf>,
+    /// The network's size: `full` is the original's, `small` one for tests and CPUs
     #[arg(long, value_parser = preset_parser(), default_value = "full")]
     preset: Preset,
     /// Folder of HR images to train on (PNG, JPEG, BMP, TIFF, WebP, PNM)
@@ -139,6 +143,7 @@ impl Args {
         let recipe = Recipe {
             arch: self.arch,
             preset: self.preset,
+            from: self.from.clone(),
             features: flags.features,
             blocks: flags.blocks,
             scale: flags.scale,
@@ -213,8 +218,16 @@ impl View {
                 }
                 self.bar.set_position(done as u64);
             }
-            Event::Ready { images, skipped, parameters, estimator, step } => {
+            Event::Ready { images, skipped, parameters, estimator, step, tap, chosen, rounds } => {
                 self.bar = Bar::hidden();
+                if let Some(how) = chosen {
+                    note(format_args!("Phi is `{tap}`: {how} (--tap NAME chooses another)"));
+                }
+                if rounds {
+                    note(
+                        "The file keeps its weights in half precision: they train in float32 and are rounded when written",
+                    );
+                }
                 describe(images, skipped, parameters, estimator, step);
                 self.bar = Bar::new(self.steps, "Training", "steps");
                 self.bar.set_position(step);

@@ -8,7 +8,7 @@
 use super::HardenError;
 use super::random::Purpose;
 use crate::density::Noise;
-use crate::runtime::torch::{Program, gradient};
+use crate::runtime::torch::gradient;
 use crate::torch::{Kind, Tensor, no_grad};
 
 /// The attack on training inputs.
@@ -29,12 +29,16 @@ impl Adversary {
     ///
     /// # Errors
     /// The network or libtorch refuses.
-    pub fn attack(&self, network: &Program, x: &Tensor, step: u64) -> Result<Tensor, HardenError> {
-        let target = no_grad(|| network.run(std::slice::from_ref(x)))?.swap_remove(0);
+    pub fn attack(
+        &self,
+        network: &dyn Fn(&Tensor) -> Result<Tensor, HardenError>,
+        x: &Tensor,
+        step: u64,
+    ) -> Result<Tensor, HardenError> {
+        let target = no_grad(|| network(x))?;
         let start = (x + self.start.uniform_like(x, 2.0 * self.alpha, step)?).f_clamp(0.0, 1.0)?;
         let start = start.f_detach()?.set_requires_grad(true);
-        let output = network.run(std::slice::from_ref(&start))?.swap_remove(0);
-        let distance = output.f_sub(&target)?.f_square()?.f_sum(Kind::Float)?;
+        let distance = network(&start)?.f_sub(&target)?.f_square()?.f_sum(Kind::Float)?;
         let direction = gradient(&distance, &start)?;
         no_grad(|| {
             let step = start.f_detach()? + direction.f_sign()? * self.alpha;
@@ -47,6 +51,7 @@ impl Adversary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::torch::Program;
     use crate::torch::Device;
     use crate::zoo::Edsr;
 
@@ -55,21 +60,23 @@ mod tests {
         let model = Edsr { features: 8, blocks: 1, scale: 2 }.build(3).unwrap();
         let mut network = Program::compile(&model, Device::Cpu, Kind::Float).unwrap();
         network.set_trainable(true);
+        let parameters = network.parameters();
         let ramp = Tensor::arange(2 * 3 * 12 * 10, (Kind::Float, Device::Cpu)) / 719.0;
         let x = ramp.view([2, 3, 12, 10]);
         let adversary = Adversary::new(8.0, 5);
+        let network = |x: &Tensor| Ok(network.run(&[x.shallow_clone()])?.remove(0));
         let attacked = adversary.attack(&network, &x, 7).unwrap();
         assert!(!attacked.requires_grad());
         let apart = (&attacked - &x).abs().max().double_value(&[]);
         assert!(apart <= 8.0 / 255.0 + 1e-6 && apart > 7.9 / 255.0, "{apart}");
         assert!(attacked.min().double_value(&[]) >= 0.0 && attacked.max().double_value(&[]) <= 1.0);
 
-        let run = |x: &Tensor| no_grad(|| network.run(&[x.shallow_clone()])).unwrap().remove(0);
+        let run = |x: &Tensor| no_grad(|| network(x)).unwrap();
         let moved = |x: &Tensor, y: &Tensor| (run(x) - run(y)).square().sum(Kind::Double).double_value(&[]);
         let noisy = x.shallow_clone() + Noise::new(1).uniform_like(&x, 16.0 / 255.0, 0).unwrap();
         assert!(moved(&attacked, &x) > 3.0 * moved(&noisy, &x));
         // The weights keep no trace of it, and a step repeats itself.
-        assert!(network.parameters().iter().all(|(_, weight)| !weight.grad().defined()));
+        assert!(parameters.iter().all(|(_, weight)| !weight.grad().defined()));
         assert_eq!(attacked, adversary.attack(&network, &x, 7).unwrap());
         assert_ne!(attacked, adversary.attack(&network, &x, 8).unwrap());
     }

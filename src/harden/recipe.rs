@@ -16,6 +16,10 @@ use crate::zoo::{Arch, Network, Preset};
 pub struct Recipe {
     /// The network.
     pub arch: Arch,
+    /// A model file to fine-tune instead: `arch`, `preset`, `features`, `blocks` and `scale` are then
+    /// its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// Its size, where the next two do not say.
     #[serde(skip_serializing_if = "is_full")]
     pub preset: Preset,
@@ -68,6 +72,7 @@ impl Default for Recipe {
         let density = DensityShape::default();
         Self {
             arch: Arch::Edsr,
+            from: None,
             preset: Preset::Full,
             features: None,
             blocks: None,
@@ -113,6 +118,9 @@ impl Recipe {
     /// The same recipe with the network's size in numbers, as files state it.
     pub fn spelled_out(&self) -> Self {
         let Self { arch, preset, .. } = *self;
+        if self.from.is_some() {
+            return self.clone();
+        }
         Self {
             features: self.features.or(Some(arch.features(preset))),
             blocks: self.blocks.or(arch.blocks(preset)),
@@ -191,7 +199,7 @@ impl Recipe {
             let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
             return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
         }
-        self.network().map(drop)
+        if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
     }
 }
 

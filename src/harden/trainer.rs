@@ -11,9 +11,8 @@ use super::data::Batch;
 use super::defence::{Defence, Seen};
 use super::gan::{self, Opponent};
 use super::loss;
+use super::network::Network;
 use super::recipe::Recipe;
-use super::tap;
-use crate::onnx::Model;
 use crate::runtime::torch::{Mode, Program};
 use crate::torch::{Device, Kind, Tensor, no_grad};
 
@@ -37,8 +36,10 @@ pub(super) struct Losses {
 /// Everything that a step changes.
 pub(super) struct Trainer {
     recipe: Recipe,
+    network: Network,
     program: Program,
-    tap: String,
+    /// Whether the network takes several images at once.
+    batches: bool,
     defence: Defence,
     adversary: Option<Adversary>,
     /// Compares by features and not by pixels.
@@ -49,12 +50,14 @@ pub(super) struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer of `model`, the network of `recipe`, at step 0.
-    pub fn new(recipe: &Recipe, model: &Model, device: Device) -> Result<Self, HardenError> {
-        let mut program = Program::compile(model, device, Kind::Float)?;
-        program.set_trainable(true);
-        let tap = tap::resolve(model, &recipe.tap)?;
-        let channels = channels_at(&program, &tap, &recipe.tap)?;
+    /// A trainer of the recipe's network at step 0.
+    pub fn new(recipe: &Recipe, network: Network, device: Device) -> Result<Self, HardenError> {
+        let program = network.program(device)?;
+        let side = if network.is_stranger() { recipe.patch } else { 16 };
+        let blank =
+            network.colours(Tensor::f_zeros([2, 3, side as i64, side as i64], (Kind::Float, device))?)?;
+        let channels = channels_at(&program, &blank.f_narrow(0, 0, 1)?, &network.tap, &recipe.tap)?;
+        let batches = !network.is_stranger() || takes_batches(&program, &blank);
         let defence = Defence::new(recipe, channels, device)?;
         let mut leaves = program.parameters();
         leaves.extend(defence.parameters());
@@ -66,7 +69,7 @@ impl Trainer {
         };
         let opponent = if recipe.arch.adversarial() { Some(Opponent::new(recipe, device)?) } else { None };
         let recipe = recipe.clone();
-        Ok(Self { recipe, program, tap, defence, adversary, content, opponent, adam, step: 0 })
+        Ok(Self { recipe, network, program, batches, defence, adversary, content, opponent, adam, step: 0 })
     }
 
     /// Steps done.
@@ -77,6 +80,28 @@ impl Trainer {
     /// The network as it stands.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// The network as a graph.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Lets delta count in `unit`.
+    pub fn set_unit(&mut self, unit: f64) {
+        self.defence.set_unit(unit);
+    }
+
+    /// What delta counts in.
+    pub fn unit(&self) -> f64 {
+        self.defence.unit()
+    }
+
+    /// The spread of Phi over a batch, before any noise.
+    pub fn spread(&self, batch: &Batch) -> Result<f64, HardenError> {
+        let lr = self.network.colours(self.images(&batch.lr, self.recipe.patch as i64)?)?;
+        let (_, seen) = no_grad(|| self.forward(&lr))?;
+        Ok(seen.spread.map_or(Ok(f64::NAN), |spread| spread.f_double_value(&[]))?)
     }
 
     /// Parameters of the network and of the estimator.
@@ -91,12 +116,12 @@ impl Trainer {
     /// [`HardenError::Diverged`] before anything is changed where the loss is no number.
     pub fn train(&mut self, batch: &Batch) -> Result<Losses, HardenError> {
         let side = self.recipe.patch as i64;
-        let scale = self.recipe.scale as i64;
-        let lr = self.images(&batch.lr, side)?;
-        let hr = self.images(&batch.hr, side * scale)?;
+        let scale = self.network.scale as i64;
+        let lr = self.network.colours(self.images(&batch.lr, side)?)?;
+        let hr = self.network.inside(self.network.colours(self.images(&batch.hr, side * scale)?)?)?;
         let (lr, hr) = self.with_attacked(lr, hr)?;
         self.program.set_mode(Mode::Train);
-        let forward = self.forward(lr);
+        let forward = self.forward(&lr);
         self.program.set_mode(Mode::Evaluate);
         let (output, Seen { bits: entropy, spread }) = forward?;
         let rate = self.recipe.learning_rate_at(self.step);
@@ -137,18 +162,45 @@ impl Trainer {
     /// for both.
     fn with_attacked(&self, lr: Tensor, hr: Tensor) -> Result<(Tensor, Tensor), HardenError> {
         let Some(adversary) = &self.adversary else { return Ok((lr, hr)) };
-        let attacked = adversary.attack(&self.program, &lr, self.step)?;
+        let attacked = adversary.attack(&|x| self.run(x), &lr, self.step)?;
         Ok((Tensor::f_cat(&[&lr, &attacked], 0)?, Tensor::f_cat(&[&hr, &hr], 0)?))
     }
 
     /// The output, and what is seen of Phi.
-    fn forward(&self, lr: Tensor) -> Result<(Tensor, Seen), HardenError> {
+    fn forward(&self, lr: &Tensor) -> Result<(Tensor, Seen), HardenError> {
+        if self.batches {
+            return self.forward_once(lr, self.step);
+        }
+        let count = lr.size()[0];
+        let one = |index: i64| {
+            let draw = self.step * count as u64 + index as u64;
+            self.forward_once(&lr.f_narrow(0, index, 1)?, draw)
+        };
+        let (outputs, seen): (Vec<_>, Vec<_>) =
+            (0..count).map(one).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        Ok((Tensor::f_cat(&outputs, 0)?, Seen::mean(&seen)?))
+    }
+
+    /// The output alone, as the network serves.
+    pub fn run(&self, lr: &Tensor) -> Result<Tensor, HardenError> {
+        let one = |lr: &Tensor| {
+            self.program.run(std::slice::from_ref(lr)).map(|mut outputs| outputs.swap_remove(0))
+        };
+        if self.batches {
+            return Ok(one(lr)?);
+        }
+        let each = (0..lr.size()[0]).map(|index| Ok(one(&lr.f_narrow(0, index, 1)?)?));
+        Ok(Tensor::f_cat(&each.collect::<Result<Vec<_>, HardenError>>()?, 0)?)
+    }
+
+    fn forward_once(&self, lr: &Tensor, draw: u64) -> Result<(Tensor, Seen), HardenError> {
         let mut seen = Seen::default();
-        let mut outputs = self.program.run_tapped::<HardenError>(&[lr], &self.tap, &mut |phi| {
-            let (phi, found) = self.defence.pass(phi, self.step)?;
+        let tapped = &mut |phi| {
+            let (phi, found) = self.defence.pass(phi, draw)?;
             seen = found;
-            Ok(phi)
-        })?;
+            Ok::<_, HardenError>(phi)
+        };
+        let mut outputs = self.program.run_tapped(std::slice::from_ref(lr), &self.network.tap, tapped)?;
         Ok((outputs.swap_remove(0), seen))
     }
 
@@ -181,6 +233,7 @@ impl Trainer {
         Checkpoint {
             recipe: self.recipe.clone(),
             step: self.step,
+            unit: self.defence.unit(),
             weights: self.program.state(),
             estimator: self.defence.parameters(),
             adam,
@@ -201,17 +254,23 @@ impl Trainer {
             opponent.restore(checkpoint.opponent.as_ref())?;
         }
         self.adam.load_state(&checkpoint.adam)?;
+        self.defence.set_unit(checkpoint.unit);
         self.step = checkpoint.step;
         Ok(())
     }
 }
 
-/// The number of channels of a value, found by running the network on a small image.
-fn channels_at(program: &Program, tap: &str, wish: &str) -> Result<usize, HardenError> {
-    let image = Tensor::f_zeros([1, 3, 16, 16], (Kind::Float, program.device()))?;
+/// Whether the network gives one output for each of the images in a batch.
+fn takes_batches(program: &Program, batch: &Tensor) -> bool {
+    let outputs = no_grad(|| program.run(std::slice::from_ref(batch)));
+    outputs.is_ok_and(|outputs| outputs.first().is_some_and(|output| output.size()[0] == batch.size()[0]))
+}
+
+/// The number of channels of a value, found by running the network on an image.
+fn channels_at(program: &Program, image: &Tensor, tap: &str, wish: &str) -> Result<usize, HardenError> {
     let mut size = Vec::new();
     no_grad(|| {
-        program.run_tapped::<HardenError>(&[image], tap, &mut |phi| {
+        program.run_tapped::<HardenError>(std::slice::from_ref(image), tap, &mut |phi| {
             size = phi.size();
             Ok(phi)
         })
