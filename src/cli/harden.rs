@@ -9,6 +9,7 @@ use super::{CliError, EXIT_CODES};
 use crate::harden::{Event, HardenError, Job, Outcome, Reason, Recipe, Record, Skipped, harden};
 use crate::torch;
 use crate::zoo::{Arch, Preset};
+use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// Trains a network with the entropy regularisation and exports it to ONNX.

@@ -134,8 +134,13 @@ mod tests {
     #[test]
     fn means_are_over_the_steps_since_the_last_line() {
         let mut means = Means::default();
-        let losses =
-            |total: f64, entropy| Losses { total, reconstruction: 2.0 * total, entropy, spread: total, ..Losses::default() };
+        let losses = |total: f64, entropy| Losses {
+            total,
+            reconstruction: 2.0 * total,
+            entropy,
+            spread: total,
+            ..Losses::default()
+        };
         for total in [1.0, 2.0] {
             means.add(&losses(total, Some(4.0)));
         }
