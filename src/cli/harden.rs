@@ -9,6 +9,7 @@ use super::{CliError, EXIT_CODES};
 use crate::harden::{Event, HardenError, Job, Outcome, Reason, Recipe, Record, Skipped, harden};
 use crate::torch;
 use crate::zoo::{Arch, Preset};
+use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// Trains a network with the entropy regularisation and exports it to ONNX.
@@ -22,7 +23,11 @@ pub struct Args {
     /// Network to train
     #[arg(long, value_parser = arch_parser(), default_value_t = Arch::Edsr)]
     arch: Arch,
-    /// Its size: `full` is the original's, `small` one for tests and CPUs
+    /// Fine-tune this ONNX file instead: any network that libtorch can run here. The result is the same
+    /// graph with new weights
+    #[arg(long, value_name = "MODEL.onnx", conflicts_with_all = ["arch", "preset"])]
+    from: Option<PathBuf>,
+    /// The network's size: `full` is the original's, `small` one for tests and CPUs
     #[arg(long, value_parser = preset_parser(), default_value = "full")]
     preset: Preset,
     /// Folder of HR images to train on (PNG, JPEG, BMP, TIFF, WebP, PNM)
@@ -59,6 +64,12 @@ struct RecipeArgs {
     /// Side of a crop in LR pixels
     #[arg(long, value_name = "PIXELS", default_value_t = defaults().patch)]
     patch: usize,
+    /// Regularise the entropy of the features; off with noise on is the ablation's case of noise alone
+    #[arg(long, value_enum, value_name = "on|off", default_value_t = Switch::On)]
+    estimator: Switch,
+    /// Add noise to the features while training
+    #[arg(long, value_enum, value_name = "on|off", default_value_t = Switch::On)]
+    noise: Switch,
     /// Weight of the entropy loss; 0 trains the plain network, without estimator and noise
     /// [default: 1; srresnet and srgan: 0.1]
     #[arg(long, allow_negative_numbers = true)]
@@ -69,6 +80,14 @@ struct RecipeArgs {
     /// Hidden widths of the density estimator: K - 1 numbers
     #[arg(long, value_delimiter = ',', value_name = "N,N,...", default_values_t = defaults().widths)]
     widths: Vec<usize>,
+    /// The features that estimator and noise work on: last or first feature map, or the name of a value
+    /// or node
+    #[arg(long, value_name = "last|first|NAME", default_value_t = defaults().tap)]
+    tap: String,
+    /// Train on every crop and on the same crop attacked by one step of I-FGSM of this budget, in 1/255
+    /// (the paper's is 8); 0 for none
+    #[arg(long, value_name = "BUDGET", default_value_t = defaults().adversarial, allow_negative_numbers = true)]
+    adversarial: f64,
     /// Channels of the network's feature maps [default: the preset's; full: 64]
     #[arg(long)]
     features: Option<usize>,
@@ -108,6 +127,13 @@ fn preset_parser() -> impl TypedValueParser<Value = Preset> {
     })
 }
 
+/// A part that can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
 fn defaults() -> Recipe {
     Recipe::default()
 }
@@ -118,6 +144,7 @@ impl Args {
         let recipe = Recipe {
             arch: self.arch,
             preset: self.preset,
+            from: self.from.clone(),
             features: flags.features,
             blocks: flags.blocks,
             scale: flags.scale,
@@ -126,6 +153,10 @@ impl Args {
             patch: flags.patch,
             learning_rate: flags.lr,
             halve_every: flags.halve_every,
+            estimator: flags.estimator == Switch::On,
+            noise: flags.noise == Switch::On,
+            tap: flags.tap.clone(),
+            adversarial: flags.adversarial,
             lambda: flags.lambda.unwrap_or(self.arch.lambda()),
             delta: flags.delta,
             widths: flags.widths.clone(),
@@ -188,8 +219,16 @@ impl View {
                 }
                 self.bar.set_position(done as u64);
             }
-            Event::Ready { images, skipped, parameters, estimator, step } => {
+            Event::Ready { images, skipped, parameters, estimator, step, tap, chosen, rounds } => {
                 self.bar = Bar::hidden();
+                if let Some(how) = chosen {
+                    note(format_args!("Phi is `{tap}`: {how} (--tap NAME chooses another)"));
+                }
+                if rounds {
+                    note(
+                        "The file keeps its weights in half precision: they train in float32 and are rounded when written",
+                    );
+                }
                 describe(images, skipped, parameters, estimator, step);
                 self.bar = Bar::new(self.steps, "Training", "steps");
                 self.bar.set_position(step);

@@ -21,6 +21,7 @@ type Named = Vec<(String, Tensor)>;
 const MAX_BYTES: u64 = 1 << 33;
 
 const STEP: &str = "temper.step";
+const UNIT: &str = "temper.unit";
 const WEIGHTS: &str = "network/";
 const ESTIMATOR: &str = "estimator/";
 const FIRST: &str = "adam.first/";
@@ -36,6 +37,8 @@ pub struct Checkpoint {
     pub recipe: Recipe,
     /// Steps done.
     pub step: u64,
+    /// What delta counts in.
+    pub unit: f64,
     /// The network's parameters and running statistics.
     pub weights: Named,
     /// The estimator's parameters; none where the recipe does not regularise.
@@ -79,6 +82,7 @@ impl Checkpoint {
         let recipe = serde_json::to_string(&self.recipe).expect("a recipe has string keys only");
         let metadata = HashMap::from([
             (STEP.to_owned(), self.step.to_string()),
+            (UNIT.to_owned(), self.unit.to_string()),
             (export::RECIPE.to_owned(), recipe),
             (export::VERSIONS.to_owned(), export::versions()),
         ]);
@@ -104,6 +108,7 @@ impl Checkpoint {
             found.ok_or_else(|| format!("its metadata lack `{key}`"))
         };
         let step = entry(STEP)?.parse().map_err(|error| format!("its step: {error}"))?;
+        let unit = entry(UNIT)?.parse().map_err(|error| format!("its unit: {error}"))?;
         let recipe =
             serde_json::from_str(entry(export::RECIPE)?).map_err(|error| format!("its recipe: {error}"))?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
@@ -126,6 +131,7 @@ impl Checkpoint {
         Ok(Self {
             recipe,
             step,
+            unit,
             weights: part(WEIGHTS)?,
             estimator: part(ESTIMATOR)?,
             adam: moments(FIRST, SECOND)?,

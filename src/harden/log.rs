@@ -22,6 +22,8 @@ pub struct Record {
     /// L_e: bits per element of Phi; absent without regularisation.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entropy: Option<f64>,
+    /// The standard deviation of Phi over all its elements, before the noise.
+    pub spread: f64,
     /// SRGAN: -log of the probability that the discriminator takes an output for a photograph.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fooling: Option<f64>,
@@ -55,6 +57,7 @@ impl Means {
             total: sums.total + losses.total,
             reconstruction: sums.reconstruction + losses.reconstruction,
             entropy: more(sums.entropy, losses.entropy),
+            spread: sums.spread + losses.spread,
             fooling: more(sums.fooling, losses.fooling),
             discriminator: more(sums.discriminator, losses.discriminator),
         };
@@ -73,6 +76,7 @@ impl Means {
             total: mean(sums.total),
             reconstruction: mean(sums.reconstruction),
             entropy: sums.entropy.map(mean),
+            spread: mean(sums.spread),
             fooling: sums.fooling.map(mean),
             discriminator: sums.discriminator.map(mean),
         }
@@ -117,6 +121,7 @@ mod tests {
             loss: 3.0,
             reconstruction: 2.0,
             entropy: Some(1.0),
+            spread: 5.0,
             fooling: None,
             discriminator: None,
             learning_rate: 1e-4,
@@ -129,8 +134,13 @@ mod tests {
     #[test]
     fn means_are_over_the_steps_since_the_last_line() {
         let mut means = Means::default();
-        let losses =
-            |total: f64, entropy| Losses { total, reconstruction: 2.0 * total, entropy, ..Losses::default() };
+        let losses = |total: f64, entropy| Losses {
+            total,
+            reconstruction: 2.0 * total,
+            entropy,
+            spread: total,
+            ..Losses::default()
+        };
         for total in [1.0, 2.0] {
             means.add(&losses(total, Some(4.0)));
         }

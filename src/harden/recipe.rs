@@ -16,6 +16,10 @@ use crate::zoo::{Arch, Network, Preset};
 pub struct Recipe {
     /// The network.
     pub arch: Arch,
+    /// A model file to fine-tune instead: `arch`, `preset`, `features`, `blocks` and `scale` are then
+    /// its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// Its size, where the next two do not say.
     #[serde(skip_serializing_if = "is_full")]
     pub preset: Preset,
@@ -37,6 +41,10 @@ pub struct Recipe {
     pub learning_rate: f64,
     /// The learning rate halves every so many steps.
     pub halve_every: u64,
+    /// Whether the entropy of Phi is estimated and regularised, eq. (1) to (11).
+    pub estimator: bool,
+    /// Whether noise goes into Phi, eq. (12).
+    pub noise: bool,
     /// Weight of the entropy loss; 0 trains the plain network, without estimator and noise.
     pub lambda: f64,
     /// Width of the bins of eq. (11), and of the noise of eq. (12).
@@ -45,6 +53,10 @@ pub struct Recipe {
     pub widths: Vec<usize>,
     /// The spread of the features that the estimator assumes at its start.
     pub init_scale: f64,
+    /// Which value is Phi: `last` or `first` feature map, or a value's or node's name.
+    pub tap: String,
+    /// The budget of adversarial training in 1/255 (Sec. 5.6); 0 for none.
+    pub adversarial: f64,
     /// SRGAN: a VGG network as an ONNX file, for a content loss on its features and not on pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vgg: Option<PathBuf>,
@@ -60,6 +72,7 @@ impl Default for Recipe {
         let density = DensityShape::default();
         Self {
             arch: Arch::Edsr,
+            from: None,
             preset: Preset::Full,
             features: None,
             blocks: None,
@@ -69,10 +82,14 @@ impl Default for Recipe {
             patch: 48,
             learning_rate: 1e-4,
             halve_every: 200_000,
+            estimator: true,
+            noise: true,
             lambda: 1.0,
             delta: 1.0,
             widths: density.hidden,
             init_scale: density.init_scale,
+            tap: super::tap::LAST.to_owned(),
+            adversarial: 0.0,
             vgg: None,
             vgg_tap: None,
             seed: 0,
@@ -101,6 +118,9 @@ impl Recipe {
     /// The same recipe with the network's size in numbers, as files state it.
     pub fn spelled_out(&self) -> Self {
         let Self { arch, preset, .. } = *self;
+        if self.from.is_some() {
+            return self.clone();
+        }
         Self {
             features: self.features.or(Some(arch.features(preset))),
             blocks: self.blocks.or(arch.blocks(preset)),
@@ -108,9 +128,15 @@ impl Recipe {
         }
     }
 
-    /// Whether the entropy is regularised: the estimator is trained and noise added.
-    pub fn regularised(&self) -> bool {
-        self.lambda > 0.0
+    /// Whether the entropy is regularised.
+    pub fn estimated(&self) -> bool {
+        self.estimator && self.lambda > 0.0
+    }
+
+    /// Whether noise is added. Without the estimator lambda has no other say, so that `estimator`
+    /// off is the ablation's case of noise alone.
+    pub fn noisy(&self) -> bool {
+        self.noise && self.lambda > 0.0
     }
 
     /// The shape of the estimator's networks.
@@ -162,6 +188,10 @@ impl Recipe {
         if self.widths.contains(&0) {
             return Err(setting("widths", format!("{:?}", self.widths), "numbers of at least 1"));
         }
+        if !(0.0..=255.0).contains(&self.adversarial) {
+            let must = "from 0 (none) to 255, in 1/255; the paper's is 8";
+            return Err(setting("adversarial budget", self.adversarial, must));
+        }
         self.check_vgg()?;
         let side = self.patch.checked_mul(self.scale);
         let pixels = side.and_then(|side| side.checked_mul(side)?.checked_mul(self.batch));
@@ -169,7 +199,7 @@ impl Recipe {
             let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
             return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
         }
-        self.network().map(drop)
+        if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
     }
 }
 
@@ -244,6 +274,7 @@ mod tests {
         assert!(with(|recipe| recipe.lambda = f64::NAN).starts_with("lambda is NaN"));
         assert!(with(|recipe| recipe.delta = 0.0).starts_with("delta is 0"));
         assert!(with(|recipe| recipe.learning_rate = f64::INFINITY).starts_with("learning rate is inf"));
+        assert!(with(|recipe| recipe.adversarial = -1.0).starts_with("adversarial budget is -1"));
         assert!(with(|recipe| recipe.batch = 0).starts_with("batch is 0"));
         assert!(with(|recipe| recipe.patch = usize::MAX).starts_with("batch is 16 crops"));
         assert!(with(|recipe| recipe.steps = 0).starts_with("steps is 0"));
