@@ -107,6 +107,7 @@ fn notes(report: &Report) -> String {
         names.len(),
         if names.len() == 1 { "" } else { "s" },
     )];
+    notes.extend(report.settings.left_out.iter().map(|what| format!("Left out: {what}.")));
     notes.extend(hardest(report));
     notes.extend(doubts(report));
     notes.extend(untrusted(report));
