@@ -106,6 +106,13 @@ fn notes(report: &Report) -> String {
         names.len(),
         if names.len() == 1 { "" } else { "s" },
     )];
+    if report.settings.attack.split(',').any(|name| name == "cw") {
+        notes.push(
+            "cw looks for the smallest perturbation that reaches the target, whatever the budget: its size is \
+             its LR PSNR, and `linf` and `l2` in report.json."
+                .into(),
+        );
+    }
     notes.extend(untrusted(report));
     notes.extend(fitted(report));
     notes.extend(unchanged(report));
