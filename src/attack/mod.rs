@@ -36,6 +36,7 @@ pub use budget::{Budget, parse_budgets};
 pub use discrepancy::Discrepancy;
 pub use goal::{Goal, Landscape};
 pub use mask::{Mask, MaskError, Region};
+pub use random::signed_noise;
 pub use settings::{QUERIES, Settings, TARGET_PSNR};
 pub use template::{AttackError, Attacked, Interrupted, OnStep};
 pub use universal::Universal;

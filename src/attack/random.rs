@@ -32,12 +32,14 @@ impl Search for Random {
         ball: &Ball,
         rng: &mut ChaCha8Rng,
     ) -> Vec<Array4<f32>> {
-        (0..left.min(self.together)).map(|_| signs(ball, rng)).collect()
+        (0..left.min(self.together)).map(|_| signed_noise(ball, rng)).collect()
     }
 }
 
-/// x0 with every value moved by the level, up or down.
-fn signs(ball: &Ball, rng: &mut ChaCha8Rng) -> Array4<f32> {
+/// x0 with every value moved by the level, up or down, as far as the ball goes.
+pub fn signed_noise(ball: &Ball, rng: &mut ChaCha8Rng) -> Array4<f32> {
     let level = ball.level() as f32;
-    ball.centre().mapv(|x0| if rng.random() { x0 + level } else { x0 - level })
+    let mut noisy = ball.centre().mapv(|x0| if rng.random() { x0 + level } else { x0 - level });
+    ball.project(&mut noisy);
+    noisy
 }

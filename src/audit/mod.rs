@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 pub use error::AuditError;
 pub use fit::{Feed, Fitted, fit};
+pub use memory::least_bytes;
 pub use photo::Images;
 pub use run::{Watch, run};
 

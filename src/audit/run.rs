@@ -8,14 +8,14 @@ use std::time::Instant;
 
 use super::aim;
 use super::fit::Feed;
-use super::memory::free_bytes;
+use super::memory::{free_bytes, peak_bytes};
 use super::photo::Photo;
 use super::single::Audit;
 use super::subject::Subject;
 use super::{AuditError, Plan};
 use crate::attack::Interrupted;
 use crate::metric::CONVENTION;
-use crate::report::{Convention, Report, RuntimeInfo, SCHEMA, Settings, Timing, summarise};
+use crate::report::{Convention, Report, RuntimeInfo, SCHEMA, Settings, Timing, findings, summarise, worst};
 use crate::runtime::{self, Runtime};
 
 /// What the numbers of an audit need said beside those of the metrics.
@@ -70,7 +70,7 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     let memory = plan.memory.or_else(free_bytes);
     for subject in &mut subjects {
         watch.doing(&format!("{}: fitting images", subject.name))?;
-        subject.admit(&photos[&subject.feed], memory)?;
+        subject.admit(&photos[&subject.feed], memory, (plan.settings.batch, runtimes.len()))?;
         aim::check(plan, subject, &photos[&subject.feed])?;
     }
     let mut report = empty(plan, &subjects, &photos, &runtimes);
@@ -85,6 +85,9 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
         audit.into_report(&mut report);
     }
     report.summary = summarise(&report.rows);
+    report.worst = worst(&report.rows);
+    report.findings = findings(&report);
+    report.timing.peak_memory = peak_bytes();
     report.timing.seconds = start.elapsed().as_secs_f64();
     Ok(report)
 }
@@ -140,7 +143,10 @@ fn empty(
         trust: Vec::new(),
         clean: Vec::new(),
         rows: Vec::new(),
+        noise: Vec::new(),
         summary: Vec::new(),
+        worst: Vec::new(),
+        findings: Vec::new(),
         timing: Timing::default(),
     }
 }

@@ -10,10 +10,10 @@ use super::run::Watch;
 use super::subject::Subject;
 use super::trust::{Probe, probe, refused, require};
 use super::{AuditError, Plan};
-use crate::attack::{Attack, AttackError, Attacked, Budget, Discrepancy, Landscape, seeded};
+use crate::attack::{Attack, AttackError, Attacked, Budget, Discrepancy, Landscape, seeded, signed_noise};
 use crate::metric::{self, MetricError, Quality};
 use crate::oracle::{Objective, Oracle, OracleError};
-use crate::report::{Clean, Report, Row, Trust};
+use crate::report::{Clean, Noise, Report, Row, Trust};
 use crate::runtime::Runtime;
 
 /// The audit of one model.
@@ -24,7 +24,16 @@ pub struct Audit<'a> {
     oracles: Vec<Oracle>,
     trust: Vec<Trust>,
     clean: Vec<Clean>,
+    noise: Vec<Noise>,
     rows: Vec<Row>,
+}
+
+/// What a judge says of an attacked image.
+#[derive(Clone, Copy)]
+struct Judged {
+    sr_psnr: f64,
+    sr_ssim: Option<f64>,
+    bicubic_psnr: f64,
 }
 
 impl<'a> Audit<'a> {
@@ -39,7 +48,7 @@ impl<'a> Audit<'a> {
             Oracle::new(Arc::clone(runtime), Arc::clone(&subject.model), Objective::Distance)
         };
         let oracles = runtimes.iter().map(oracle).collect();
-        Self { plan, subject, photos, oracles, trust: vec![], clean: vec![], rows: vec![] }
+        Self { plan, subject, photos, oracles, trust: vec![], clean: vec![], noise: vec![], rows: vec![] }
     }
 
     /// The steps of all its attacks, tries without gradients included.
@@ -116,6 +125,7 @@ impl<'a> Audit<'a> {
         }
         self.judge_clean(photo, &clean)?;
         for &budget in &self.plan.budgets {
+            self.judge_noise(photo, budget, &clean)?;
             self.attack_with(|attack| !attack.is_minimal(), photo, budget, &clean, watch)?;
         }
         self.attack_with(Attack::is_minimal, photo, Budget::default(), &clean, watch)
@@ -173,11 +183,52 @@ impl<'a> Audit<'a> {
             .run_one(landscape, &goal, &plan.settings, &mut rng, &mut || watch.stepped())
             .map_err(|error| AuditError::attack(&self.subject.name, &photo.name, error))?;
         goal.ball.check(attacked.image.view())?;
+        let bicubic_psnr = self.bicubic_psnr(photo, &attacked.image)?;
         for (judge, clean) in clean.iter().enumerate() {
             let output = self.upscale(judge, photo, attacked.image.view())?;
-            let sr_psnr = self.psnr(photo, clean, &output)?;
-            let row = self.row(photo, (attack, budget), [crafter, judge], &attacked, sr_psnr)?;
+            let judged = Judged {
+                sr_psnr: self.psnr(photo, clean, &output)?,
+                sr_ssim: metric::luma_ssim(only(clean), only(&output))
+                    .map_err(|source| metric_error(photo, source))?,
+                bicubic_psnr,
+            };
+            let row = self.row(photo, (attack, budget), [crafter, judge], &attacked, judged)?;
             self.rows.push(row);
+        }
+        Ok(())
+    }
+
+    /// The PSNR between the bicubic upscales of an image and of its attacked self.
+    fn bicubic_psnr(&self, photo: &Photo, attacked: &Array4<f32>) -> Result<f64, AuditError> {
+        let scale = self.subject.feed.scale;
+        let [_, _, height, width] = photo.shape();
+        let upscaled = |x| metric::bicubic(only(x), height * scale, width * scale);
+        metric::psnr(upscaled(&photo.x).view(), upscaled(attacked).view())
+            .map_err(|source| metric_error(photo, source))
+    }
+
+    /// Judges noise of a budget, every value of it moved by all that is allowed, everywhere.
+    fn judge_noise(
+        &mut self,
+        photo: &Photo,
+        budget: Budget,
+        clean: &[Array4<f32>],
+    ) -> Result<(), AuditError> {
+        let plan = self.plan;
+        let goal = aim::goal(plan, self.subject, photo, (Attack::Random, budget), &clean[0])?;
+        let mut rng = seeded(plan.seed, &photo.name, Attack::Random, budget);
+        let noisy = signed_noise(&goal.ball, &mut rng);
+        goal.ball.check(noisy.view())?;
+        for (judge, clean) in clean.iter().enumerate() {
+            let output = self.upscale(judge, photo, noisy.view())?;
+            let sr_psnr = self.psnr(photo, clean, &output)?;
+            self.noise.push(Noise {
+                model: self.subject.name.clone(),
+                image: photo.name.clone(),
+                budget: budget.levels(),
+                runtime: self.oracles[judge].kind().to_string(),
+                sr_psnr,
+            });
         }
         Ok(())
     }
@@ -188,10 +239,11 @@ impl<'a> Audit<'a> {
         (attack, budget): (Attack, Budget),
         [crafter, judge]: [usize; 2],
         attacked: &Attacked,
-        sr_psnr: f64,
+        Judged { sr_psnr, sr_ssim, bicubic_psnr }: Judged,
     ) -> Result<Row, AuditError> {
         let levels = |a: &f32, b: &f32| 255.0 * (f64::from(*a) - f64::from(*b)).abs();
         let moved = || attacked.image.iter().zip(&photo.x).map(|(a, b)| levels(a, b));
+        let lr_psnr = self.psnr(photo, &photo.x, &attacked.image)?;
         Ok(Row {
             model: self.subject.name.clone(),
             image: photo.name.clone(),
@@ -200,8 +252,12 @@ impl<'a> Audit<'a> {
             iterations: attack.steps(&self.plan.settings) as usize,
             crafted_on: self.oracles[crafter].kind().to_string(),
             judged_on: self.oracles[judge].kind().to_string(),
-            lr_psnr: self.psnr(photo, &photo.x, &attacked.image)?,
+            lr_psnr,
             sr_psnr,
+            sr_ssim,
+            amplification: amplification(lr_psnr, sr_psnr),
+            bicubic_amplification: amplification(lr_psnr, bicubic_psnr),
+            late_gain: late_gain(attack, &attacked.values),
             linf: moved().fold(0.0, f64::max),
             l2: (moved().map(|moved| moved * moved).sum::<f64>() / photo.x.len() as f64).sqrt(),
             objective: if aim::drives_apart(self.plan, attack) {
@@ -251,6 +307,7 @@ impl<'a> Audit<'a> {
     pub fn into_report(self, report: &mut Report) {
         report.trust.extend(self.trust);
         report.clean.extend(self.clean);
+        report.noise.extend(self.noise);
         report.rows.extend(self.rows);
         for effort in self.oracles.iter().map(Oracle::effort) {
             report.timing.inside_runtimes += effort.inside.as_secs_f64();
@@ -258,6 +315,19 @@ impl<'a> Audit<'a> {
             report.timing.forward_runs += effort.forwards;
         }
     }
+}
+
+/// The share of the objective's end that the last fifth of the steps won, where an attack climbs in
+/// steps of equal size and so should have arrived by then.
+fn late_gain(attack: Attack, values: &[f64]) -> Option<f64> {
+    let (last, before) = (values.last()?, values.get(values.len() * 4 / 5)?);
+    let tells = attack.needs_gradient() && values.len() >= 10 && *last > 0.0;
+    tells.then(|| ((last - before) / last).max(0.0))
+}
+
+/// The ratio of two root mean squares on [0, 1], from their PSNRs.
+fn amplification(input: f64, output: f64) -> Option<f64> {
+    input.is_finite().then(|| 10f64.powf((input - output) / 20.0))
 }
 
 /// The one image of a batch.

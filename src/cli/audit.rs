@@ -13,7 +13,7 @@ use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Images, Plan, Watch};
-use crate::report::table;
+use crate::report::{LeastSrPsnr, Report, table};
 use crate::runtime::{self, Kind};
 
 /// Attacks models inside the runtimes that will serve them, and reports how robust they are.
@@ -37,8 +37,6 @@ pub struct Args {
     /// Keep at most this many LR pixels a side of every image, from its middle [default: all]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
     crop: Option<u32>,
-    #[command(flatten)]
-    attacks: AttackArgs,
     /// How far a pixel value may move, in 1/255 (above 0, up to 255); several, separated by commas
     #[arg(long, default_value = "1,4,8", value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Budgets,
@@ -51,9 +49,15 @@ pub struct Args {
     /// The most memory that a gradient step may need, in GiB [default: what is free]
     #[arg(long, value_name = "GIB", value_parser = Memory::parse, allow_negative_numbers = true)]
     memory: Option<Memory>,
+    /// Fail (exit code 1) where a row's SR PSNR is below DB, at one budget or at all; several, separated by
+    /// commas
+    #[arg(long, value_name = "DB[@BUDGET]", value_delimiter = ',', allow_hyphen_values = true)]
+    min_sr_psnr: Vec<LeastSrPsnr>,
     /// Folder to write report.json to; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    attacks: AttackArgs,
     #[command(flatten)]
     interface: InterfaceArgs,
 }
@@ -85,6 +89,7 @@ impl Memory {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
+    args.check_thresholds()?;
     let plan = args.plan()?;
     let folder = OutputFolder::claim(&args.out)?;
     let mut view = View { bar: Bar::spinner(), raised: on_interrupt()? };
@@ -93,7 +98,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let path = args.out.join("report.json");
     report.write(&path).map_err(CliError::usage)?;
     folder.keep();
-    say(format_args!("{}\nWritten: {}", table(&report), path.display()))
+    say(format_args!("{}\nWritten: {}", table(&report), path.display()))?;
+    args.judge(&report)
 }
 
 impl Args {
@@ -123,6 +129,36 @@ impl Args {
             memory: self.memory.map(|memory| memory.0),
             runtimes: self.runtimes()?,
         })
+    }
+
+    /// Whether every threshold names a row to come.
+    fn check_thresholds(&self) -> Result<(), CliError> {
+        let budgets = || self.budget.0.iter().map(|budget| budget.levels());
+        match self.min_sr_psnr.iter().find(|least| !least.names_any(budgets())) {
+            Some(least) => Err(CliError::usage(format!(
+                "--min-sr-psnr {least} names no row: the budgets are {}",
+                budgets().map(|budget| budget.to_string()).collect::<Vec<_>>().join(", ")
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails with the rows that miss a threshold.
+    fn judge(&self, report: &Report) -> Result<(), CliError> {
+        let mut lines = Vec::new();
+        for least in &self.min_sr_psnr {
+            for row in least.missed(report) {
+                lines.push(format!(
+                    "  {} on {}, {} at {}/255, {}: {:.2} dB, not {least}",
+                    row.model, row.judged_on, row.attack, row.budget, row.image, row.sr_psnr
+                ));
+            }
+        }
+        let count = lines.len();
+        match count {
+            0 => Ok(()),
+            _ => Err(CliError::missed(format!("{count} rows miss --min-sr-psnr:\n{}", lines.join("\n")))),
+        }
     }
 
     /// The runtimes asked for, each of which must be there, or those of the default that are.

@@ -8,7 +8,9 @@ use super::progress::Bar;
 use super::{CliError, EXIT_CODES};
 use crate::harden::{Event, HardenError, Job, Outcome, Reason, Recipe, Record, Skipped, harden};
 use crate::torch;
+use crate::zoo::{Arch, Preset};
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// Trains a network with the entropy regularisation and exports it to ONNX.
 ///
@@ -19,8 +21,15 @@ use clap::ValueEnum;
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Network to train
-    #[arg(long, value_enum, default_value_t = Arch::Edsr)]
+    #[arg(long, value_parser = arch_parser(), default_value_t = Arch::Edsr)]
     arch: Arch,
+    /// Fine-tune this ONNX file instead: any network that libtorch can run here. The result is the same
+    /// graph with new weights
+    #[arg(long, value_name = "MODEL.onnx", conflicts_with_all = ["arch", "preset"])]
+    from: Option<PathBuf>,
+    /// The network's size: `full` is the original's, `small` one for tests and CPUs
+    #[arg(long, value_parser = preset_parser(), default_value = "full")]
+    preset: Preset,
     /// Folder of HR images to train on (PNG, JPEG, BMP, TIFF, WebP, PNM)
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -55,22 +64,38 @@ struct RecipeArgs {
     /// Side of a crop in LR pixels
     #[arg(long, value_name = "PIXELS", default_value_t = defaults().patch)]
     patch: usize,
+    /// Regularise the entropy of the features; off with noise on is the ablation's case of noise alone
+    #[arg(long, value_enum, value_name = "on|off", default_value_t = Switch::On)]
+    estimator: Switch,
+    /// Add noise to the features while training
+    #[arg(long, value_enum, value_name = "on|off", default_value_t = Switch::On)]
+    noise: Switch,
     /// Weight of the entropy loss; 0 trains the plain network, without estimator and noise
-    #[arg(long, default_value_t = defaults().lambda, allow_negative_numbers = true)]
-    lambda: f64,
+    /// [default: 1; srresnet and srgan: 0.1]
+    #[arg(long, allow_negative_numbers = true)]
+    lambda: Option<f64>,
     /// Width of the probability's bins and of the noise, in units of the features
     #[arg(long, default_value_t = defaults().delta, allow_negative_numbers = true)]
     delta: f64,
     /// Hidden widths of the density estimator: K - 1 numbers
     #[arg(long, value_delimiter = ',', value_name = "N,N,...", default_values_t = defaults().widths)]
     widths: Vec<usize>,
-    /// Channels of the network's feature maps
-    #[arg(long, default_value_t = defaults().features)]
-    features: usize,
-    /// Residual blocks of the network
-    #[arg(long, default_value_t = defaults().blocks)]
-    blocks: usize,
-    /// Upscaling factor: 2, 3 or 4
+    /// The features that estimator and noise work on: last or first feature map, or the name of a value
+    /// or node
+    #[arg(long, value_name = "last|first|NAME", default_value_t = defaults().tap)]
+    tap: String,
+    /// Train on every crop and on the same crop attacked by one step of I-FGSM of this budget, in 1/255
+    /// (the paper's is 8); 0 for none
+    #[arg(long, value_name = "BUDGET", default_value_t = defaults().adversarial, allow_negative_numbers = true)]
+    adversarial: f64,
+    /// Channels of the network's feature maps [default: the preset's; full: 64]
+    #[arg(long)]
+    features: Option<usize>,
+    /// Blocks of the network, of rcan in each group; carn has a fixed number [default: the
+    /// preset's; full: edsr, srresnet and srgan 16, rcan 20, msrn 8]
+    #[arg(long)]
+    blocks: Option<usize>,
+    /// Upscaling factor: 2, 3 or 4; srresnet and srgan: 2 or 4
     #[arg(long, default_value_t = defaults().scale)]
     scale: usize,
     /// Learning rate of Adam at the start
@@ -79,15 +104,34 @@ struct RecipeArgs {
     /// The learning rate halves every so many steps
     #[arg(long, value_name = "STEPS", default_value_t = defaults().halve_every)]
     halve_every: u64,
+    /// SRGAN: compare outputs by features of this VGG network, an ONNX file fed as torchvision's are
+    /// (RGB, ImageNet's mean and deviation), and not by pixels
+    #[arg(long, value_name = "FILE", requires = "vgg_tap")]
+    vgg: Option<PathBuf>,
+    /// The feature map of --vgg to compare: the name of a value that a node writes
+    #[arg(long, value_name = "NAME", requires = "vgg")]
+    vgg_tap: Option<String>,
     /// Decides initial weights, crops and noise
     #[arg(long, default_value_t = defaults().seed)]
     seed: u64,
 }
 
-/// The networks, as flags name them.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Arch {
-    Edsr,
+fn arch_parser() -> impl TypedValueParser<Value = Arch> {
+    PossibleValuesParser::new(Arch::ALL.map(Arch::name)).try_map(|name| name.parse::<Arch>())
+}
+
+fn preset_parser() -> impl TypedValueParser<Value = Preset> {
+    PossibleValuesParser::new(["full", "small"]).map(|name| match name.as_str() {
+        "small" => Preset::Small,
+        _ => Preset::Full,
+    })
+}
+
+/// A part that can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 fn defaults() -> Recipe {
@@ -98,9 +142,9 @@ impl Args {
     fn job(&self) -> Result<Job, CliError> {
         let flags = &self.recipe;
         let recipe = Recipe {
-            arch: match self.arch {
-                Arch::Edsr => crate::harden::Arch::Edsr,
-            },
+            arch: self.arch,
+            preset: self.preset,
+            from: self.from.clone(),
             features: flags.features,
             blocks: flags.blocks,
             scale: flags.scale,
@@ -109,9 +153,15 @@ impl Args {
             patch: flags.patch,
             learning_rate: flags.lr,
             halve_every: flags.halve_every,
-            lambda: flags.lambda,
+            estimator: flags.estimator == Switch::On,
+            noise: flags.noise == Switch::On,
+            tap: flags.tap.clone(),
+            adversarial: flags.adversarial,
+            lambda: flags.lambda.unwrap_or(self.arch.lambda()),
             delta: flags.delta,
             widths: flags.widths.clone(),
+            vgg: flags.vgg.clone(),
+            vgg_tap: flags.vgg_tap.clone(),
             seed: flags.seed,
             ..defaults()
         };
@@ -169,8 +219,16 @@ impl View {
                 }
                 self.bar.set_position(done as u64);
             }
-            Event::Ready { images, skipped, parameters, estimator, step } => {
+            Event::Ready { images, skipped, parameters, estimator, step, tap, chosen, rounds } => {
                 self.bar = Bar::hidden();
+                if let Some(how) = chosen {
+                    note(format_args!("Phi is `{tap}`: {how} (--tap NAME chooses another)"));
+                }
+                if rounds {
+                    note(
+                        "The file keeps its weights in half precision: they train in float32 and are rounded when written",
+                    );
+                }
                 describe(images, skipped, parameters, estimator, step);
                 self.bar = Bar::new(self.steps, "Training", "steps");
                 self.bar.set_position(step);
@@ -184,7 +242,10 @@ impl View {
 
 fn in_short(record: &Record) -> String {
     let entropy = record.entropy.map_or(String::new(), |bits| format!(" entropy {bits:.2} bits"));
-    format!("error {:.2}{entropy}", record.reconstruction)
+    let error = record.reconstruction;
+    // An error on [-1, 1], squared, is a small number.
+    let digits = if error < 0.1 { 5 } else { 2 };
+    format!("error {error:.digits$}{entropy}")
 }
 
 /// Names of skipped images to print; the rest are counted.

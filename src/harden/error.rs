@@ -1,11 +1,12 @@
 //! What stops a run, in words for a person.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::adam::AdamError;
 use crate::density::DensityError;
 use crate::files::FileError;
 use crate::image::ImageError;
+use crate::interface::InterfaceError;
 use crate::onnx::OnnxError;
 use crate::runtime::RuntimeError;
 use crate::torch::{TchError, TorchError};
@@ -23,6 +24,31 @@ pub enum HardenError {
         given: String,
         /// What it may be.
         must: &'static str,
+    },
+    /// A tap that is not there, or is no feature map.
+    #[error("tap `{wish}`: {problem}")]
+    Tap {
+        /// As it was given.
+        wish: String,
+        /// What is wrong with it, and what can be done.
+        problem: String,
+    },
+    /// A stranger's file that cannot be trained.
+    #[error("the model cannot be trained: {problem}")]
+    Stranger {
+        /// Why, and what can be done.
+        problem: String,
+    },
+    /// How a stranger's file is fed cannot be found.
+    #[error("{0}; harden takes files whose interface is found by probing, and no flags for it")]
+    Interface(#[from] InterfaceError),
+    /// The file that an error is about.
+    #[error("{path}: {source}")]
+    OfFile {
+        /// The file.
+        path: PathBuf,
+        /// The error.
+        source: Box<HardenError>,
     },
     /// Settings that no network has.
     #[error(transparent)]
@@ -64,6 +90,14 @@ pub enum HardenError {
     /// The exported model cannot be written or read back.
     #[error(transparent)]
     Model(#[from] OnnxError),
+    /// A network that cannot serve for a content loss.
+    #[error("{path}: {problem}")]
+    Features {
+        /// The file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        problem: String,
+    },
     /// A checkpoint that cannot be read.
     #[error("{path}: not a checkpoint of this program: {problem}; start again without --resume")]
     Checkpoint {
@@ -140,8 +174,19 @@ impl From<TchError> for HardenError {
 }
 
 impl HardenError {
+    /// The error with the file that it is about, where its own message does not name one.
+    pub(super) fn of_file(self, path: &Path) -> Self {
+        match self {
+            Self::Model(_) | Self::File(_) => self,
+            error => Self::OfFile { path: path.to_owned(), source: Box::new(error) },
+        }
+    }
+
     /// Whether the input or the flags are at fault, and not the computation.
     pub fn is_bad_input(&self) -> bool {
+        if let Self::OfFile { source, .. } = self {
+            return source.is_bad_input() || matches!(**source, Self::Runtime(_));
+        }
         !matches!(
             self,
             Self::Diverged { .. }

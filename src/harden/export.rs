@@ -6,9 +6,11 @@ use std::path::Path;
 
 use super::HardenError;
 use super::recipe::Recipe;
-use crate::onnx::{self, Model};
+use super::trainer::Trainer;
+use crate::onnx;
 use crate::runtime::torch::Program;
 use crate::torch::{self, Kind, Tensor, no_grad};
+use crate::zoo::TAP;
 
 /// The metadata key of the recipe, as JSON.
 pub const RECIPE: &str = "temper.recipe";
@@ -17,11 +19,17 @@ pub const SEED: &str = "temper.seed";
 /// The metadata key of the steps that were done, which an interrupted run has fewer of than its
 /// recipe.
 pub const STEPS: &str = "temper.steps";
+/// The metadata key of the SHA-256 of the file that was fine-tuned.
+pub const FROM: &str = "temper.from";
+/// The metadata key of what delta counts in, where that is not 1.
+pub const UNIT: &str = "temper.unit";
 /// The metadata key of the versions that trained it, as JSON.
 pub const VERSIONS: &str = "temper.versions";
 
 /// The largest difference of two outputs on [0, 1] that passes.
 const TOLERANCE: f64 = 1e-5;
+/// The same where the file keeps its weights in half precision.
+const HALF_TOLERANCE: f64 = 2e-2;
 
 /// The versions of this program and of libtorch, as JSON.
 pub(super) fn versions() -> String {
@@ -31,34 +39,37 @@ pub(super) fn versions() -> String {
 }
 
 /// Writes the model file.
-pub(super) fn write(
-    mut model: Model,
-    program: &Program,
-    recipe: &Recipe,
-    step: u64,
-    path: &Path,
-) -> Result<(), HardenError> {
-    program.write_back(&mut model)?;
-    let recipe_json = serde_json::to_string(recipe).expect("a recipe has string keys only");
+pub(super) fn write(trainer: &Trainer, recipe: &Recipe, path: &Path) -> Result<(), HardenError> {
+    let network = trainer.network();
+    let mut model = network.export(trainer.program())?;
+    let recipe_json = serde_json::to_string(&recipe.spelled_out()).expect("a recipe has string keys only");
     let entries = [
         (RECIPE, recipe_json),
         (SEED, recipe.seed.to_string()),
-        (STEPS, step.to_string()),
+        (STEPS, trainer.step().to_string()),
         (VERSIONS, versions()),
     ];
+    if let Some(sha256) = network.origin() {
+        model.metadata.insert(FROM.into(), sha256.to_owned());
+        model.metadata.insert(UNIT.into(), trainer.unit().to_string());
+        model.metadata.insert(TAP.into(), network.tap.clone());
+    }
     model.metadata.extend(entries.map(|(key, value)| (key.to_owned(), value)));
     Ok(onnx::write(&model, path)?)
 }
 
 /// Reads the file and compares what it computes from `image` (N, 3, H, W) with the trained network;
 /// gives the largest difference.
-pub(super) fn verify(path: &Path, trained: &Program, image: &Tensor) -> Result<f64, HardenError> {
-    let model = onnx::read(path)?;
+pub(super) fn verify(path: &Path, trainer: &Trainer, image: &Tensor) -> Result<f64, HardenError> {
+    let (network, trained) = (trainer.network(), trainer.program());
+    let model = network.canonical(&onnx::read(path)?);
     let written = Program::compile(&model, trained.device(), Kind::Float)?;
+    let image = network.colours(image.shallow_clone())?;
+    let tolerance = if network.rounds() { HALF_TOLERANCE } else { TOLERANCE };
     let run = |program: &Program| no_grad(|| program.run(&[image.shallow_clone()]));
     let (expected, found) = (run(trained)?.swap_remove(0), run(&written)?.swap_remove(0));
     let difference = found.f_sub(&expected)?.f_abs()?.f_max()?.f_double_value(&[])?;
-    if difference <= TOLERANCE {
+    if difference <= tolerance {
         Ok(difference)
     } else {
         Err(HardenError::Unfaithful { path: path.to_owned(), difference })

@@ -16,11 +16,20 @@ pub struct Record {
     pub step: u64,
     /// L_r + lambda L_e.
     pub loss: f64,
-    /// L_r: mean absolute error on [0, 255].
+    /// L_r: the mean absolute error on [0, 255], or for SRResNet and SRGAN the mean squared error on
+    /// [-1, 1].
     pub reconstruction: f64,
     /// L_e: bits per element of Phi; absent without regularisation.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entropy: Option<f64>,
+    /// The standard deviation of Phi over all its elements, before the noise.
+    pub spread: f64,
+    /// SRGAN: -log of the probability that the discriminator takes an output for a photograph.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fooling: Option<f64>,
+    /// SRGAN: the discriminator's own loss.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub discriminator: Option<f64>,
     /// The learning rate of the last step.
     pub learning_rate: f64,
     /// Seconds since this process began to train.
@@ -35,19 +44,23 @@ pub struct Record {
 #[derive(Debug, Default)]
 pub(super) struct Means {
     steps: u64,
-    loss: f64,
-    reconstruction: f64,
-    entropy: Option<f64>,
+    sums: Losses,
 }
 
 impl Means {
     pub fn add(&mut self, losses: &Losses) {
         self.steps += 1;
-        self.loss += losses.total;
-        self.reconstruction += losses.reconstruction;
-        if let Some(entropy) = losses.entropy {
-            *self.entropy.get_or_insert(0.0) += entropy;
-        }
+        let more =
+            |sum: Option<f64>, value: Option<f64>| value.map(|value| sum.unwrap_or(0.0) + value).or(sum);
+        let sums = &self.sums;
+        self.sums = Losses {
+            total: sums.total + losses.total,
+            reconstruction: sums.reconstruction + losses.reconstruction,
+            entropy: more(sums.entropy, losses.entropy),
+            spread: sums.spread + losses.spread,
+            fooling: more(sums.fooling, losses.fooling),
+            discriminator: more(sums.discriminator, losses.discriminator),
+        };
     }
 
     /// Steps since the last line.
@@ -55,11 +68,18 @@ impl Means {
         self.steps
     }
 
-    /// Mean total, reconstruction and entropy; starts anew.
-    pub fn take(&mut self) -> (f64, f64, Option<f64>) {
-        let Self { steps, loss, reconstruction, entropy } = std::mem::take(self);
-        let count = steps.max(1) as f64;
-        (loss / count, reconstruction / count, entropy.map(|sum| sum / count))
+    /// The means of the losses; starts anew.
+    pub fn take(&mut self) -> Losses {
+        let Self { steps, sums } = std::mem::take(self);
+        let mean = |sum: f64| sum / steps.max(1) as f64;
+        Losses {
+            total: mean(sums.total),
+            reconstruction: mean(sums.reconstruction),
+            entropy: sums.entropy.map(mean),
+            spread: mean(sums.spread),
+            fooling: sums.fooling.map(mean),
+            discriminator: sums.discriminator.map(mean),
+        }
     }
 }
 
@@ -101,6 +121,9 @@ mod tests {
             loss: 3.0,
             reconstruction: 2.0,
             entropy: Some(1.0),
+            spread: 5.0,
+            fooling: None,
+            discriminator: None,
             learning_rate: 1e-4,
             seconds: 1.0,
             examples_per_second: 16.0,
@@ -111,12 +134,19 @@ mod tests {
     #[test]
     fn means_are_over_the_steps_since_the_last_line() {
         let mut means = Means::default();
+        let losses = |total: f64, entropy| Losses {
+            total,
+            reconstruction: 2.0 * total,
+            entropy,
+            spread: total,
+            ..Losses::default()
+        };
         for total in [1.0, 2.0] {
-            means.add(&Losses { total, reconstruction: 2.0 * total, entropy: Some(4.0) });
+            means.add(&losses(total, Some(4.0)));
         }
-        assert_eq!((means.steps(), means.take()), (2, (1.5, 3.0, Some(4.0))));
-        means.add(&Losses { total: 5.0, reconstruction: 5.0, entropy: None });
-        assert_eq!(means.take(), (5.0, 5.0, None));
+        assert_eq!((means.steps(), means.take()), (2, losses(1.5, Some(4.0))));
+        means.add(&losses(5.0, None));
+        assert_eq!((means.steps(), means.take()), (1, losses(5.0, None)));
     }
 
     #[test]

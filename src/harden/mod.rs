@@ -6,24 +6,35 @@
 //! printing and progress bars (`cli` observes), and the networks themselves (`zoo` builds graphs).
 
 pub mod adam;
+mod adversary;
 mod checkpoint;
+mod content;
 mod data;
+mod defence;
 mod error;
 mod export;
 mod feed;
+mod gan;
 mod log;
+mod loss;
+mod nearest;
+mod network;
 mod output;
 mod random;
 mod recipe;
 mod run;
+mod stranger;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod upsampling;
 
 pub use checkpoint::Checkpoint;
 pub use data::{Dataset, Reason, Skipped};
 pub use error::HardenError;
-pub use export::{RECIPE, SEED, STEPS, VERSIONS};
+pub use export::{FROM, RECIPE, SEED, STEPS, UNIT, VERSIONS};
+pub use gan::OpponentState;
 pub use log::Record;
-pub use recipe::{Arch, Recipe};
+pub use recipe::Recipe;
 pub use run::{Event, Job, Outcome, harden};

@@ -1,21 +1,14 @@
 //! Everything that decides what a run computes: two runs of one recipe on the same images, device
 //! and number of threads give the same file.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::HardenError;
 use crate::density::DensityShape;
 use crate::onnx::Model;
-use crate::zoo::Edsr;
-
-/// The networks that can be trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Arch {
-    /// EDSR (Lim et al. 2017).
-    #[default]
-    Edsr,
-}
+use crate::zoo::{Arch, Network, Preset};
 
 /// The settings of a run; the defaults are the paper's, for EDSR-baseline at scale 4.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,11 +16,20 @@ pub enum Arch {
 pub struct Recipe {
     /// The network.
     pub arch: Arch,
-    /// Channels of its feature maps.
-    pub features: usize,
-    /// Its residual blocks.
-    pub blocks: usize,
-    /// 2, 3 or 4.
+    /// A model file to fine-tune instead: `arch`, `preset`, `features`, `blocks` and `scale` are then
+    /// its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
+    /// Its size, where the next two do not say.
+    #[serde(skip_serializing_if = "is_full")]
+    pub preset: Preset,
+    /// Channels of its feature maps; none for the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<usize>,
+    /// Its blocks (of RCAN: in each group); none for the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<usize>,
+    /// One of the network's: 2, 3 or 4.
     pub scale: usize,
     /// Training steps.
     pub steps: u64,
@@ -39,6 +41,10 @@ pub struct Recipe {
     pub learning_rate: f64,
     /// The learning rate halves every so many steps.
     pub halve_every: u64,
+    /// Whether the entropy of Phi is estimated and regularised, eq. (1) to (11).
+    pub estimator: bool,
+    /// Whether noise goes into Phi, eq. (12).
+    pub noise: bool,
     /// Weight of the entropy loss; 0 trains the plain network, without estimator and noise.
     pub lambda: f64,
     /// Width of the bins of eq. (11), and of the noise of eq. (12).
@@ -47,6 +53,16 @@ pub struct Recipe {
     pub widths: Vec<usize>,
     /// The spread of the features that the estimator assumes at its start.
     pub init_scale: f64,
+    /// Which value is Phi: `last` or `first` feature map, or a value's or node's name.
+    pub tap: String,
+    /// The budget of adversarial training in 1/255 (Sec. 5.6); 0 for none.
+    pub adversarial: f64,
+    /// SRGAN: a VGG network as an ONNX file, for a content loss on its features and not on pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vgg: Option<PathBuf>,
+    /// SRGAN: the feature map of that network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vgg_tap: Option<String>,
     /// Decides the initial weights, the crops and the noise.
     pub seed: u64,
 }
@@ -56,18 +72,26 @@ impl Default for Recipe {
         let density = DensityShape::default();
         Self {
             arch: Arch::Edsr,
-            features: 64,
-            blocks: 16,
+            from: None,
+            preset: Preset::Full,
+            features: None,
+            blocks: None,
             scale: 4,
             steps: 300_000,
             batch: 16,
             patch: 48,
             learning_rate: 1e-4,
             halve_every: 200_000,
+            estimator: true,
+            noise: true,
             lambda: 1.0,
             delta: 1.0,
             widths: density.hidden,
             init_scale: density.init_scale,
+            tap: super::tap::LAST.to_owned(),
+            adversarial: 0.0,
+            vgg: None,
+            vgg_tap: None,
             seed: 0,
         }
     }
@@ -77,22 +101,42 @@ impl Default for Recipe {
 const MAX_BATCH_PIXELS: usize = 1 << 28;
 
 impl Recipe {
+    /// The paper's settings for a network.
+    pub fn of(arch: Arch) -> Self {
+        Self { arch, lambda: arch.lambda(), ..Self::default() }
+    }
+
     /// The network with its initial weights.
     ///
     /// # Errors
     /// [`HardenError::Network`] where there is none of these settings.
     pub fn network(&self) -> Result<Model, HardenError> {
-        match self.arch {
-            Arch::Edsr => {
-                let Self { features, blocks, scale, .. } = *self;
-                Ok(Edsr { features, blocks, scale }.build(self.seed)?)
-            }
+        let Self { arch, preset, features, blocks, scale, .. } = *self;
+        Ok(Network { arch, preset, features, blocks, scale }.build(self.seed)?)
+    }
+
+    /// The same recipe with the network's size in numbers, as files state it.
+    pub fn spelled_out(&self) -> Self {
+        let Self { arch, preset, .. } = *self;
+        if self.from.is_some() {
+            return self.clone();
+        }
+        Self {
+            features: self.features.or(Some(arch.features(preset))),
+            blocks: self.blocks.or(arch.blocks(preset)),
+            ..self.clone()
         }
     }
 
-    /// Whether the entropy is regularised: the estimator is trained and noise added.
-    pub fn regularised(&self) -> bool {
-        self.lambda > 0.0
+    /// Whether the entropy is regularised.
+    pub fn estimated(&self) -> bool {
+        self.estimator && self.lambda > 0.0
+    }
+
+    /// Whether noise is added. Without the estimator lambda has no other say, so that `estimator`
+    /// off is the ablation's case of noise alone.
+    pub fn noisy(&self) -> bool {
+        self.noise && self.lambda > 0.0
     }
 
     /// The shape of the estimator's networks.
@@ -109,7 +153,7 @@ impl Recipe {
     /// Whether a checkpoint of `other` may be continued under this recipe: all but the number of
     /// steps must agree.
     pub fn continues(&self, other: &Self) -> bool {
-        *self == Self { steps: self.steps, ..other.clone() }
+        self.spelled_out() == Self { steps: self.steps, ..other.spelled_out() }
     }
 
     /// Checks every setting.
@@ -128,7 +172,8 @@ impl Recipe {
         }
         let zero_is_fine = self.lambda == 0.0;
         if !(self.lambda.is_finite() && (self.lambda > 0.0 || zero_is_fine)) {
-            return Err(setting("lambda", self.lambda, "0 or a positive number; the paper's is 1"));
+            let must = "0 or a positive number; the paper's is 1, and 0.1 for srresnet and srgan";
+            return Err(setting("lambda", self.lambda, must));
         }
         let positive = [
             ("delta", self.delta, "a positive number; the paper's is 1"),
@@ -143,14 +188,37 @@ impl Recipe {
         if self.widths.contains(&0) {
             return Err(setting("widths", format!("{:?}", self.widths), "numbers of at least 1"));
         }
+        if !(0.0..=255.0).contains(&self.adversarial) {
+            let must = "from 0 (none) to 255, in 1/255; the paper's is 8";
+            return Err(setting("adversarial budget", self.adversarial, must));
+        }
+        self.check_vgg()?;
         let side = self.patch.checked_mul(self.scale);
         let pixels = side.and_then(|side| side.checked_mul(side)?.checked_mul(self.batch));
         if pixels.is_none_or(|pixels| pixels > MAX_BATCH_PIXELS) {
             let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
             return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
         }
-        self.network().map(drop)
+        if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
     }
+}
+
+impl Recipe {
+    fn check_vgg(&self) -> Result<(), HardenError> {
+        match (&self.vgg, &self.vgg_tap) {
+            (None, None) => Ok(()),
+            (Some(_), Some(_)) if self.arch.adversarial() => Ok(()),
+            (Some(file), Some(_)) => {
+                Err(setting("vgg", file.display(), "left out: only srgan has a content loss on features"))
+            }
+            (Some(file), None) => Err(setting("vgg", file.display(), "given together with --vgg-tap")),
+            (None, Some(tap)) => Err(setting("vgg-tap", tap, "given together with --vgg")),
+        }
+    }
+}
+
+fn is_full(preset: &Preset) -> bool {
+    *preset == Preset::Full
 }
 
 fn setting(what: &'static str, given: impl ToString, must: &'static str) -> HardenError {
@@ -167,6 +235,20 @@ mod tests {
         recipe.check().unwrap();
         assert_eq!((recipe.lambda, recipe.delta, recipe.widths.as_slice()), (1.0, 1.0, &[3, 3, 3][..]));
         assert_eq!(crate::zoo::parameter_count(&recipe.network().unwrap()), 1_517_571);
+    }
+
+    #[test]
+    fn a_file_states_the_size_in_numbers() {
+        let states = |recipe: Recipe| {
+            let json = serde_json::to_value(recipe.spelled_out()).unwrap();
+            ["arch", "preset", "features", "blocks"].map(|key| json.get(key).map(ToString::to_string))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let edsr = states(Recipe { features: Some(16), ..Recipe::default() });
+        assert_eq!(edsr, [some("\"edsr\""), None, some("16"), some("16")]);
+        let carn = states(Recipe { preset: Preset::Small, ..Recipe::of(Arch::Carn) });
+        assert_eq!(carn, [some("\"carn\""), some("\"small\""), some("16"), None]);
+        assert_eq!(Recipe::of(Arch::SrResNet).lambda, 0.1);
     }
 
     #[test]
@@ -187,14 +269,21 @@ mod tests {
         };
         assert_eq!(
             with(|recipe| recipe.lambda = -1.0),
-            "lambda is -1; it must be 0 or a positive number; the paper's is 1"
+            "lambda is -1; it must be 0 or a positive number; the paper's is 1, and 0.1 for srresnet and srgan"
         );
         assert!(with(|recipe| recipe.lambda = f64::NAN).starts_with("lambda is NaN"));
         assert!(with(|recipe| recipe.delta = 0.0).starts_with("delta is 0"));
         assert!(with(|recipe| recipe.learning_rate = f64::INFINITY).starts_with("learning rate is inf"));
+        assert!(with(|recipe| recipe.adversarial = -1.0).starts_with("adversarial budget is -1"));
         assert!(with(|recipe| recipe.batch = 0).starts_with("batch is 0"));
         assert!(with(|recipe| recipe.patch = usize::MAX).starts_with("batch is 16 crops"));
         assert!(with(|recipe| recipe.steps = 0).starts_with("steps is 0"));
+        assert!(with(|recipe| recipe.vgg = Some("a.onnx".into())).ends_with("together with --vgg-tap"));
+        assert!(with(|recipe| recipe.vgg_tap = Some("a".into())).starts_with("vgg-tap is a"));
+        let (vgg, vgg_tap) = (Some("a.onnx".into()), Some("a".into()));
+        let edsr = Recipe { vgg, vgg_tap, ..Recipe::default() };
+        assert!(edsr.check().unwrap_err().to_string().contains("only srgan"));
+        assert!(Recipe { arch: Arch::Srgan, ..edsr }.check().is_ok());
         assert!(with(|recipe| recipe.widths = vec![3, 0]).starts_with("widths is [3, 0]"));
         assert!(with(|recipe| recipe.scale = 5).contains("scales 2, 3 and 4"));
     }
@@ -211,6 +300,7 @@ mod tests {
     fn only_the_number_of_steps_may_change_on_resuming() {
         let recipe = Recipe::default();
         assert!(Recipe { steps: 1, ..recipe.clone() }.continues(&recipe));
+        assert!(Recipe { features: Some(64), ..recipe.clone() }.continues(&recipe));
         assert!(!Recipe { seed: 1, ..recipe.clone() }.continues(&recipe));
     }
 }

@@ -9,9 +9,11 @@ use super::checkpoint::Checkpoint;
 use super::data::{Dataset, Skipped};
 use super::feed::Feed;
 use super::log::{Log, Means, Record};
+use super::network::Network;
 use super::output::OutputFolder;
+use super::random::Purpose;
 use super::recipe::Recipe;
-use super::trainer::{Trainer, images};
+use super::trainer::{Losses, Trainer, images};
 use super::{HardenError, export};
 use crate::image::list_images;
 use crate::torch::Device;
@@ -22,6 +24,9 @@ pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// The side of the image on which the export is compared, in LR pixels.
 const VERIFIED_SIDE: usize = 64;
+/// The spread of an undefended EDSR's Phi, which delta = 1 is meant for: 34 after 600 steps of a small
+/// one on T91. A stranger's features are counted in units that make theirs the same.
+const SPREAD: f64 = 32.0;
 /// Threads that cut crops for a GPU; a CPU needs its cores itself.
 const FEEDERS_OF_A_GPU: usize = 4;
 
@@ -66,6 +71,12 @@ pub enum Event<'a> {
         estimator: usize,
         /// Steps already done.
         step: u64,
+        /// The value that is Phi.
+        tap: &'a str,
+        /// How the tap was found, where nobody named it.
+        chosen: Option<&'a str>,
+        /// Whether weights are rounded when they are written, for the file's element type.
+        rounds: bool,
     },
     /// A step was done.
     Step {
@@ -103,7 +114,8 @@ pub fn harden(
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome, HardenError> {
     job.check()?;
-    let model = job.recipe.network()?;
+    let network = Network::new(&job.recipe, job.device)?;
+    let job = &job.of(&network);
     let paths = list_images(&job.data)?;
     let mut folder = OutputFolder::create(&job.out)?;
     let saved = job.saved(&folder.file(CHECKPOINT))?;
@@ -112,13 +124,29 @@ pub fn harden(
     let dataset = Dataset::load(&job.data, &paths, scale, patch, &mut |done| {
         observe(Event::Loading { done, total });
     })?;
-    let mut trainer = Trainer::new(&job.recipe, &model, job.device)?;
-    if let Some(saved) = &saved {
-        trainer.restore(saved)?;
+    let mut trainer = Trainer::new(&job.recipe, network, job.device)?;
+    match &saved {
+        Some(saved) => trainer.restore(saved)?,
+        None if job.recipe.from.is_some() => {
+            let (seed, Recipe { batch, patch, .. }) = (Purpose::Crops.seed(job.recipe.seed), &job.recipe);
+            let spread = trainer.spread(&dataset.batch(seed, 0, *batch, *patch))?;
+            trainer.set_unit(spread / SPREAD);
+        }
+        None => {}
     }
     let (parameters, estimator) = trainer.parameter_counts();
     let (skipped, images) = (dataset.skipped(), dataset.len());
-    observe(Event::Ready { images, skipped, parameters, estimator, step: trainer.step() });
+    let network = trainer.network();
+    observe(Event::Ready {
+        images,
+        skipped,
+        parameters,
+        estimator,
+        step: trainer.step(),
+        tap: &network.tap,
+        chosen: network.chosen.as_deref(),
+        rounds: network.rounds(),
+    });
 
     folder.keep();
     let dataset = Arc::new(dataset);
@@ -126,9 +154,10 @@ pub fn harden(
     let last = session.train(&mut trainer, &dataset, observe)?;
     trainer.checkpoint().write(&folder.file(CHECKPOINT))?;
     let path = folder.file(MODEL);
-    let (step, program) = (trainer.step(), trainer.program());
-    export::write(model, program, &job.recipe, step, &path)?;
-    let difference = export::verify(&path, program, &sample(&dataset, job.device)?)?;
+    let step = trainer.step();
+    export::write(&trainer, &job.recipe, &path)?;
+    let side = if trainer.network().is_stranger() { patch } else { VERIFIED_SIDE };
+    let difference = export::verify(&path, &trainer, &sample(&dataset, side, job.device)?)?;
     Ok(Outcome {
         files: [path, folder.file(LOG), folder.file(CHECKPOINT)],
         steps: step,
@@ -148,6 +177,12 @@ impl Job {
             }
         }
         Ok(())
+    }
+
+    /// The job with what a stranger's file decides of its recipe.
+    fn of(&self, network: &Network) -> Self {
+        let recipe = Recipe { scale: network.scale, ..self.recipe.clone() };
+        Self { recipe, ..self.clone() }
     }
 
     /// The checkpoint to go on from; an unfinished run is not overwritten unasked.
@@ -171,7 +206,7 @@ impl Job {
 
 /// The first setting but the number of steps in which two recipes differ, with both values.
 fn first_difference(given: &Recipe, saved: &Recipe) -> String {
-    let json = |recipe: &Recipe| serde_json::to_value(recipe).unwrap_or_default();
+    let json = |recipe: &Recipe| serde_json::to_value(recipe.spelled_out()).unwrap_or_default();
     let (given, saved) = (json(given), json(saved));
     let keys = given.as_object().into_iter().flatten().filter(|(key, _)| *key != "steps");
     keys.filter(|(key, value)| saved[key.as_str()] != **value)
@@ -180,8 +215,8 @@ fn first_difference(given: &Recipe, saved: &Recipe) -> String {
         .unwrap_or_default()
 }
 
-fn sample(dataset: &Dataset, device: Device) -> Result<crate::torch::Tensor, HardenError> {
-    let (pixels, height, width) = dataset.sample(VERIFIED_SIDE);
+fn sample(dataset: &Dataset, side: usize, device: Device) -> Result<crate::torch::Tensor, HardenError> {
+    let (pixels, height, width) = dataset.sample(side);
     images(&pixels, height as i64, width as i64, device)
 }
 
@@ -245,13 +280,16 @@ impl Clock {
         let now = Instant::now();
         let seconds = (now - self.line).as_secs_f64().max(f64::MIN_POSITIVE);
         let examples = (means.steps() * recipe.batch as u64) as f64;
-        let (loss, reconstruction, entropy) = means.take();
+        let Losses { total: loss, reconstruction, entropy, spread, fooling, discriminator } = means.take();
         self.line = now;
         Record {
             step,
             loss,
             reconstruction,
             entropy,
+            spread,
+            fooling,
+            discriminator,
             learning_rate: recipe.learning_rate_at(step - 1),
             seconds: (now - self.start).as_secs_f64(),
             examples_per_second: examples / seconds,

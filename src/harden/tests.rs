@@ -34,8 +34,8 @@ fn images(folder: &Path, count: usize) -> std::path::PathBuf {
 
 fn small() -> Recipe {
     Recipe {
-        features: 6,
-        blocks: 1,
+        features: Some(6),
+        blocks: Some(1),
         scale: 2,
         steps: 6,
         batch: 3,
@@ -82,7 +82,7 @@ fn the_loss_falls_on_one_image() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(folder.path(), 1);
     for lambda in [0.0, 1.0] {
-        let recipe = Recipe { steps: 150, lambda, features: 8, learning_rate: 2e-3, ..small() };
+        let recipe = Recipe { steps: 150, lambda, features: Some(8), learning_rate: 2e-3, ..small() };
         let out = folder.path().join(format!("out{lambda}"));
         run(&Job { log_every: 10, ..job(recipe, &data, &out) }).unwrap();
         let records = records(&out);
@@ -185,6 +185,175 @@ fn lambda_0_is_the_plain_network() {
     let weights = |bytes: &[u8]| onnx::from_bytes(bytes).unwrap().graph.initializers;
     run(&job(other, &data, &out)).unwrap();
     assert!(weights(&before) == weights(&fs::read(out.join("model.onnx")).unwrap()));
+}
+
+/// The estimator's parameters and the first line of the log.
+fn ready_and_first(recipe: Recipe) -> (usize, Record) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path(), 2);
+    let out = folder.path().join("out");
+    let mut parameters = 0;
+    let mut watch = |event: Event<'_>| {
+        if let Event::Ready { estimator, .. } = event {
+            parameters = estimator;
+        }
+    };
+    harden(&job(recipe, &data, &out), &AtomicBool::new(false), &mut watch).unwrap();
+    (parameters, records(&out).remove(0))
+}
+
+#[test]
+fn the_four_cases_of_the_ablation_are_four() {
+    let case = |estimator, noise| ready_and_first(Recipe { estimator, noise, steps: 1, ..small() });
+    let [plain, estimated, noisy, both] =
+        [(false, false), (true, false), (false, true), (true, true)].map(|(pe, noise)| case(pe, noise));
+    // 6 channels of 43 parameters each.
+    assert_eq!([plain.0, estimated.0, noisy.0, both.0], [0, 6 * 43, 0, 6 * 43]);
+    let entropies = [&plain, &estimated, &noisy, &both].map(|(_, record)| record.entropy.is_some());
+    assert_eq!(entropies, [false, true, false, true]);
+    // At the first step all have the same weights, so only the noise can move the reconstruction.
+    assert_eq!(plain.1.reconstruction, estimated.1.reconstruction);
+    assert_eq!(noisy.1.reconstruction, both.1.reconstruction);
+    assert_ne!(plain.1.reconstruction, noisy.1.reconstruction);
+    assert_ne!(estimated.1.entropy, both.1.entropy);
+    // The spread is that of Phi before the noise.
+    assert!(plain.1.spread > 0.0 && plain.1.spread == both.1.spread);
+}
+
+#[test]
+fn the_tap_is_where_the_recipe_says() {
+    let at = |tap: &str| ready_and_first(Recipe { tap: tap.into(), steps: 1, ..small() });
+    let (last, first, named) = (at("last"), at("first"), at("head"));
+    assert_ne!(last.1.entropy, first.1.entropy);
+    assert_eq!(first.1.entropy, named.1.entropy);
+    // Before the shuffle there are four times as many channels.
+    assert_eq!(at("upsample.0").0, 4 * last.0);
+
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path(), 1);
+    let refused = |tap: &str| {
+        let recipe = Recipe { tap: tap.into(), ..small() };
+        let error = run(&job(recipe, &data, &folder.path().join("out"))).unwrap_err();
+        assert!(error.is_bad_input(), "{error}");
+        error.to_string()
+    };
+    assert!(refused("upsample").contains("did you mean `upsample.0"), "{}", refused("upsample"));
+}
+
+#[test]
+fn adversarial_training_sees_every_crop_twice() {
+    let case = |adversarial, estimator, noise| {
+        ready_and_first(Recipe { adversarial, estimator, noise, steps: 1, ..small() }).1
+    };
+    let plain = case(0.0, false, false);
+    let slight = case(1e-4, false, false);
+    let strong = case(8.0, false, false);
+    // A half of the loss is that of the clean crops, whatever the attack does to the other.
+    assert!((slight.reconstruction - plain.reconstruction).abs() < 1e-3 * plain.reconstruction);
+    assert!(strong.reconstruction > plain.reconstruction);
+    let both = case(8.0, true, true);
+    assert!(both.entropy.is_some() && both.reconstruction != strong.reconstruction);
+}
+
+/// A file as others make them: no metadata, some weights in Constant nodes.
+fn stranger(path: &Path) {
+    let trained = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/edsr-small-lambda0.onnx");
+    let mut model = onnx::read(&trained).unwrap();
+    model.metadata.clear();
+    let graph = &mut model.graph;
+    for name in ["head.weight", "upsample.0.weight"] {
+        let tensor = graph.initializers.shift_remove(name).unwrap();
+        let attributes = [("value".to_owned(), onnx::Attribute::Tensor(tensor))];
+        let constant = onnx::Node {
+            op: "Constant".into(),
+            outputs: vec![name.into()],
+            attributes: attributes.into_iter().collect(),
+            ..Default::default()
+        };
+        graph.nodes.insert(0, constant);
+    }
+    onnx::write(&model, path).unwrap();
+}
+
+/// Weights in initializers and in Constant nodes, without the constants of the pixel range.
+fn parameter_count(model: &onnx::Model) -> usize {
+    let constants =
+        model.graph.nodes.iter().filter(|node| node.op == "Constant" && node.outputs[0].ends_with(".weight"));
+    let constants = constants.map(|node| match &node.attributes["value"] {
+        onnx::Attribute::Tensor(tensor) => tensor.len(),
+        _ => 0,
+    });
+    constants.sum::<usize>() + crate::zoo::parameter_count(model)
+}
+
+#[test]
+fn a_strangers_file_is_fine_tuned_in_its_own_graph() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path(), 2);
+    let (file, out) = (folder.path().join("given.onnx"), folder.path().join("out"));
+    stranger(&file);
+    let recipe = Recipe { from: Some(file.clone()), ..small() };
+    let mut chosen = None;
+    let mut watch = |event: Event<'_>| {
+        if let Event::Ready { tap, chosen: Some(how), parameters, .. } = event {
+            chosen = Some((tap.to_owned(), how.to_owned(), parameters));
+        }
+    };
+    let tuned = job(recipe, &data, &out);
+    harden(&tuned, &AtomicBool::new(false), &mut watch).unwrap();
+    let (tap, how, parameters) = chosen.unwrap();
+    assert_eq!(tap, "features");
+    assert!(how.contains("DepthToSpace node `upsample.0.shuffle`"), "{how}");
+
+    let (given, written) = (onnx::read(&file).unwrap(), onnx::read(&out.join("model.onnx")).unwrap());
+    assert_eq!(parameters, parameter_count(&given));
+    assert_eq!((&given.graph.inputs, &given.graph.outputs), (&written.graph.inputs, &written.graph.outputs));
+    assert_eq!(given.opsets, written.opsets);
+    assert_eq!(given.graph.nodes.len(), written.graph.nodes.len());
+    for (before, after) in given.graph.nodes.iter().zip(&written.graph.nodes) {
+        assert_eq!((&before.op, &before.inputs, &before.outputs), (&after.op, &after.inputs, &after.outputs));
+        let weight = before.outputs[0].ends_with(".weight");
+        assert_eq!(before.attributes != after.attributes, weight, "{}", before.label());
+    }
+    for (name, tensor) in &given.graph.initializers {
+        assert_ne!(&written.graph.initializers[name], tensor, "{name} was not trained");
+    }
+    assert_eq!(written.metadata[FROM].len(), 64);
+    assert!(written.metadata[UNIT].parse::<f64>().unwrap() > 0.0);
+
+    // It stops and resumes like any other run, units of the features and all.
+    let parts = Job { out: folder.path().join("parts"), ..tuned.clone() };
+    run_until(&parts, 3);
+    run(&Job { resume: true, ..parts.clone() }).unwrap();
+    let read = |out: &Path| fs::read(out.join("model.onnx")).unwrap();
+    assert!(read(&out) == read(&parts.out));
+}
+
+#[test]
+fn a_file_that_cannot_be_trained_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path(), 1);
+    let file = folder.path().join("given.onnx");
+    let refused = |tap: &str| {
+        let recipe = Recipe { from: Some(file.clone()), tap: tap.into(), ..small() };
+        let error = run(&job(recipe, &data, &folder.path().join("out"))).unwrap_err();
+        assert!(error.is_bad_input() && !folder.path().join("out").exists(), "{error}");
+        error.to_string()
+    };
+    assert!(refused("last").contains("given.onnx: no such file"), "{}", refused("last"));
+    fs::write(&file, b"not a model").unwrap();
+    assert!(refused("last").contains("given.onnx"), "{}", refused("last"));
+    stranger(&file);
+    assert!(refused("featurs").contains("did you mean `features`?"), "{}", refused("featurs"));
+    assert!(refused("first").contains("does not say which"), "{}", refused("first"));
+    let mut model = onnx::read(&file).unwrap();
+    model.graph.nodes.iter_mut().filter(|node| node.op == "Relu").for_each(|node| node.op = "Erosion".into());
+    onnx::write(&model, &file).unwrap();
+    assert!(
+        refused("last").contains("given.onnx") && refused("last").contains("Erosion"),
+        "{}",
+        refused("last")
+    );
 }
 
 #[test]

@@ -4,54 +4,72 @@
 
 use super::HardenError;
 use super::adam::Adam;
+use super::adversary::Adversary;
 use super::checkpoint::Checkpoint;
+use super::content::Content;
 use super::data::Batch;
-use super::random::Purpose;
+use super::defence::{Defence, Seen};
+use super::gan::{self, Opponent};
+use super::loss;
+use super::network::Network;
 use super::recipe::Recipe;
-use crate::density::{DensityEstimator, Noise};
-use crate::onnx::Model;
-use crate::runtime::torch::Program;
+use crate::runtime::torch::{Mode, Program};
 use crate::torch::{Device, Kind, Tensor, no_grad};
-use crate::zoo::TAP;
 
 /// The losses of one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Losses {
-    /// L_r + lambda L_e.
+    /// L_r + lambda L_e; of SRGAN with a thousandth of the adversarial loss.
     pub total: f64,
-    /// L_r: mean absolute error on [0, 255].
+    /// L_r, in the unit of the network's loss.
     pub reconstruction: f64,
     /// L_e: bits per element of Phi.
     pub entropy: Option<f64>,
+    /// The standard deviation of Phi, before the noise.
+    pub spread: f64,
+    /// What the discriminator thinks of the output.
+    pub fooling: Option<f64>,
+    /// The discriminator's own loss.
+    pub discriminator: Option<f64>,
 }
 
 /// Everything that a step changes.
 pub(super) struct Trainer {
     recipe: Recipe,
+    network: Network,
     program: Program,
-    regulariser: Option<Regulariser>,
+    /// Whether the network takes several images at once.
+    batches: bool,
+    defence: Defence,
+    adversary: Option<Adversary>,
+    /// Compares by features and not by pixels.
+    content: Option<Content>,
+    opponent: Option<Opponent>,
     adam: Adam,
     step: u64,
 }
 
-/// What eq. (1) to (12) add to plain training.
-struct Regulariser {
-    tap: String,
-    estimator: DensityEstimator,
-    noise: Noise,
-}
-
 impl Trainer {
-    /// A trainer of `model`, the network of `recipe`, at step 0.
-    pub fn new(recipe: &Recipe, model: &Model, device: Device) -> Result<Self, HardenError> {
-        let mut program = Program::compile(model, device, Kind::Float)?;
-        program.set_trainable(true);
-        let regulariser =
-            if recipe.regularised() { Some(Regulariser::new(recipe, model, &program)?) } else { None };
+    /// A trainer of the recipe's network at step 0.
+    pub fn new(recipe: &Recipe, network: Network, device: Device) -> Result<Self, HardenError> {
+        let program = network.program(device)?;
+        let side = if network.is_stranger() { recipe.patch } else { 16 };
+        let blank =
+            network.colours(Tensor::f_zeros([2, 3, side as i64, side as i64], (Kind::Float, device))?)?;
+        let channels = channels_at(&program, &blank.f_narrow(0, 0, 1)?, &network.tap, &recipe.tap)?;
+        let batches = !network.is_stranger() || takes_batches(&program, &blank);
+        let defence = Defence::new(recipe, channels, device)?;
         let mut leaves = program.parameters();
-        leaves.extend(regulariser.iter().flat_map(|regulariser| regulariser.estimator.parameters()));
+        leaves.extend(defence.parameters());
         let adam = Adam::new(leaves)?;
-        Ok(Self { recipe: recipe.clone(), program, regulariser, adam, step: 0 })
+        let adversary = (recipe.adversarial > 0.0).then(|| Adversary::new(recipe.adversarial, recipe.seed));
+        let content = match recipe.vgg.as_ref().zip(recipe.vgg_tap.as_ref()) {
+            Some((file, tap)) => Some(Content::read(file, tap, device)?),
+            None => None,
+        };
+        let opponent = if recipe.arch.adversarial() { Some(Opponent::new(recipe, device)?) } else { None };
+        let recipe = recipe.clone();
+        Ok(Self { recipe, network, program, batches, defence, adversary, content, opponent, adam, step: 0 })
     }
 
     /// Steps done.
@@ -64,14 +82,32 @@ impl Trainer {
         &self.program
     }
 
+    /// The network as a graph.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Lets delta count in `unit`.
+    pub fn set_unit(&mut self, unit: f64) {
+        self.defence.set_unit(unit);
+    }
+
+    /// What delta counts in.
+    pub fn unit(&self) -> f64 {
+        self.defence.unit()
+    }
+
+    /// The spread of Phi over a batch, before any noise.
+    pub fn spread(&self, batch: &Batch) -> Result<f64, HardenError> {
+        let lr = self.network.colours(self.images(&batch.lr, self.recipe.patch as i64)?)?;
+        let (_, seen) = no_grad(|| self.forward(&lr))?;
+        Ok(seen.spread.map_or(Ok(f64::NAN), |spread| spread.f_double_value(&[]))?)
+    }
+
     /// Parameters of the network and of the estimator.
     pub fn parameter_counts(&self) -> (usize, usize) {
         let count = |list: Vec<(String, Tensor)>| list.iter().map(|(_, tensor)| tensor.numel()).sum();
-        let estimator = self.regulariser.as_ref();
-        (
-            count(self.program.parameters()),
-            estimator.map_or(0, |regulariser| count(regulariser.estimator.parameters())),
-        )
+        (count(self.program.parameters()), count(self.defence.parameters()))
     }
 
     /// One step of Adam on the crops of this step.
@@ -80,46 +116,92 @@ impl Trainer {
     /// [`HardenError::Diverged`] before anything is changed where the loss is no number.
     pub fn train(&mut self, batch: &Batch) -> Result<Losses, HardenError> {
         let side = self.recipe.patch as i64;
-        let scale = self.recipe.scale as i64;
-        let lr = self.images(&batch.lr, side)?;
-        let hr = self.images(&batch.hr, side * scale)?;
-        let (output, entropy) = self.forward(lr)?;
-        let reconstruction = output.f_sub(&hr)?.f_abs()?.f_mean(Kind::Float)? * 255.0;
-        let total = match &entropy {
-            Some(entropy) => &reconstruction + entropy * self.recipe.lambda,
-            None => reconstruction.shallow_clone(),
+        let scale = self.network.scale as i64;
+        let lr = self.network.colours(self.images(&batch.lr, side)?)?;
+        let hr = self.network.inside(self.network.colours(self.images(&batch.hr, side * scale)?)?)?;
+        let (lr, hr) = self.with_attacked(lr, hr)?;
+        self.program.set_mode(Mode::Train);
+        let forward = self.forward(&lr);
+        self.program.set_mode(Mode::Evaluate);
+        let (output, Seen { bits: entropy, spread }) = forward?;
+        let rate = self.recipe.learning_rate_at(self.step);
+        let reconstruction = match &self.content {
+            Some(content) => content.distance(&output, &hr)?,
+            None => loss::reconstruction(self.recipe.arch.loss(), &output, &hr)?,
         };
+        let round = match &mut self.opponent {
+            Some(opponent) => Some(opponent.round(&output, &hr, rate)?),
+            None => None,
+        };
+        let mut total = reconstruction.shallow_clone();
+        if let Some(entropy) = &entropy {
+            total = total.f_add(&entropy.f_mul_scalar(self.recipe.lambda)?)?;
+        }
+        if let Some(round) = &round {
+            total = total.f_add(&round.fooling.f_mul_scalar(gan::WEIGHT)?)?;
+        }
         let losses = Losses {
             total: total.f_double_value(&[])?,
             reconstruction: reconstruction.f_double_value(&[])?,
             entropy: entropy.map(|entropy| entropy.f_double_value(&[])).transpose()?,
+            spread: spread.map_or(Ok(f64::NAN), |spread| spread.f_double_value(&[]))?,
+            fooling: round.as_ref().map(|round| round.fooling.f_double_value(&[])).transpose()?,
+            discriminator: round.map(|round| round.discriminator),
         };
-        if !losses.total.is_finite() {
+        if !(losses.total.is_finite() && losses.discriminator.is_none_or(f64::is_finite)) {
             return Err(self.diverged(&losses));
         }
         self.adam.zero_grad();
         total.f_backward()?;
-        self.adam.step(self.recipe.learning_rate_at(self.step))?;
+        self.adam.step(rate)?;
         self.step += 1;
         Ok(losses)
     }
 
-    /// The output, and the entropy of Phi where it is regularised.
-    fn forward(&self, lr: Tensor) -> Result<(Tensor, Option<Tensor>), HardenError> {
-        let mut bits = None;
-        let mut outputs = match &self.regulariser {
-            None => self.program.run(&[lr])?,
-            Some(regulariser) => {
-                let delta = self.recipe.delta;
-                self.program.run_tapped::<HardenError>(&[lr], &regulariser.tap, &mut |phi| {
-                    // Eq. (12), before the estimator and before what follows in the network.
-                    let phi = &phi + regulariser.noise.uniform_like(&phi, delta, self.step)?;
-                    bits = Some(regulariser.estimator.bits(&phi, delta)?);
-                    Ok(phi)
-                })?
-            }
+    /// In adversarial training, every image and, behind them, every image attacked, with one target
+    /// for both.
+    fn with_attacked(&self, lr: Tensor, hr: Tensor) -> Result<(Tensor, Tensor), HardenError> {
+        let Some(adversary) = &self.adversary else { return Ok((lr, hr)) };
+        let attacked = adversary.attack(&|x| self.run(x), &lr, self.step)?;
+        Ok((Tensor::f_cat(&[&lr, &attacked], 0)?, Tensor::f_cat(&[&hr, &hr], 0)?))
+    }
+
+    /// The output, and what is seen of Phi.
+    fn forward(&self, lr: &Tensor) -> Result<(Tensor, Seen), HardenError> {
+        if self.batches {
+            return self.forward_once(lr, self.step);
+        }
+        let count = lr.size()[0];
+        let one = |index: i64| {
+            let draw = self.step * count as u64 + index as u64;
+            self.forward_once(&lr.f_narrow(0, index, 1)?, draw)
         };
-        Ok((outputs.swap_remove(0), bits))
+        let (outputs, seen): (Vec<_>, Vec<_>) =
+            (0..count).map(one).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        Ok((Tensor::f_cat(&outputs, 0)?, Seen::mean(&seen)?))
+    }
+
+    /// The output alone, as the network serves.
+    pub fn run(&self, lr: &Tensor) -> Result<Tensor, HardenError> {
+        let one = |lr: &Tensor| {
+            self.program.run(std::slice::from_ref(lr)).map(|mut outputs| outputs.swap_remove(0))
+        };
+        if self.batches {
+            return Ok(one(lr)?);
+        }
+        let each = (0..lr.size()[0]).map(|index| Ok(one(&lr.f_narrow(0, index, 1)?)?));
+        Ok(Tensor::f_cat(&each.collect::<Result<Vec<_>, HardenError>>()?, 0)?)
+    }
+
+    fn forward_once(&self, lr: &Tensor, draw: u64) -> Result<(Tensor, Seen), HardenError> {
+        let mut seen = Seen::default();
+        let tapped = &mut |phi| {
+            let (phi, found) = self.defence.pass(phi, draw)?;
+            seen = found;
+            Ok::<_, HardenError>(phi)
+        };
+        let mut outputs = self.program.run_tapped(std::slice::from_ref(lr), &self.network.tap, tapped)?;
+        Ok((outputs.swap_remove(0), seen))
     }
 
     /// Interleaved 8-bit pixels as (N, 3, side, side) on [0, 1], channels-last in memory.
@@ -131,6 +213,9 @@ impl Trainer {
         let mut parts = format!("reconstruction {}", losses.reconstruction);
         if let Some(entropy) = losses.entropy {
             parts += &format!(", entropy {entropy}");
+        }
+        if let (Some(fooling), Some(discriminator)) = (losses.fooling, losses.discriminator) {
+            parts += &format!(", adversarial {fooling}, discriminator {discriminator}");
         }
         let rate = self.recipe.learning_rate_at(self.step);
         let advice = format!(
@@ -148,55 +233,57 @@ impl Trainer {
         Checkpoint {
             recipe: self.recipe.clone(),
             step: self.step,
-            weights: self.program.parameters(),
-            estimator: self
-                .regulariser
-                .iter()
-                .flat_map(|regulariser| regulariser.estimator.parameters())
-                .collect(),
+            unit: self.defence.unit(),
+            weights: self.program.state(),
+            estimator: self.defence.parameters(),
             adam,
+            opponent: self.opponent.as_ref().map(Opponent::state),
         }
     }
 
     /// Continues from a checkpoint of the same recipe.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), HardenError> {
         no_grad(|| -> Result<(), HardenError> {
-            for (name, mut own) in self.program.parameters() {
+            for (name, mut own) in self.program.state() {
                 own.f_copy_(checkpoint.weight(&name, &own.size())?)?;
             }
             Ok(())
         })?;
-        if let Some(regulariser) = &mut self.regulariser {
-            regulariser.estimator.load(&checkpoint.estimator)?;
+        self.defence.load(&checkpoint.estimator)?;
+        if let Some(opponent) = &mut self.opponent {
+            opponent.restore(checkpoint.opponent.as_ref())?;
         }
         self.adam.load_state(&checkpoint.adam)?;
+        self.defence.set_unit(checkpoint.unit);
         self.step = checkpoint.step;
         Ok(())
     }
 }
 
-impl Regulariser {
-    fn new(recipe: &Recipe, model: &Model, program: &Program) -> Result<Self, HardenError> {
-        let tap = model.metadata.get(TAP).cloned().unwrap_or_default();
-        let channels = channels_at(program, &tap)?;
-        let seed = Purpose::Estimator.seed(recipe.seed);
-        let device = program.device();
-        let estimator = DensityEstimator::new(channels, &recipe.density(), Kind::Float, device, seed)?;
-        Ok(Self { tap, estimator, noise: Noise::new(Purpose::Noise.seed(recipe.seed)) })
-    }
+/// Whether the network gives one output for each of the images in a batch.
+fn takes_batches(program: &Program, batch: &Tensor) -> bool {
+    let outputs = no_grad(|| program.run(std::slice::from_ref(batch)));
+    outputs.is_ok_and(|outputs| outputs.first().is_some_and(|output| output.size()[0] == batch.size()[0]))
 }
 
-/// The number of channels of a value, found by running the network on a small image.
-fn channels_at(program: &Program, tap: &str) -> Result<usize, HardenError> {
-    let image = Tensor::f_zeros([1, 3, 16, 16], (Kind::Float, program.device()))?;
-    let mut channels = 0;
+/// The number of channels of a value, found by running the network on an image.
+fn channels_at(program: &Program, image: &Tensor, tap: &str, wish: &str) -> Result<usize, HardenError> {
+    let mut size = Vec::new();
     no_grad(|| {
-        program.run_tapped::<HardenError>(&[image], tap, &mut |phi| {
-            channels = phi.size().get(1).map_or(0, |&length| length as usize);
+        program.run_tapped::<HardenError>(std::slice::from_ref(image), tap, &mut |phi| {
+            size = phi.size();
             Ok(phi)
         })
     })?;
-    Ok(channels)
+    match size[..] {
+        [_, channels, _, _] if channels > 0 => Ok(channels as usize),
+        _ => {
+            let problem = format!(
+                "value `{tap}` has shape {size:?}; a feature map of four axes (N, C, H, W) is wanted"
+            );
+            Err(HardenError::Tap { wish: wish.to_owned(), problem })
+        }
+    }
 }
 
 /// Interleaved 8-bit RGB pixels as (N, 3, height, width) on [0, 1], channels-last in memory.

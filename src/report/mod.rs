@@ -3,14 +3,24 @@
 //! Deliberately absent: runtimes, models and how anything was measured. The fields of `report.json`
 //! are the fields of these structures; later versions add fields and keep these.
 
+#[cfg(test)]
+mod example;
+mod findings;
+mod interval;
+mod summary;
 mod table;
+mod threshold;
 
 use std::path::Path;
 
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
+pub use findings::{Finding, Level, findings};
+pub use interval::Interval;
+pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
+pub use threshold::LeastSrPsnr;
 
 use crate::files::{FileError, write_atomically};
 
@@ -40,8 +50,14 @@ pub struct Report {
     pub clean: Vec<Clean>,
     /// One row per image and cell.
     pub rows: Vec<Row>,
+    /// What signed noise of the whole budget does, for comparison.
+    pub noise: Vec<Noise>,
     /// The rows averaged over images.
     pub summary: Vec<Summary>,
+    /// What is left under the worst of all attacks.
+    pub worst: Vec<Worst>,
+    /// What speaks against taking the numbers at their word.
+    pub findings: Vec<Finding>,
     /// The only part that differs between two runs of the same audit.
     pub timing: Timing,
 }
@@ -118,6 +134,8 @@ pub struct ModelInfo {
     pub scale: usize,
     /// How it is fed and read.
     pub interface: InterfaceInfo,
+    /// The most bytes that attacks on the largest image were allowed for.
+    pub memory_bound: u64,
     /// The standard operator set it is written in.
     pub opset: i64,
     /// What the file says of itself: see [`embedded`].
@@ -265,6 +283,16 @@ pub struct Row {
     /// PSNR of S(attacked) against S(x0), in dB; null where they are equal.
     #[serde(serialize_with = "decibels")]
     pub sr_psnr: f64,
+    /// SSIM of S(attacked) against S(x0), on luma; null for images smaller than its window.
+    pub sr_ssim: Option<f64>,
+    /// How many times larger the output's change is than the input's, both as root mean squares on
+    /// [0, 1] after clipping: 10^((lr_psnr - sr_psnr) / 20); null where the input did not change.
+    pub amplification: Option<f64>,
+    /// The same for a bicubic upscale of the same two images.
+    pub bicubic_amplification: Option<f64>,
+    /// The share of the objective's end that the last fifth of the steps won: large where more steps
+    /// would have won more; null where the steps do not tell.
+    pub late_gain: Option<f64>,
     /// The largest change of a value, in 1/255.
     pub linf: f64,
     /// The root mean square of the changes over the whole image, in 1/255.
@@ -283,28 +311,18 @@ pub struct Row {
     pub model_sha256: String,
 }
 
-/// Rows averaged over images.
+/// An image under noise of a budget: every value moved by all of it, up or down.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub struct Noise {
     /// The model.
     pub model: String,
-    /// The attack.
-    pub attack: String,
+    /// The image.
+    pub image: String,
     /// The budget in 1/255.
     pub budget: f64,
-    /// The runtime whose gradients made the attacks.
-    pub crafted_on: String,
-    /// The runtime that upscaled the attacked images.
-    pub judged_on: String,
-    /// Images attacked.
-    pub images: usize,
-    /// How many of the attacks left the output as it was, to the last bit. Their PSNR is infinite and
-    /// no part of `sr_psnr`: one of them must not pass off the others as harmless.
-    pub unchanged: usize,
-    /// Mean of `lr_psnr` over the images whose input was changed; null where none was.
-    #[serde(serialize_with = "decibels")]
-    pub lr_psnr: f64,
-    /// Mean of `sr_psnr` over the images whose output was changed; null where none was.
+    /// The runtime that upscaled.
+    pub runtime: String,
+    /// PSNR of S(noisy) against S(x0), in dB; null where they are equal.
     #[serde(serialize_with = "decibels")]
     pub sr_psnr: f64,
 }
@@ -320,41 +338,11 @@ pub struct Timing {
     pub gradient_steps: u64,
     /// Forward runs.
     pub forward_runs: u64,
+    /// The most bytes that the process held; null where the system does not say.
+    pub peak_memory: Option<u64>,
 }
 
 /// JSON knows no infinity: equal images give null.
 fn decibels<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if value.is_finite() { serializer.serialize_some(value) } else { serializer.serialize_none() }
-}
-
-/// The rows averaged over images, in the order in which the cells first appear.
-pub fn summarise(rows: &[Row]) -> Vec<Summary> {
-    let mut cells: IndexMap<_, Vec<&Row>> = IndexMap::new();
-    for row in rows {
-        let cell = (&row.model, &row.attack, row.budget.to_bits(), &row.crafted_on, &row.judged_on);
-        cells.entry(cell).or_default().push(row);
-    }
-    cells.values().map(|rows| averaged(rows)).collect()
-}
-
-/// The summary of the rows of one cell, of which there is at least one.
-fn averaged(rows: &[&Row]) -> Summary {
-    let first = rows[0];
-    Summary {
-        model: first.model.clone(),
-        attack: first.attack.clone(),
-        budget: first.budget,
-        crafted_on: first.crafted_on.clone(),
-        judged_on: first.judged_on.clone(),
-        images: rows.len(),
-        unchanged: rows.iter().filter(|row| row.sr_psnr.is_infinite()).count(),
-        lr_psnr: finite_mean(rows.iter().map(|row| row.lr_psnr)),
-        sr_psnr: finite_mean(rows.iter().map(|row| row.sr_psnr)),
-    }
-}
-
-/// The mean of the finite values; infinite where there is none.
-fn finite_mean(values: impl Iterator<Item = f64>) -> f64 {
-    let finite: Vec<f64> = values.filter(|value| value.is_finite()).collect();
-    if finite.is_empty() { f64::INFINITY } else { finite.iter().sum::<f64>() / finite.len() as f64 }
 }

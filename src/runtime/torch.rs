@@ -18,7 +18,7 @@ mod tests;
 use ndarray::{ArrayD, ArrayViewD};
 
 pub use operators::knows;
-pub use program::{Program, Replace};
+pub use program::{Mode, Program, Replace};
 
 use self::program::failed;
 use super::{Kind, Runtime, RuntimeError, Session};
@@ -107,8 +107,11 @@ impl Session for Gradient {
     }
 }
 
-/// d `value` / d `leaf`; zero where the one does not depend on the other.
-fn gradient(value: &Tensor, leaf: &Tensor) -> Result<Tensor, RuntimeError> {
+/// d `value` / d `leaf`, of a scalar; zero where the one does not depend on the other.
+///
+/// # Errors
+/// [`RuntimeError::Failed`] in libtorch's words.
+pub fn gradient(value: &Tensor, leaf: &Tensor) -> Result<Tensor, RuntimeError> {
     if !value.requires_grad() {
         return Ok(leaf.zeros_like());
     }

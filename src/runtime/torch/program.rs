@@ -11,9 +11,11 @@ use crate::onnx::Model;
 use crate::runtime::{self, RuntimeError};
 use crate::torch::{Device, Kind, Tensor};
 
-/// A model ready to run on libtorch. Its floating-point initializers are the parameters.
+/// A model ready to run on libtorch. Its floating-point initializers are the parameters, but for
+/// the running statistics of BatchNormalization.
 pub struct Program {
     pub(super) place: Place,
+    pub(super) mode: Mode,
     pub(super) layout: Layout,
     pub(super) inputs: Vec<Input>,
     pub(super) outputs: Vec<Source>,
@@ -22,6 +24,29 @@ pub struct Program {
     /// Where each named value of the graph is while the program runs.
     pub(super) sources: HashMap<String, Source>,
     pub(super) values: usize,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// BatchNormalization normalises by its running statistics, as the exported file does.
+    #[default]
+    Evaluate,
+    /// BatchNormalization normalises by the batch's statistics, and its running ones follow: they
+    /// move towards the batch's mean and unbiased variance by 1 - `momentum`, as in PyTorch.
+    /// Statistics that are not initializers stay as they are, and are used. Dropout stays off.
+    Train,
+}
+
+/// What an initializer is to training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// An optimiser moves it.
+    Parameter,
+    /// A running statistic: it follows the batches.
+    Statistic,
+    /// A number of another type, such as a shape.
+    Fixed,
 }
 
 /// What a caller feeds.
@@ -33,7 +58,13 @@ pub(super) struct Input {
 pub(super) struct Initializer {
     pub(super) name: String,
     pub(super) tensor: Tensor,
-    pub(super) is_parameter: bool,
+    pub(super) role: Role,
+}
+
+impl Initializer {
+    fn named(&self) -> (String, Tensor) {
+        (self.name.clone(), self.tensor.shallow_clone())
+    }
 }
 
 /// Where a step finds a value.
@@ -49,6 +80,8 @@ pub(super) struct Step {
     pub(super) label: String,
     pub(super) kernel: Kernel,
     pub(super) inputs: Vec<Option<Source>>,
+    /// Whether it does something else in training.
+    pub(super) follows: bool,
     /// The value each output becomes; `None` where nobody reads it.
     pub(super) outputs: Vec<Option<usize>>,
     /// Values that no later step reads.
@@ -81,15 +114,43 @@ impl Program {
 
     /// The parameters by name, in the graph's order: leaves of the graph that autograd records.
     pub fn parameters(&self) -> Vec<(String, Tensor)> {
-        let parameters = self.initializers.iter().filter(|initializer| initializer.is_parameter);
-        parameters.map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone())).collect()
+        self.initializers_of(&[Role::Parameter]).map(Initializer::named).collect()
+    }
+
+    /// Everything that training changes, by name: the parameters and the running statistics.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.initializers_of(&[Role::Parameter, Role::Statistic]).map(Initializer::named).collect()
+    }
+
+    fn initializers_of(&self, roles: &'static [Role]) -> impl Iterator<Item = &Initializer> {
+        self.initializers.iter().filter(|initializer| roles.contains(&initializer.role))
+    }
+
+    /// Sets what the runs that follow are for; at first it is to evaluate.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
     }
 
     /// Whether autograd is to find gradients of the parameters; at first it is not.
     pub fn set_trainable(&mut self, trainable: bool) {
-        for initializer in self.initializers.iter().filter(|initializer| initializer.is_parameter) {
+        for initializer in self.initializers_of(&[Role::Parameter]) {
             // The flag belongs to the tensor, not to this handle on it.
             let _ = initializer.tensor.set_requires_grad(trainable);
+        }
+    }
+
+    /// Lets training change only the initializers whose names are `wanted`: the others stay as they
+    /// are, and BatchNormalization with running statistics among them uses those in training too.
+    pub fn train_only(&mut self, wanted: &dyn Fn(&str) -> bool) {
+        for initializer in self.initializers.iter_mut().filter(|initializer| !wanted(&initializer.name)) {
+            initializer.role = Role::Fixed;
+        }
+        let followed = |source: &Source| match source {
+            Source::Initializer(index) => self.initializers[*index].role == Role::Statistic,
+            Source::Value(_) => false,
+        };
+        for step in &mut self.steps {
+            step.follows = step.follows && step.inputs.iter().flatten().any(followed);
         }
     }
 
@@ -123,13 +184,13 @@ impl Program {
         }
     }
 
-    /// Puts the parameters back into the model that the program was compiled from: the trained
-    /// graph is the export.
+    /// Puts the parameters and running statistics back into the model that the program was compiled
+    /// from: the trained graph is the export.
     ///
     /// # Errors
     /// [`RuntimeError::Failed`] where `model` lacks a parameter or has it in another shape.
     pub fn write_back(&self, model: &mut Model) -> Result<(), RuntimeError> {
-        for parameter in self.initializers.iter().filter(|initializer| initializer.is_parameter) {
+        for parameter in self.initializers_of(&[Role::Parameter, Role::Statistic]) {
             let name = &parameter.name;
             let target = model.graph.initializers.get_mut(name);
             let target = target.ok_or_else(|| failed(WRITE_BACK, format!("it has no weight `{name}`")))?;
@@ -193,7 +254,8 @@ impl Program {
 
     fn run_step(&self, step: &Step, values: &mut [Option<Tensor>]) -> Result<(), RuntimeError> {
         let read = |source: &Option<Source>| source.and_then(|source| self.find(source, values));
-        let inputs = Inputs(step.inputs.iter().map(read).collect());
+        let training = step.follows && self.mode == Mode::Train;
+        let inputs = Inputs { values: step.inputs.iter().map(read).collect(), training };
         let written = (step.kernel)(&inputs).map_err(|refusal| at_run(step, &inputs, &refusal))?;
         if written.len() < step.outputs.len() {
             let refusal =
@@ -224,7 +286,7 @@ pub(super) fn failed(action: &'static str, reason: String) -> RuntimeError {
 
 fn at_run(step: &Step, inputs: &Inputs<'_>, refusal: &Refusal) -> RuntimeError {
     let shapes: Vec<String> = inputs
-        .0
+        .values
         .iter()
         .map(|input| input.map_or_else(|| "nothing".to_owned(), |tensor| format!("{:?}", tensor.size())))
         .collect();
