@@ -91,6 +91,8 @@ pub enum Aim {
     Clean,
     /// The ground truth.
     Truth,
+    /// What the next runtime gives for the same image: drives the two apart.
+    Runtimes,
     /// An image of the output's size, or that is scaled to it.
     Image(PathBuf),
 }

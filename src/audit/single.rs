@@ -11,7 +11,7 @@ use super::run::Watch;
 use super::subject::Subject;
 use super::trust::{Probe, probe, refused, require};
 use super::{AuditError, Plan};
-use crate::attack::{Attack, AttackError, Attacked, Budget, seeded, signed_noise};
+use crate::attack::{Attack, AttackError, Attacked, Budget, Discrepancy, Landscape, seeded, signed_noise};
 use crate::metric::{self, MetricError, Quality};
 use crate::oracle::{Effort, Objective, Oracle, OracleError};
 use crate::report::{Clean, Noise, Report, Row, Trust};
@@ -86,9 +86,12 @@ impl<'a> Audit<'a> {
 
     /// The steps of all its attacks, tries without gradients included.
     pub fn steps(&self) -> u64 {
-        let cells = (self.photos.len() * self.plan.budgets.len()) as u64;
         let attacks = self.crafters.iter().flat_map(|&index| self.attacks(index));
-        attacks.map(|attack| attack.steps(&self.plan.settings)).sum::<u64>() * cells
+        let of_photo = attacks.map(|attack| {
+            let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
+            attack.steps(&self.plan.settings) * budgets as u64
+        });
+        of_photo.sum::<u64>() * self.photos.len() as u64
     }
 
     /// The attacks that are made on a runtime: where its gradient is not trusted, those without.
@@ -160,12 +163,13 @@ impl<'a> Audit<'a> {
             let pace = self.paces.get(index)?;
             let of = |attack: &Attack| {
                 let each = if attack.needs_gradient() { pace.gradient } else { pace.forward };
-                attack.steps(settings) as f64 * each
+                let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
+                (attack.steps(settings) as usize * budgets) as f64 * each
             };
             Some(self.attacks(index).iter().map(of).sum())
         };
         let crafting: f64 = self.crafters.iter().map(of_crafter).sum::<Option<f64>>()?;
-        Some(crafting * (self.photos.len() * self.plan.budgets.len()) as f64)
+        Some(crafting * self.photos.len() as f64)
     }
 
     /// Keeps the first images alone.
@@ -205,10 +209,23 @@ impl<'a> Audit<'a> {
         self.judge_clean(photo, &clean)?;
         for &budget in &self.plan.budgets {
             self.judge_noise(photo, budget, &clean)?;
-            for crafter in self.crafters.clone() {
-                for attack in self.attacks(crafter) {
-                    self.attack(photo, (attack, budget), crafter, &clean, watch)?;
-                }
+            self.attack_with(|attack| !attack.is_minimal(), photo, budget, &clean, watch)?;
+        }
+        self.attack_with(Attack::is_minimal, photo, Budget::default(), &clean, watch)
+    }
+
+    /// Attacks one image with every runtime by those attacks that `which` chooses.
+    fn attack_with(
+        &mut self,
+        which: impl Fn(Attack) -> bool,
+        photo: &Photo,
+        budget: Budget,
+        clean: &[Array4<f32>],
+        watch: &mut dyn Watch,
+    ) -> Result<(), AuditError> {
+        for crafter in self.crafters.clone() {
+            for attack in self.attacks(crafter).into_iter().filter(|&attack| which(attack)) {
+                self.attack(photo, (attack, budget), crafter, clean, watch)?;
             }
         }
         Ok(())
@@ -233,12 +250,20 @@ impl<'a> Audit<'a> {
         watch: &mut dyn Watch,
     ) -> Result<(), AuditError> {
         let plan = self.plan;
-        let goal = aim::goal(plan, self.subject, photo, budget, &clean[crafter])?;
-        let oracle = &mut self.oracles[crafter];
-        oracle.pursue(&aim::objective(plan, self.subject, attack)?);
+        let goal = aim::goal(plan, self.subject, photo, (attack, budget), &clean[crafter])?;
+        self.oracles[crafter].pursue(&aim::objective(plan, self.subject, attack)?);
         let mut rng = seeded(plan.seed, &photo.name, attack, budget);
+        let mut apart;
+        let next = (crafter + 1) % self.oracles.len();
+        let landscape: &mut dyn Landscape = match self.oracles.get_disjoint_mut([crafter, next]) {
+            Ok([ours, theirs]) if aim::drives_apart(plan, attack) => {
+                apart = Discrepancy::between(ours, theirs);
+                &mut apart
+            }
+            _ => &mut self.oracles[crafter],
+        };
         let attacked = attack
-            .run_one(oracle, &goal, &plan.settings, &mut rng, &mut || watch.stepped())
+            .run_one(landscape, &goal, &plan.settings, &mut rng, &mut || watch.stepped())
             .map_err(|error| AuditError::attack(&self.subject.name, &photo.name, error))?;
         goal.ball.check(attacked.image.view())?;
         let bicubic_psnr = self.bicubic_psnr(photo, &attacked.image)?;
@@ -318,7 +343,11 @@ impl<'a> Audit<'a> {
             late_gain: late_gain(attack, &attacked.values),
             linf: moved().fold(0.0, f64::max),
             l2: (moved().map(|moved| moved * moved).sum::<f64>() / photo.x.len() as f64).sqrt(),
-            objective: self.oracles[crafter].objective().name().into(),
+            objective: if aim::drives_apart(self.plan, attack) {
+                Discrepancy::NAME.into()
+            } else {
+                self.oracles[crafter].objective().name().into()
+            },
             objective_start: attacked.values.first().copied().unwrap_or_default(),
             objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
             reached: attacked.reached,

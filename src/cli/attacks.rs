@@ -13,12 +13,13 @@ use crate::oracle::Objective;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Attacks")]
 pub struct AttackArgs {
-    /// Attacks, separated by commas [default: ifgsm]: fgsm, ifgsm, pgd, mifgsm, apgd and fda climb gradients; square, spsa
-    /// and random need forward passes only, so they run on any model
+    /// Attacks, separated by commas [default: ifgsm]: fgsm, ifgsm, pgd, mifgsm, apgd, cw and fda climb
+    /// gradients; square, spsa and random need forward passes only, so they run on any model
     #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
     attack: Vec<Attack>,
     /// What they drive the output away from: l2, l1, luma or cosine distance to the unattacked output, l2
-    /// distance to the ground truth (truth), or toward another image (targeted)
+    /// distance to the ground truth (truth), toward another image (targeted), or away from what the next
+    /// runtime gives (runtimes)
     #[arg(long, value_name = "NAME", default_value = "l2")]
     objective: Aimed,
     /// The image that `targeted` goes toward
@@ -42,7 +43,8 @@ pub struct AttackArgs {
     /// Forward passes of square and spsa [default: 500]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     queries: Option<u32>,
-    /// End an attack once the SR PSNR is at or below this, in dB
+    /// End an attack once the SR PSNR is at or below this, in dB; cw looks for the smallest perturbation that
+    /// gets there [default for cw: 30]
     #[arg(long, value_name = "DB", value_parser = parse_decibels, allow_negative_numbers = true)]
     target_psnr: Option<f64>,
 }
@@ -54,13 +56,19 @@ enum Aimed {
     Objective(Objective),
     /// The distance to the ground truth.
     Truth,
+    /// The distance between runtimes.
+    Runtimes,
 }
 
 impl FromStr for Aimed {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        if name == "truth" { Ok(Self::Truth) } else { name.parse().map(Self::Objective) }
+        match name {
+            "truth" => Ok(Self::Truth),
+            "runtimes" => Ok(Self::Runtimes),
+            name => name.parse().map(Self::Objective),
+        }
     }
 }
 
@@ -93,7 +101,7 @@ impl AttackArgs {
     pub fn objective(&self) -> Objective {
         match &self.objective {
             Aimed::Objective(objective) => objective.clone(),
-            Aimed::Truth => Objective::Distance,
+            Aimed::Truth | Aimed::Runtimes => Objective::Distance,
         }
     }
 
@@ -108,6 +116,7 @@ impl AttackArgs {
                 Err(CliError::usage("--toward is for --objective targeted; leave one of them out"))
             }
             (Aimed::Truth, None) => Ok(Aim::Truth),
+            (Aimed::Runtimes, None) => Ok(Aim::Runtimes),
             (Aimed::Objective(_), None) => Ok(Aim::Clean),
         }
     }

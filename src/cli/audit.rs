@@ -41,8 +41,6 @@ pub struct Args {
     /// Keep at most this many LR pixels a side of every image, from its middle [default: all]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
     crop: Option<u32>,
-    #[command(flatten)]
-    attacks: AttackArgs,
     /// How far a pixel value may move, in 1/255 (above 0, up to 255); several, separated by commas
     /// [default: 1,4,8]
     #[arg(long, value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
@@ -74,6 +72,8 @@ pub struct Args {
     /// Folder to write report.json to; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    attacks: AttackArgs,
     #[command(flatten)]
     interface: InterfaceArgs,
 }
