@@ -96,7 +96,7 @@ struct Case<'a> {
 
 fn cases(report: &Report) -> Vec<Case<'_>> {
     let mut cases: IndexMap<_, Vec<&Row>> = IndexMap::new();
-    for row in &report.rows {
+    for row in report.rows.iter().filter(|row| row.drives_away()) {
         cases.entry((&row.model, &row.judged_on, row.budget.to_bits())).or_default().push(row);
     }
     let mut made = Vec::with_capacity(cases.len());
