@@ -1,6 +1,7 @@
 //! The audit of one model: its gradients tested, its images attacked, the outputs judged.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis};
 
@@ -10,11 +11,11 @@ use super::run::Watch;
 use super::subject::Subject;
 use super::trust::{Probe, probe, refused, require};
 use super::{AuditError, Plan};
-use crate::attack::{Attack, AttackError, Attacked, Budget, seeded, signed_noise};
+use crate::attack::{Attack, AttackError, Attacked, Budget, Discrepancy, Landscape, seeded, signed_noise};
 use crate::metric::{self, MetricError, Quality};
-use crate::oracle::{Objective, Oracle, OracleError};
+use crate::oracle::{Effort, Objective, Oracle, OracleError};
 use crate::report::{Clean, Noise, Report, Row, Trust};
-use crate::runtime::Runtime;
+use crate::runtime::{Kind, Runtime};
 
 /// The audit of one model.
 pub struct Audit<'a> {
@@ -22,10 +23,30 @@ pub struct Audit<'a> {
     subject: &'a Subject,
     photos: &'a [Photo],
     oracles: Vec<Oracle>,
+    /// The oracles that attacks are crafted with; all judge.
+    crafters: Vec<usize>,
+    /// Seconds of a forward run and of a gradient step on every oracle, where they were measured.
+    paces: Vec<Pace>,
     trust: Vec<Trust>,
     clean: Vec<Clean>,
     noise: Vec<Noise>,
     rows: Vec<Row>,
+}
+
+/// How fast a runtime is, in seconds.
+#[derive(Clone, Copy)]
+struct Pace {
+    forward: f64,
+    gradient: f64,
+}
+
+impl Pace {
+    /// From what was done between two readings: a gradient step does the work of two forward runs.
+    fn of(before: Effort, after: Effort) -> Self {
+        let runs = (after.forwards - before.forwards) + 2 * (after.gradients - before.gradients);
+        let forward = (after.inside - before.inside).as_secs_f64() / runs.max(1) as f64;
+        Self { forward, gradient: 2.0 * forward }
+    }
 }
 
 /// What a judge says of an attacked image.
@@ -47,15 +68,30 @@ impl<'a> Audit<'a> {
         let oracle = |runtime: &Arc<dyn Runtime>| {
             Oracle::new(Arc::clone(runtime), Arc::clone(&subject.model), Objective::Distance)
         };
-        let oracles = runtimes.iter().map(oracle).collect();
-        Self { plan, subject, photos, oracles, trust: vec![], clean: vec![], noise: vec![], rows: vec![] }
+        let oracles: Vec<Oracle> = runtimes.iter().map(oracle).collect();
+        let crafters = (0..oracles.len()).collect();
+        Self {
+            plan,
+            subject,
+            photos,
+            oracles,
+            crafters,
+            paces: vec![],
+            trust: vec![],
+            clean: vec![],
+            noise: vec![],
+            rows: vec![],
+        }
     }
 
     /// The steps of all its attacks, tries without gradients included.
     pub fn steps(&self) -> u64 {
-        let cells = (self.photos.len() * self.plan.budgets.len()) as u64;
-        let attacks = (0..self.oracles.len()).flat_map(|index| self.attacks(index));
-        attacks.map(|attack| attack.steps(&self.plan.settings)).sum::<u64>() * cells
+        let attacks = self.crafters.iter().flat_map(|&index| self.attacks(index));
+        let of_photo = attacks.map(|attack| {
+            let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
+            attack.steps(&self.plan.settings) * budgets as u64
+        });
+        of_photo.sum::<u64>() * self.photos.len() as u64
     }
 
     /// The attacks that are made on a runtime: where its gradient is not trusted, those without.
@@ -79,6 +115,7 @@ impl<'a> Audit<'a> {
         let mut first: Option<Probe> = None;
         for oracle in &mut self.oracles {
             watch.doing(&format!("{name}: testing the gradient on {}", oracle.kind()))?;
+            let before = oracle.effort();
             let mut on_run = || watch.tested();
             let found = probe(name, oracle, photo.x.view(), self.plan.seed, first.as_ref(), &mut on_run);
             let trust = match found {
@@ -99,19 +136,68 @@ impl<'a> Audit<'a> {
                 Err(error) => return Err(AuditError::attack(name, &photo.name, error)),
             };
             self.trust.push(trust);
+            self.paces.push(Pace::of(before, oracle.effort()));
             // Its memory is for the models before it in the meantime.
             oracle.rest();
         }
         Ok(())
     }
 
-    /// Attacks and judges every image.
-    pub fn run(&mut self, watch: &mut dyn Watch) -> Result<(), AuditError> {
-        for photo in self.photos {
+    /// Leaves crafting to the fastest oracle whose gradient is trusted, where there is one.
+    pub fn craft_on_the_fastest(&mut self) {
+        let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
+        let pace = |index: &usize| self.paces.get(*index).map_or(f64::INFINITY, |pace| pace.gradient);
+        let fastest = (0..self.oracles.len()).filter(trusted).min_by(|a, b| pace(a).total_cmp(&pace(b)));
+        self.crafters = vec![fastest.unwrap_or(0)];
+    }
+
+    /// The runtimes that craft.
+    pub fn crafters(&self) -> impl Iterator<Item = Kind> {
+        self.crafters.iter().map(|&index| self.oracles[index].kind())
+    }
+
+    /// Seconds that its attacks will take, going by the self-tests; `None` where there were none.
+    pub fn seconds(&self) -> Option<f64> {
+        let settings = &self.plan.settings;
+        let of_crafter = |&index: &usize| -> Option<f64> {
+            let pace = self.paces.get(index)?;
+            let of = |attack: &Attack| {
+                let each = if attack.needs_gradient() { pace.gradient } else { pace.forward };
+                let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
+                (attack.steps(settings) as usize * budgets) as f64 * each
+            };
+            Some(self.attacks(index).iter().map(of).sum())
+        };
+        let crafting: f64 = self.crafters.iter().map(of_crafter).sum::<Option<f64>>()?;
+        Some(crafting * self.photos.len() as f64)
+    }
+
+    /// Keeps the first images alone.
+    pub fn keep_photos(&mut self, count: usize) {
+        self.photos = &self.photos[..count.min(self.photos.len())];
+    }
+
+    /// What its model is called.
+    pub fn name(&self) -> &str {
+        &self.subject.name
+    }
+
+    /// How many images it has.
+    pub fn photo_count(&self) -> usize {
+        self.photos.len()
+    }
+
+    /// Attacks and judges every image, or those for which there is time before `deadline`; gives how many
+    /// were left out.
+    pub fn run(&mut self, deadline: Option<Instant>, watch: &mut dyn Watch) -> Result<usize, AuditError> {
+        for (done, photo) in self.photos.iter().enumerate() {
+            if done > 0 && deadline.is_some_and(|deadline| Instant::now() > deadline) {
+                return Ok(self.photos.len() - done);
+            }
             watch.doing(&format!("{}: {}", self.subject.name, photo.name))?;
             self.image(photo, watch)?;
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Attacks one image with every runtime's gradients at every budget, and judges everywhere.
@@ -123,10 +209,23 @@ impl<'a> Audit<'a> {
         self.judge_clean(photo, &clean)?;
         for &budget in &self.plan.budgets {
             self.judge_noise(photo, budget, &clean)?;
-            for crafter in 0..self.oracles.len() {
-                for attack in self.attacks(crafter) {
-                    self.attack(photo, (attack, budget), crafter, &clean, watch)?;
-                }
+            self.attack_with(|attack| !attack.is_minimal(), photo, budget, &clean, watch)?;
+        }
+        self.attack_with(Attack::is_minimal, photo, Budget::default(), &clean, watch)
+    }
+
+    /// Attacks one image with every runtime by those attacks that `which` chooses.
+    fn attack_with(
+        &mut self,
+        which: impl Fn(Attack) -> bool,
+        photo: &Photo,
+        budget: Budget,
+        clean: &[Array4<f32>],
+        watch: &mut dyn Watch,
+    ) -> Result<(), AuditError> {
+        for crafter in self.crafters.clone() {
+            for attack in self.attacks(crafter).into_iter().filter(|&attack| which(attack)) {
+                self.attack(photo, (attack, budget), crafter, clean, watch)?;
             }
         }
         Ok(())
@@ -151,12 +250,20 @@ impl<'a> Audit<'a> {
         watch: &mut dyn Watch,
     ) -> Result<(), AuditError> {
         let plan = self.plan;
-        let goal = aim::goal(plan, self.subject, photo, budget, &clean[crafter])?;
-        let oracle = &mut self.oracles[crafter];
-        oracle.pursue(&aim::objective(plan, self.subject, attack)?);
+        let goal = aim::goal(plan, self.subject, photo, (attack, budget), &clean[crafter])?;
+        self.oracles[crafter].pursue(&aim::objective(plan, self.subject, attack)?);
         let mut rng = seeded(plan.seed, &photo.name, attack, budget);
+        let mut apart;
+        let next = (crafter + 1) % self.oracles.len();
+        let landscape: &mut dyn Landscape = match self.oracles.get_disjoint_mut([crafter, next]) {
+            Ok([ours, theirs]) if aim::drives_apart(plan, attack) => {
+                apart = Discrepancy::between(ours, theirs);
+                &mut apart
+            }
+            _ => &mut self.oracles[crafter],
+        };
         let attacked = attack
-            .run_one(oracle, &goal, &plan.settings, &mut rng, &mut || watch.stepped())
+            .run_one(landscape, &goal, &plan.settings, &mut rng, &mut || watch.stepped())
             .map_err(|error| AuditError::attack(&self.subject.name, &photo.name, error))?;
         goal.ball.check(attacked.image.view())?;
         let bicubic_psnr = self.bicubic_psnr(photo, &attacked.image)?;
@@ -191,10 +298,10 @@ impl<'a> Audit<'a> {
         clean: &[Array4<f32>],
     ) -> Result<(), AuditError> {
         let plan = self.plan;
-        let goal = aim::goal(plan, self.subject, photo, budget, &clean[0])?;
+        let ball = aim::ball(plan, photo, budget)?;
         let mut rng = seeded(plan.seed, &photo.name, Attack::Random, budget);
-        let noisy = signed_noise(&goal.ball, &mut rng);
-        goal.ball.check(noisy.view())?;
+        let noisy = signed_noise(&ball, &mut rng);
+        ball.check(noisy.view())?;
         for (judge, clean) in clean.iter().enumerate() {
             let output = self.upscale(judge, photo, noisy.view())?;
             let sr_psnr = self.psnr(photo, clean, &output)?;
@@ -236,7 +343,11 @@ impl<'a> Audit<'a> {
             late_gain: late_gain(attack, &attacked.values),
             linf: moved().fold(0.0, f64::max),
             l2: (moved().map(|moved| moved * moved).sum::<f64>() / photo.x.len() as f64).sqrt(),
-            objective: self.oracles[crafter].objective().name().into(),
+            objective: if aim::drives_apart(self.plan, attack) {
+                Discrepancy::NAME.into()
+            } else {
+                self.oracles[crafter].objective().name().into()
+            },
             objective_start: attacked.values.first().copied().unwrap_or_default(),
             objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
             reached: attacked.reached,
