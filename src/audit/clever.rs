@@ -45,7 +45,7 @@ fn clever(
         let stacked = |images: Vec<ArrayView4<'_, f32>>| {
             concatenate(Axis(0), &images).unwrap_or_else(|_| images[0].to_owned())
         };
-        let x = stacked(points.iter().map(Array4::view).collect());
+        let x = stacked(points.iter().map(|point| point.view()).collect());
         let target = stacked(vec![clean; count]);
         let (_, gradients) = oracle.value_and_gradient(x.view(), target.view())?;
         for gradient in gradients.outer_iter() {

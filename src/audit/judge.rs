@@ -143,6 +143,6 @@ pub(super) fn only(batch: &Array4<f32>) -> ArrayView3<'_, f32> {
     batch.index_axis(Axis(0), 0)
 }
 
-fn metric_error(photo: &Photo, source: MetricError) -> AuditError {
+pub(super) fn metric_error(photo: &Photo, source: MetricError) -> AuditError {
     AuditError::Metric { image: photo.name.clone(), source }
 }

@@ -5,6 +5,7 @@
 
 use super::single::Audit;
 use super::{Craft, Plan};
+use crate::attack::Attack;
 use crate::oracle::Effort;
 use crate::runtime::Kind;
 

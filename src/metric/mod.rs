@@ -6,7 +6,6 @@
 
 mod convention;
 mod extreme;
-mod extreme;
 mod psnr;
 mod quality;
 mod resize;
@@ -15,7 +14,6 @@ mod ssim;
 use thiserror::Error;
 
 pub use convention::CONVENTION;
-pub use extreme::ReverseWeibull;
 pub use extreme::ReverseWeibull;
 pub use psnr::psnr;
 pub use quality::{Quality, clean_quality, luma, luma_ssim, round_to_8_bits, smallest_side};

@@ -141,7 +141,7 @@ fn climbs(attack: &str) -> bool {
     !NO_MEASURE.contains(&attack) && !GRADIENT_FREE.contains(&attack)
 }
 
-fn least<'a>(left: BTreeMap<&'a str, f64>) -> Option<(&'a str, f64)> {
+fn least(left: BTreeMap<&str, f64>) -> Option<(&str, f64)> {
     left.into_iter().min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
