@@ -111,6 +111,66 @@ fn a_killed_run_resumes_to_the_same_file() {
     assert!(model("whole") == model("out"), "the resumed run gave another file");
 }
 
+#[test]
+fn every_network_trains_by_name_with_its_own_loss_and_lambda() {
+    let folder = tempfile::tempdir().unwrap();
+    photographs(&folder.path().join("photos"), &[(40, 50)]);
+    for (arch, lambda, parts) in [
+        ("edsr", 1.0, 0),
+        ("srresnet", 0.1, 0),
+        ("srgan", 0.1, 2),
+        ("rcan", 1.0, 0),
+        ("msrn", 1.0, 0),
+        ("carn", 1.0, 0),
+    ] {
+        let mut command = Command::cargo_bin("temper").unwrap();
+        command.env("OMP_NUM_THREADS", "1").current_dir(folder.path());
+        command.args(["harden", "--arch", arch, "--preset", "small", "--data", "photos", "--out", arch]);
+        command.args(["--scale", "2", "--steps", "2", "--batch", "2", "--patch", "8", "--device", "cpu"]);
+        command.assert().success().stdout(contains(format!("{arch}/model.onnx: verified")));
+        let model = onnx::read(&folder.path().join(arch).join("model.onnx")).unwrap();
+        let recipe: serde_json::Value = serde_json::from_str(&model.metadata["temper.recipe"]).unwrap();
+        let stated = (recipe["arch"].as_str(), recipe["preset"].as_str(), recipe["lambda"].as_f64());
+        assert_eq!(stated, (Some(arch), Some("small"), Some(lambda)));
+        let log = fs::read_to_string(folder.path().join(arch).join("train.jsonl")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+        let contest = ["fooling", "discriminator"].iter().filter(|key| line[**key].is_f64()).count();
+        assert_eq!(contest, parts, "{arch}: {line}");
+    }
+}
+
+#[test]
+fn settings_that_a_network_does_not_have_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    photographs(&folder.path().join("photos"), &[(40, 50)]);
+    for (flags, message) in [
+        (&["--arch", "srgan", "--scale", "3"][..], "SRResNet has scales 2 and 4, not 3"),
+        (&["--arch", "carn", "--blocks", "4"], "carn has three blocks of three by design"),
+        (&["--arch", "rcan", "--blocks", "0"], "RCAN takes 1 to 4096 blocks, not 0"),
+        (&["--vgg", "net.onnx", "--vgg-tap", "relu"], "left out: only srgan has a content loss on features"),
+        (
+            &[
+                "--arch",
+                "srgan",
+                "--preset",
+                "small",
+                "--patch",
+                "6",
+                "--vgg",
+                "net.onnx",
+                "--vgg-tap",
+                "relu",
+            ],
+            "net.onnx",
+        ),
+    ] {
+        let mut command = Command::cargo_bin("temper").unwrap();
+        command.current_dir(folder.path()).args(["harden", "--data", "photos", "--out", "out"]).args(flags);
+        command.assert().code(2).stdout("").stderr(contains(message));
+        assert!(!folder.path().join("out").exists(), "{flags:?} left something behind");
+    }
+}
+
 /// The command must stop with exit code 2 and one message, and leave nothing behind.
 #[track_caller]
 fn refused(folder: &Path, flags: &[&str], message: &str) {
@@ -142,6 +202,8 @@ fn bad_settings_are_refused_by_name() {
         ("--widths", "3,0", "widths is [3, 0]"),
         ("--log-every", "0", "log interval is 0"),
         ("--arch", "vgg", "invalid value 'vgg'"),
+        ("--preset", "tiny", "[possible values: full, small]"),
+        ("--vgg", "net.onnx", "--vgg-tap <NAME>"),
         ("--device", "gpu", "unknown device `gpu`"),
         ("--patch", "100", "0.png of 50x40 (width x height): use --patch 20 or less"),
     ] {

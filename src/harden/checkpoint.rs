@@ -1,5 +1,5 @@
-//! `checkpoint.safetensors`: weights, estimator and Adam's moments as tensors; the step and the
-//! recipe as metadata. One file, renamed into place, so that a kill at any moment leaves either the
+//! `checkpoint.safetensors`: weights, estimator, Adam's moments and, for SRGAN, the discriminator
+//! with its own, as tensors; the step and the recipe as metadata. One file, renamed into place, so that a kill at any moment leaves either the
 //! old state or the new one. The only file that knows the `safetensors` crate.
 
 use std::collections::HashMap;
@@ -8,6 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::adam::AdamState;
+use super::gan::OpponentState;
 use super::recipe::Recipe;
 use super::{HardenError, export};
 use crate::files;
@@ -21,10 +22,16 @@ const MAX_BYTES: u64 = 1 << 33;
 
 const STEP: &str = "temper.step";
 const UNIT: &str = "temper.unit";
+const DATA: &str = "temper.data";
+const BEST: &str = "temper.best";
+const EMA: &str = "ema/";
 const WEIGHTS: &str = "network/";
 const ESTIMATOR: &str = "estimator/";
 const FIRST: &str = "adam.first/";
 const SECOND: &str = "adam.second/";
+const OPPONENT: &str = "discriminator/";
+const OPPONENT_FIRST: &str = "discriminator.adam.first/";
+const OPPONENT_SECOND: &str = "discriminator.adam.second/";
 
 /// The state of a run between two steps.
 #[derive(Debug)]
@@ -35,12 +42,20 @@ pub struct Checkpoint {
     pub step: u64,
     /// What delta counts in.
     pub unit: f64,
-    /// The network's parameters.
+    /// The network's parameters and running statistics.
     pub weights: Named,
+    /// SHA-256 of the images.
+    pub data: String,
+    /// The best score of a validation so far.
+    pub best: Option<f64>,
+    /// Averages of the weights; none where the recipe keeps none.
+    pub ema: Named,
     /// The estimator's parameters; none where the recipe does not regularise.
     pub estimator: Named,
     /// The optimiser's moments.
     pub adam: AdamState,
+    /// SRGAN's discriminator; none for the other networks.
+    pub opponent: Option<OpponentState>,
 }
 
 impl Checkpoint {
@@ -49,12 +64,20 @@ impl Checkpoint {
     /// # Errors
     /// The file cannot be written, or libtorch cannot give a tensor's values.
     pub fn write(&self, path: &Path) -> Result<(), HardenError> {
-        let parts = [
+        let mut parts = vec![
             (WEIGHTS, &self.weights),
+            (EMA, &self.ema),
             (ESTIMATOR, &self.estimator),
             (FIRST, &self.adam.first),
             (SECOND, &self.adam.second),
         ];
+        if let Some(OpponentState { weights, adam }) = &self.opponent {
+            parts.extend([
+                (OPPONENT, weights),
+                (OPPONENT_FIRST, &adam.first),
+                (OPPONENT_SECOND, &adam.second),
+            ]);
+        }
         let mut tensors = Vec::new();
         for (prefix, list) in parts {
             for (name, tensor) in list {
@@ -67,12 +90,16 @@ impl Checkpoint {
             (name.as_str(), view.expect("a tensor has as many values as its shape holds"))
         });
         let recipe = serde_json::to_string(&self.recipe).expect("a recipe has string keys only");
-        let metadata = HashMap::from([
+        let mut metadata = HashMap::from([
+            (DATA.to_owned(), self.data.clone()),
             (STEP.to_owned(), self.step.to_string()),
             (UNIT.to_owned(), self.unit.to_string()),
             (export::RECIPE.to_owned(), recipe),
             (export::VERSIONS.to_owned(), export::versions()),
         ]);
+        if let Some(best) = self.best {
+            metadata.insert(BEST.to_owned(), best.to_string());
+        }
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|error| problem(path, error.to_string()))?;
         Ok(files::write_atomically(path, |out| out.write_all(&bytes))?)
@@ -96,6 +123,8 @@ impl Checkpoint {
         };
         let step = entry(STEP)?.parse().map_err(|error| format!("its step: {error}"))?;
         let unit = entry(UNIT)?.parse().map_err(|error| format!("its unit: {error}"))?;
+        let data = entry(DATA)?.clone();
+        let best = entry(BEST).ok().and_then(|best| best.parse().ok());
         let recipe =
             serde_json::from_str(entry(export::RECIPE)?).map_err(|error| format!("its recipe: {error}"))?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
@@ -110,13 +139,22 @@ impl Checkpoint {
             list.sort_by(|(left, _), (right, _)| left.cmp(right));
             Ok(list)
         };
+        let moments = |first: &str, second: &str| -> Result<AdamState, String> {
+            Ok(AdamState { steps: step, first: part(first)?, second: part(second)? })
+        };
+        let opponent =
+            OpponentState { weights: part(OPPONENT)?, adam: moments(OPPONENT_FIRST, OPPONENT_SECOND)? };
         Ok(Self {
             recipe,
             step,
             unit,
+            data,
+            best,
             weights: part(WEIGHTS)?,
+            ema: part(EMA)?,
             estimator: part(ESTIMATOR)?,
-            adam: AdamState { steps: step, first: part(FIRST)?, second: part(SECOND)? },
+            adam: moments(FIRST, SECOND)?,
+            opponent: Some(opponent).filter(|opponent| !opponent.weights.is_empty()),
         })
     }
 

@@ -6,18 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::HardenError;
+use super::schedule::Schedule;
 use crate::density::DensityShape;
 use crate::onnx::Model;
-use crate::zoo::Edsr;
-
-/// The networks that can be trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Arch {
-    /// EDSR (Lim et al. 2017).
-    #[default]
-    Edsr,
-}
+use crate::zoo::{Arch, Loss, Network, Preset};
 
 /// The settings of a run; the defaults are the paper's, for EDSR-baseline at scale 4.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,11 +20,16 @@ pub struct Recipe {
     /// A model file to fine-tune instead: `arch`, `features`, `blocks` and `scale` are then its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
-    /// Channels of its feature maps.
-    pub features: usize,
-    /// Its residual blocks.
-    pub blocks: usize,
-    /// 2, 3 or 4.
+    /// Its size, where the next two do not say.
+    #[serde(skip_serializing_if = "is_full")]
+    pub size: Preset,
+    /// Channels of its feature maps; none for the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<usize>,
+    /// Its blocks (of RCAN: in each group); none for the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<usize>,
+    /// One of the network's: 2, 3 or 4.
     pub scale: usize,
     /// Training steps.
     pub steps: u64,
@@ -42,8 +39,16 @@ pub struct Recipe {
     pub patch: usize,
     /// Adam's learning rate at the first step.
     pub learning_rate: f64,
-    /// The learning rate halves every so many steps.
+    /// How the learning rate falls.
+    pub schedule: Schedule,
+    /// The learning rate halves every so many steps, where the schedule is by steps.
     pub halve_every: u64,
+    /// The longest gradient in L2; 0 for any.
+    pub clip: f64,
+    /// The share of the averaged weights that stays at a step; 0 exports the last weights.
+    pub ema: f64,
+    /// Convolutions and products in bfloat16; weights stay float32.
+    pub amp: bool,
     /// Whether the entropy of Phi is estimated and regularised, eq. (1) to (11).
     pub estimator: bool,
     /// Whether noise goes into Phi, eq. (12).
@@ -60,6 +65,12 @@ pub struct Recipe {
     pub tap: String,
     /// The budget of adversarial training in 1/255 (Sec. 5.6); 0 for none.
     pub adversarial: f64,
+    /// SRGAN: a VGG network as an ONNX file, for a content loss on its features and not on pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vgg: Option<PathBuf>,
+    /// SRGAN: the feature map of that network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vgg_tap: Option<String>,
     /// Decides the initial weights, the crops and the noise.
     pub seed: u64,
 }
@@ -70,14 +81,19 @@ impl Default for Recipe {
         Self {
             arch: Arch::Edsr,
             from: None,
-            features: 64,
-            blocks: 16,
+            size: Preset::Full,
+            features: None,
+            blocks: None,
             scale: 4,
             steps: 300_000,
             batch: 16,
             patch: 48,
             learning_rate: 1e-4,
             halve_every: 200_000,
+            schedule: Schedule::Step,
+            clip: 0.0,
+            ema: 0.0,
+            amp: false,
             estimator: true,
             noise: true,
             lambda: 1.0,
@@ -86,6 +102,8 @@ impl Default for Recipe {
             init_scale: density.init_scale,
             tap: super::tap::LAST.to_owned(),
             adversarial: 0.0,
+            vgg: None,
+            vgg_tap: None,
             seed: 0,
         }
     }
@@ -95,16 +113,32 @@ impl Default for Recipe {
 const MAX_BATCH_PIXELS: usize = 1 << 28;
 
 impl Recipe {
+    /// The paper's settings for a network.
+    pub fn of(arch: Arch) -> Self {
+        Self { arch, lambda: arch.lambda(), ..Self::default() }
+    }
+
     /// The network with its initial weights.
     ///
     /// # Errors
     /// [`HardenError::Network`] where there is none of these settings.
     pub fn network(&self) -> Result<Model, HardenError> {
-        match self.arch {
-            Arch::Edsr => {
-                let Self { features, blocks, scale, .. } = *self;
-                Ok(Edsr { features, blocks, scale }.build(self.seed)?)
-            }
+        let Self { arch, size, features, blocks, scale, .. } = *self;
+        Ok(Network { arch, preset: size, features, blocks, scale }.build(self.seed)?)
+    }
+
+    /// L_r of eq. (2); that of EDSR for a stranger's file.
+    pub fn loss(&self) -> Loss {
+        if self.from.is_some() { Loss::L1 } else { self.arch.loss() }
+    }
+
+    /// The same recipe with the network's size in numbers, as files state it.
+    pub fn spelled_out(&self) -> Self {
+        let Self { arch, size, .. } = *self;
+        Self {
+            features: self.features.or(Some(arch.features(size))),
+            blocks: self.blocks.or(arch.blocks(size)),
+            ..self.clone()
         }
     }
 
@@ -126,14 +160,14 @@ impl Recipe {
 
     /// The learning rate of a step, counted from 0.
     pub fn learning_rate_at(&self, step: u64) -> f64 {
-        let halvings = i32::try_from(step / self.halve_every).unwrap_or(i32::MAX);
-        self.learning_rate * 0.5f64.powi(halvings)
+        self.learning_rate * self.schedule.factor(step, self.halve_every, self.steps)
     }
 
     /// Whether a checkpoint of `other` may be continued under this recipe: all but the number of
-    /// steps must agree.
+    /// steps must agree, and that too where the learning rate depends on it.
     pub fn continues(&self, other: &Self) -> bool {
-        *self == Self { steps: self.steps, ..other.clone() }
+        let bound = self.schedule == Schedule::Cosine && self.steps != other.steps;
+        !bound && self.spelled_out() == Self { steps: self.steps, ..other.spelled_out() }
     }
 
     /// Checks every setting.
@@ -152,7 +186,8 @@ impl Recipe {
         }
         let zero_is_fine = self.lambda == 0.0;
         if !(self.lambda.is_finite() && (self.lambda > 0.0 || zero_is_fine)) {
-            return Err(setting("lambda", self.lambda, "0 or a positive number; the paper's is 1"));
+            let must = "0 or a positive number; the paper's is 1, and 0.1 for srresnet and srgan";
+            return Err(setting("lambda", self.lambda, must));
         }
         let positive = [
             ("delta", self.delta, "a positive number; the paper's is 1"),
@@ -171,6 +206,13 @@ impl Recipe {
             let must = "from 0 (none) to 255, in 1/255; the paper's is 8";
             return Err(setting("adversarial budget", self.adversarial, must));
         }
+        if !(0.0..1.0).contains(&self.ema) {
+            return Err(setting("ema", self.ema, "from 0 (none) up to below 1, such as 0.999"));
+        }
+        if !(self.clip.is_finite() && self.clip >= 0.0) {
+            return Err(setting("clip", self.clip, "0 (none) or a positive number"));
+        }
+        self.check_vgg()?;
         let side = self.patch.checked_mul(self.scale);
         let pixels = side.and_then(|side| side.checked_mul(side)?.checked_mul(self.batch));
         if pixels.is_none_or(|pixels| pixels > MAX_BATCH_PIXELS) {
@@ -179,6 +221,24 @@ impl Recipe {
         }
         if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
     }
+}
+
+impl Recipe {
+    fn check_vgg(&self) -> Result<(), HardenError> {
+        match (&self.vgg, &self.vgg_tap) {
+            (None, None) => Ok(()),
+            (Some(_), Some(_)) if self.arch.adversarial() => Ok(()),
+            (Some(file), Some(_)) => {
+                Err(setting("vgg", file.display(), "left out: only srgan has a content loss on features"))
+            }
+            (Some(file), None) => Err(setting("vgg", file.display(), "given together with --vgg-tap")),
+            (None, Some(tap)) => Err(setting("vgg-tap", tap, "given together with --vgg")),
+        }
+    }
+}
+
+fn is_full(preset: &Preset) -> bool {
+    *preset == Preset::Full
 }
 
 fn setting(what: &'static str, given: impl ToString, must: &'static str) -> HardenError {
@@ -195,6 +255,20 @@ mod tests {
         recipe.check().unwrap();
         assert_eq!((recipe.lambda, recipe.delta, recipe.widths.as_slice()), (1.0, 1.0, &[3, 3, 3][..]));
         assert_eq!(crate::zoo::parameter_count(&recipe.network().unwrap()), 1_517_571);
+    }
+
+    #[test]
+    fn a_file_states_the_size_in_numbers() {
+        let states = |recipe: Recipe| {
+            let json = serde_json::to_value(recipe.spelled_out()).unwrap();
+            ["arch", "size", "features", "blocks"].map(|key| json.get(key).map(ToString::to_string))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let edsr = states(Recipe { features: Some(16), ..Recipe::default() });
+        assert_eq!(edsr, [some("\"edsr\""), None, some("16"), some("16")]);
+        let carn = states(Recipe { size: Preset::Small, ..Recipe::of(Arch::Carn) });
+        assert_eq!(carn, [some("\"carn\""), some("\"small\""), some("16"), None]);
+        assert_eq!(Recipe::of(Arch::SrResNet).lambda, 0.1);
     }
 
     #[test]
@@ -215,15 +289,23 @@ mod tests {
         };
         assert_eq!(
             with(|recipe| recipe.lambda = -1.0),
-            "lambda is -1; it must be 0 or a positive number; the paper's is 1"
+            "lambda is -1; it must be 0 or a positive number; the paper's is 1, and 0.1 for srresnet and srgan"
         );
         assert!(with(|recipe| recipe.lambda = f64::NAN).starts_with("lambda is NaN"));
         assert!(with(|recipe| recipe.delta = 0.0).starts_with("delta is 0"));
         assert!(with(|recipe| recipe.learning_rate = f64::INFINITY).starts_with("learning rate is inf"));
+        assert!(with(|recipe| recipe.ema = 1.0).starts_with("ema is 1"));
+        assert!(with(|recipe| recipe.clip = f64::NAN).starts_with("clip is NaN"));
         assert!(with(|recipe| recipe.adversarial = -1.0).starts_with("adversarial budget is -1"));
         assert!(with(|recipe| recipe.batch = 0).starts_with("batch is 0"));
         assert!(with(|recipe| recipe.patch = usize::MAX).starts_with("batch is 16 crops"));
         assert!(with(|recipe| recipe.steps = 0).starts_with("steps is 0"));
+        assert!(with(|recipe| recipe.vgg = Some("a.onnx".into())).ends_with("together with --vgg-tap"));
+        assert!(with(|recipe| recipe.vgg_tap = Some("a".into())).starts_with("vgg-tap is a"));
+        let (vgg, vgg_tap) = (Some("a.onnx".into()), Some("a".into()));
+        let edsr = Recipe { vgg, vgg_tap, ..Recipe::default() };
+        assert!(edsr.check().unwrap_err().to_string().contains("only srgan"));
+        assert!(Recipe { arch: Arch::Srgan, ..edsr }.check().is_ok());
         assert!(with(|recipe| recipe.widths = vec![3, 0]).starts_with("widths is [3, 0]"));
         assert!(with(|recipe| recipe.scale = 5).contains("scales 2, 3 and 4"));
     }
@@ -240,6 +322,10 @@ mod tests {
     fn only_the_number_of_steps_may_change_on_resuming() {
         let recipe = Recipe::default();
         assert!(Recipe { steps: 1, ..recipe.clone() }.continues(&recipe));
+        assert!(Recipe { features: Some(64), ..recipe.clone() }.continues(&recipe));
         assert!(!Recipe { seed: 1, ..recipe.clone() }.continues(&recipe));
+        let cosine = Recipe { schedule: Schedule::Cosine, ..recipe };
+        assert!(cosine.continues(&cosine));
+        assert!(!Recipe { steps: 1, ..cosine.clone() }.continues(&cosine));
     }
 }

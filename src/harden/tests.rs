@@ -34,8 +34,8 @@ fn images(folder: &Path, count: usize) -> std::path::PathBuf {
 
 fn small() -> Recipe {
     Recipe {
-        features: 6,
-        blocks: 1,
+        features: Some(6),
+        blocks: Some(1),
         scale: 2,
         steps: 6,
         batch: 3,
@@ -46,15 +46,7 @@ fn small() -> Recipe {
 }
 
 fn job(recipe: Recipe, data: &Path, out: &Path) -> Job {
-    Job {
-        recipe,
-        data: data.to_owned(),
-        out: out.to_owned(),
-        device: Device::Cpu,
-        log_every: 1,
-        save_every: 2,
-        resume: false,
-    }
+    Job { log_every: 1, save_every: 2, ..Job::new(recipe, data, out) }
 }
 
 fn run(job: &Job) -> Result<Outcome, HardenError> {
@@ -82,7 +74,7 @@ fn the_loss_falls_on_one_image() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(folder.path(), 1);
     for lambda in [0.0, 1.0] {
-        let recipe = Recipe { steps: 150, lambda, features: 8, learning_rate: 2e-3, ..small() };
+        let recipe = Recipe { steps: 150, lambda, features: Some(8), learning_rate: 2e-3, ..small() };
         let out = folder.path().join(format!("out{lambda}"));
         run(&Job { log_every: 10, ..job(recipe, &data, &out) }).unwrap();
         let records = records(&out);

@@ -81,6 +81,17 @@ impl GraphBuilder {
         inputs: &[&str],
         attributes: [(&str, Attribute); N],
     ) -> String {
+        self.node_with(op, hint, inputs, attributes)
+    }
+
+    /// As [`Self::node`], where the number of attributes is decided as the graph is built.
+    pub fn node_with<'a>(
+        &mut self,
+        op: &str,
+        hint: &str,
+        inputs: &[&str],
+        attributes: impl IntoIterator<Item = (&'a str, Attribute)>,
+    ) -> String {
         let output = self.fresh(hint);
         let node = Node {
             name: output.clone(),

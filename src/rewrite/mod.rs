@@ -25,6 +25,7 @@ pub use error::RewriteError;
 pub use gradient::{Gradient, Stop, gradient};
 pub use ops::{Operator, Status, all as operators, status};
 pub use promote::promote;
+pub use prune::prune;
 pub use specialise::specialise;
 pub use types::{TensorType, Types, infer};
 pub use upgrade::upgrade;

@@ -18,7 +18,7 @@ mod tests;
 use ndarray::{ArrayD, ArrayViewD};
 
 pub use operators::knows;
-pub use program::{Program, Replace};
+pub use program::{Mode, Program, Replace};
 
 use self::program::failed;
 use super::{Kind, Runtime, RuntimeError, Session};

@@ -3,17 +3,9 @@
 //! The baseline has 16 blocks of 64 features and no residual scaling. Inside, pixels are on
 //! [0, 255] with DIV2K's mean colour taken off, and both are part of the graph.
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-
-use super::init::Weights;
-use super::{IR_VERSION, OPSET, SCALE, TAP, TAP_FIRST, ZooError};
-use crate::onnx::{Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
-
-/// DIV2K's mean colour on [0, 1], as the original subtracts it.
-const MEAN: [f32; 3] = [0.4488, 0.4371, 0.4040];
-/// The largest setting of width and depth taken: far beyond any published one.
-const MAX_WIDTH: usize = 4096;
+use super::net::{Conv, Net, Taps};
+use super::{ZooError, check_scale, check_size};
+use crate::onnx::Model;
 
 /// The settings of an EDSR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,122 +25,43 @@ impl Edsr {
     }
 
     /// The network with weights drawn from `seed`.
+    ///
+    /// # Errors
+    /// [`ZooError`] for a scale other than 2, 3 and 4, or a size beyond any published one.
     pub fn build(self, seed: u64) -> Result<Model, ZooError> {
-        self.check()?;
-        let mut net = Net {
-            graph: GraphBuilder::new("edsr"),
-            weights: Weights::new(ChaCha8Rng::seed_from_u64(seed)),
-            features: self.features,
-        };
-        let head = net.head();
-        let tap = net.body(&head, self.blocks);
-        net.tail(&tap, self.scale);
-        let mut model = Model {
-            ir_version: IR_VERSION,
-            opsets: [(String::new(), OPSET)].into(),
-            producer: ("temper".into(), env!("CARGO_PKG_VERSION").into()),
-            graph: net.graph.finish(),
-            ..Default::default()
-        };
-        model.metadata.insert(TAP.into(), tap);
-        model.metadata.insert(TAP_FIRST.into(), head);
-        model.metadata.insert(SCALE.into(), self.scale.to_string());
-        Ok(model)
-    }
-
-    fn check(self) -> Result<(), ZooError> {
-        if !matches!(self.scale, 2..=4) {
-            return Err(ZooError(format!("EDSR has scales 2, 3 and 4, not {}", self.scale)));
-        }
-        for (name, value) in [("features", self.features), ("blocks", self.blocks)] {
-            if !(1..=MAX_WIDTH).contains(&value) {
-                return Err(ZooError(format!("EDSR takes 1 to {MAX_WIDTH} {name}, not {value}")));
-            }
-        }
-        Ok(())
-    }
-}
-
-struct Net {
-    graph: GraphBuilder,
-    weights: Weights,
-    features: usize,
-}
-
-impl Net {
-    /// From the image to the first feature map, whose name it gives.
-    fn head(&mut self) -> String {
-        let dims = [Dim::from("N"), Dim::Known(3), Dim::from("H"), Dim::from("W")];
-        let image = self.graph.input(ValueInfo::tensor("image", DType::F32, dims));
-        let levels = self.scaled("levels", "Mul", &image, 255.0);
-        let mean = self.mean();
-        let centred = self.graph.node("Sub", "centred", &[&levels, &mean], []);
-        self.conv("head", &centred, self.features, 3)
-    }
-
-    /// From the first feature map to the one before upsampling, whose name it gives.
-    fn body(&mut self, head: &str, blocks: usize) -> String {
-        let mut features = head.to_owned();
+        let Self { features, blocks, scale } = self;
+        check_scale("EDSR", scale, &[2, 3, 4])?;
+        check_size("EDSR", &[("features", features), ("blocks", blocks)])?;
+        let wide = Conv::new(3, features, features);
+        let mut net = Net::new("edsr", seed);
+        let image = net.image();
+        let centred = net.centred(&image);
+        let first = net.conv("head", &centred, Conv::new(3, 3, features));
+        let mut value = first.clone();
         for block in 0..blocks {
-            features = self.block(block, &features);
+            value = residual(&mut net, &format!("body.{block}"), &value, wide);
         }
-        let body = self.conv("body.out", &features, self.features, self.features);
-        self.graph.node("Add", "features", &[&body, head], [])
+        let body = net.conv("body.out", &value, wide);
+        let last = net.add("features", &body, &first);
+        let large = net.upsample(&last, features, scale);
+        let colour = net.conv("tail", &large, Conv::new(3, features, 3));
+        let output = net.uncentred(&colour);
+        Ok(net.upscaler(output, Taps { first, last }, scale))
     }
+}
 
-    fn block(&mut self, block: usize, input: &str) -> String {
-        let first = self.conv(&format!("body.{block}.0"), input, self.features, self.features);
-        let active = self.graph.node("Relu", &format!("body.{block}.relu"), &[&first], []);
-        let second = self.conv(&format!("body.{block}.1"), &active, self.features, self.features);
-        self.graph.node("Add", &format!("body.{block}.add"), &[&second, input], [])
-    }
-
-    /// From the feature map to the image `scale` times as large.
-    fn tail(&mut self, features: &str, scale: usize) {
-        let steps: &[usize] = match scale {
-            4 => &[2, 2],
-            3 => &[3],
-            _ => &[2],
-        };
-        let mut value = features.to_owned();
-        for (step, &factor) in steps.iter().enumerate() {
-            let wide = self.features * factor * factor;
-            let conv = self.conv(&format!("upsample.{step}"), &value, wide, self.features);
-            let attributes = [("blocksize", Attribute::Int(factor as i64)), ("mode", Attribute::from("CRD"))];
-            value =
-                self.graph.node("DepthToSpace", &format!("upsample.{step}.shuffle"), &[&conv], attributes);
-        }
-        let colour = self.conv("tail", &value, 3, self.features);
-        let mean = self.mean();
-        let levels = self.graph.node("Add", "shifted", &[&colour, &mean], []);
-        let output = self.scaled("upscaled", "Div", &levels, 255.0);
-        let dims = [Dim::from("N"), Dim::Known(3), Dim::Unknown, Dim::Unknown];
-        self.graph.output(ValueInfo::tensor(output, DType::F32, dims));
-    }
-
-    fn conv(&mut self, name: &str, input: &str, outputs: usize, inputs: usize) -> String {
-        let (weight, bias) = self.weights.conv(&mut self.graph, name, outputs, inputs, 3);
-        let attributes =
-            [("kernel_shape", Attribute::Ints(vec![3, 3])), ("pads", Attribute::Ints(vec![1, 1, 1, 1]))];
-        self.graph.node("Conv", name, &[input, &weight, &bias], attributes)
-    }
-
-    fn mean(&mut self) -> String {
-        let mean = Tensor::f32(&[1, 3, 1, 1], MEAN.map(|value| value * 255.0)).expect("three colours");
-        self.graph.constant("mean", mean)
-    }
-
-    fn scaled(&mut self, name: &str, op: &str, input: &str, factor: f32) -> String {
-        let factor = self.graph.constant(&format!("{name}.factor"), Tensor::scalar(factor));
-        self.graph.node(op, name, &[input, &factor], [])
-    }
+fn residual(net: &mut Net, name: &str, input: &str, conv: Conv) -> String {
+    let first = net.conv(&format!("{name}.0"), input, conv);
+    let active = net.relu(&format!("{name}.relu"), &first);
+    let second = net.conv(&format!("{name}.1"), &active, conv);
+    net.add(&format!("{name}.add"), &second, input)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::onnx::check;
-    use crate::zoo::parameter_count;
+    use crate::zoo::{TAP, TAP_FIRST, parameter_count};
 
     #[test]
     fn the_baseline_has_the_published_number_of_parameters() {

@@ -1,13 +1,13 @@
 //! From a graph to the steps of a program: names become places, attributes are read, and every value
 //! learns after which step nobody reads it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::attributes::Attributes;
 use super::convert::Place;
 use super::layout::{Layout, convolution_weights};
 use super::operators;
-use super::program::{Initializer, Input, Program, Source, Step, failed};
+use super::program::{Initializer, Input, Mode, Program, Role, Source, Step, failed};
 use super::refusal::Refusal;
 use crate::onnx::{Graph, Model, Node};
 use crate::runtime::RuntimeError;
@@ -25,12 +25,15 @@ pub(super) fn program(model: &Model, place: Place) -> Result<Program, RuntimeErr
 struct Compiler<'a> {
     model: &'a Model,
     program: Program,
+    statistics: HashSet<&'a str>,
 }
 
 impl<'a> Compiler<'a> {
     fn new(model: &'a Model, place: Place) -> Result<Self, RuntimeError> {
         let program = Program {
             place,
+            mode: Mode::default(),
+            amp: false,
             layout: Layout::of(&model.graph),
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -39,7 +42,7 @@ impl<'a> Compiler<'a> {
             sources: HashMap::new(),
             values: 0,
         };
-        let mut compiler = Self { model, program };
+        let mut compiler = Self { model, program, statistics: running_statistics(&model.graph) };
         for info in model.graph.required_inputs() {
             let kind = match info.dims() {
                 Some((dtype, _)) => place.kind_of(dtype),
@@ -62,8 +65,12 @@ impl<'a> Compiler<'a> {
             let is_weight = weights.contains(&name.as_str());
             let tensor = if is_weight { program.layout.apply(imported) } else { imported };
             program.sources.insert(name.clone(), Source::Initializer(program.initializers.len()));
-            let is_parameter = stored.dtype().is_float();
-            program.initializers.push(Initializer { name: name.clone(), tensor, is_parameter });
+            let role = match stored.dtype().is_float() {
+                true if self.statistics.contains(name.as_str()) => Role::Statistic,
+                true => Role::Parameter,
+                false => Role::Fixed,
+            };
+            program.initializers.push(Initializer { name: name.clone(), tensor, role });
         }
         Ok(())
     }
@@ -90,7 +97,11 @@ impl<'a> Compiler<'a> {
             inputs.push(source.filter(|_| !name.is_empty()));
         }
         let outputs = node.outputs.iter().map(|name| (!name.is_empty()).then(|| self.value(name))).collect();
-        self.program.steps.push(Step { label: node.label(), kernel, inputs, outputs, last_read: Vec::new() });
+        let follows = node.inputs.iter().any(|name| self.statistics.contains(name.as_str()));
+        let label = node.label();
+        let product = matches!(node.op.as_str(), "Conv" | "ConvTranspose" | "MatMul" | "Gemm");
+        let last_read = Vec::new();
+        self.program.steps.push(Step { label, kernel, inputs, product, follows, outputs, last_read });
         Ok(())
     }
 
@@ -105,6 +116,13 @@ impl<'a> Compiler<'a> {
         mark_last_reads(&mut program);
         Ok(program)
     }
+}
+
+/// The initializers that BatchNormalization reads as running mean and variance, where both are.
+fn running_statistics(graph: &Graph) -> HashSet<&str> {
+    let norms = graph.nodes.iter().filter(|node| node.op == "BatchNormalization");
+    let pairs = norms.filter_map(|node| Some([node.input(3)?, node.input(4)?]));
+    pairs.filter(|pair| pair.iter().all(|&name| graph.initializers.contains_key(name))).flatten().collect()
 }
 
 /// Notes at every step which values nobody reads after it.

@@ -11,9 +11,12 @@ use crate::onnx::Model;
 use crate::runtime::{self, RuntimeError};
 use crate::torch::{Device, Kind, Tensor};
 
-/// A model ready to run on libtorch. Its floating-point initializers are the parameters.
+/// A model ready to run on libtorch. Its floating-point initializers are the parameters, but for
+/// the running statistics of BatchNormalization.
 pub struct Program {
     pub(super) place: Place,
+    pub(super) mode: Mode,
+    pub(super) amp: bool,
     pub(super) layout: Layout,
     pub(super) inputs: Vec<Input>,
     pub(super) outputs: Vec<Source>,
@@ -22,6 +25,29 @@ pub struct Program {
     /// Where each named value of the graph is while the program runs.
     pub(super) sources: HashMap<String, Source>,
     pub(super) values: usize,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// BatchNormalization normalises by its running statistics, as the exported file does.
+    #[default]
+    Evaluate,
+    /// BatchNormalization normalises by the batch's statistics, and its running ones follow: they
+    /// move towards the batch's mean and unbiased variance by 1 - `momentum`, as in PyTorch.
+    /// Statistics that are not initializers stay as they are, and are used. Dropout stays off.
+    Train,
+}
+
+/// What an initializer is to training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// An optimiser moves it.
+    Parameter,
+    /// A running statistic: it follows the batches.
+    Statistic,
+    /// A number of another type, such as a shape.
+    Fixed,
 }
 
 /// What a caller feeds.
@@ -33,7 +59,13 @@ pub(super) struct Input {
 pub(super) struct Initializer {
     pub(super) name: String,
     pub(super) tensor: Tensor,
-    pub(super) is_parameter: bool,
+    pub(super) role: Role,
+}
+
+impl Initializer {
+    fn named(&self) -> (String, Tensor) {
+        (self.name.clone(), self.tensor.shallow_clone())
+    }
 }
 
 /// Where a step finds a value.
@@ -49,6 +81,10 @@ pub(super) struct Step {
     pub(super) label: String,
     pub(super) kernel: Kernel,
     pub(super) inputs: Vec<Option<Source>>,
+    /// Whether its time is in products, which bfloat16 makes cheaper.
+    pub(super) product: bool,
+    /// Whether it does something else in training.
+    pub(super) follows: bool,
     /// The value each output becomes; `None` where nobody reads it.
     pub(super) outputs: Vec<Option<usize>>,
     /// Values that no later step reads.
@@ -81,13 +117,32 @@ impl Program {
 
     /// The parameters by name, in the graph's order: leaves of the graph that autograd records.
     pub fn parameters(&self) -> Vec<(String, Tensor)> {
-        let parameters = self.initializers.iter().filter(|initializer| initializer.is_parameter);
-        parameters.map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone())).collect()
+        self.initializers_of(&[Role::Parameter]).map(Initializer::named).collect()
+    }
+
+    /// Everything that training changes, by name: the parameters and the running statistics.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.initializers_of(&[Role::Parameter, Role::Statistic]).map(Initializer::named).collect()
+    }
+
+    fn initializers_of(&self, roles: &'static [Role]) -> impl Iterator<Item = &Initializer> {
+        self.initializers.iter().filter(|initializer| roles.contains(&initializer.role))
+    }
+
+    /// Sets what the runs that follow are for; at first it is to evaluate.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
+    /// Whether convolutions and matrix products compute in bfloat16 (mixed precision). Their inputs are
+    /// rounded and their results are float32 again, so that parameters and gradients stay float32.
+    pub fn set_amp(&mut self, amp: bool) {
+        self.amp = amp;
     }
 
     /// Whether autograd is to find gradients of the parameters; at first it is not.
     pub fn set_trainable(&mut self, trainable: bool) {
-        for initializer in self.initializers.iter().filter(|initializer| initializer.is_parameter) {
+        for initializer in self.initializers_of(&[Role::Parameter]) {
             // The flag belongs to the tensor, not to this handle on it.
             let _ = initializer.tensor.set_requires_grad(trainable);
         }
@@ -96,7 +151,9 @@ impl Program {
     /// Keeps as parameters only the initializers whose names are `wanted`; the others stay as they are.
     pub fn train_only(&mut self, wanted: &dyn Fn(&str) -> bool) {
         for initializer in &mut self.initializers {
-            initializer.is_parameter &= wanted(&initializer.name);
+            if !wanted(&initializer.name) {
+                initializer.role = Role::Fixed;
+            }
         }
     }
 
@@ -130,13 +187,13 @@ impl Program {
         }
     }
 
-    /// Puts the parameters back into the model that the program was compiled from: the trained
-    /// graph is the export.
+    /// Puts the parameters and running statistics back into the model that the program was compiled
+    /// from: the trained graph is the export.
     ///
     /// # Errors
     /// [`RuntimeError::Failed`] where `model` lacks a parameter or has it in another shape.
     pub fn write_back(&self, model: &mut Model) -> Result<(), RuntimeError> {
-        for parameter in self.initializers.iter().filter(|initializer| initializer.is_parameter) {
+        for parameter in self.initializers_of(&[Role::Parameter, Role::Statistic]) {
             let name = &parameter.name;
             let target = model.graph.initializers.get_mut(name);
             let target = target.ok_or_else(|| failed(WRITE_BACK, format!("it has no weight `{name}`")))?;
@@ -200,8 +257,14 @@ impl Program {
 
     fn run_step(&self, step: &Step, values: &mut [Option<Tensor>]) -> Result<(), RuntimeError> {
         let read = |source: &Option<Source>| source.and_then(|source| self.find(source, values));
-        let inputs = Inputs(step.inputs.iter().map(read).collect());
-        let written = (step.kernel)(&inputs).map_err(|refusal| at_run(step, &inputs, &refusal))?;
+        let training = step.follows && self.mode == Mode::Train;
+        let inputs = Inputs { values: step.inputs.iter().map(read).collect(), training };
+        let written = if self.amp && step.product {
+            half_precision(&step.kernel, &inputs)
+        } else {
+            (step.kernel)(&inputs)
+        };
+        let written = written.map_err(|refusal| at_run(step, &inputs, &refusal))?;
         if written.len() < step.outputs.len() {
             let refusal =
                 Refusal::new(format!("has {} outputs, wrote {}", step.outputs.len(), written.len()));
@@ -223,6 +286,19 @@ impl Program {
     }
 }
 
+/// Runs a kernel in bfloat16 on float32 values.
+fn half_precision(kernel: &Kernel, inputs: &Inputs<'_>) -> Result<Vec<Tensor>, Refusal> {
+    let narrow = |value: &Option<&Tensor>| -> Result<Option<Tensor>, Refusal> {
+        let Some(value) = value else { return Ok(None) };
+        let kind = if value.kind() == Kind::Float { Kind::BFloat16 } else { value.kind() };
+        Ok(Some(value.f_to_kind(kind)?))
+    };
+    let narrowed = inputs.values.iter().map(narrow).collect::<Result<Vec<_>, _>>()?;
+    let values = narrowed.iter().map(Option::as_ref).collect();
+    let written = kernel(&Inputs { values, training: inputs.training })?;
+    written.iter().map(|value| Ok(value.f_to_kind(Kind::Float)?)).collect()
+}
+
 const WRITE_BACK: &str = "write its weights back into the model";
 
 pub(super) fn failed(action: &'static str, reason: String) -> RuntimeError {
@@ -231,7 +307,7 @@ pub(super) fn failed(action: &'static str, reason: String) -> RuntimeError {
 
 fn at_run(step: &Step, inputs: &Inputs<'_>, refusal: &Refusal) -> RuntimeError {
     let shapes: Vec<String> = inputs
-        .0
+        .values
         .iter()
         .map(|input| input.map_or_else(|| "nothing".to_owned(), |tensor| format!("{:?}", tensor.size())))
         .collect();

@@ -7,7 +7,7 @@ use crate::torch::{Kind, TchError, Tensor, to_vec};
 pub(super) const OPERATORS: &[Operator] = &[
     standard("Relu", 1..=1, |_| unary(|x| Ok(x.f_relu()?))),
     standard("LeakyRelu", 1..=1, leaky_relu),
-    standard("PRelu", 2..=2, |_| binary(|x, slope| bent_at_zero(x, &x.f_mul(slope)?))),
+    standard("PRelu", 2..=2, |_| binary(parametric)),
     standard("ThresholdedRelu", 1..=1, thresholded_relu),
     standard("Elu", 1..=1, |node| exponential(node.float("alpha")?.unwrap_or(1.0), 1.0)),
     standard("Celu", 1..=1, celu),
@@ -35,6 +35,19 @@ pub(super) const OPERATORS: &[Operator] = &[
 /// `x` where it is positive, else `negative`.
 fn bent_at_zero(x: &Tensor, negative: &Tensor) -> Result<Tensor, Refusal> {
     Ok(x.f_where_self(&x.f_gt(0.0)?, negative)?)
+}
+
+/// One slope, or one per channel, is what libtorch's own function takes, which is faster to train.
+fn parametric(x: &Tensor, slope: &Tensor) -> Result<Tensor, Refusal> {
+    let channels = x.size().get(1).copied();
+    let along_channels = x.dim() >= slope.dim()
+        && slope.dim() + 1 >= x.dim()
+        && slope.size().get(slope.dim() + 1 - x.dim()).copied() == channels
+        && channels == Some(slope.numel() as i64);
+    if slope.numel() == 1 || along_channels {
+        return Ok(x.f_prelu(&slope.f_reshape([-1])?)?);
+    }
+    bent_at_zero(x, &x.f_mul(slope)?)
 }
 
 fn leaky_relu(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {

@@ -58,7 +58,7 @@ fn fold(
 }
 
 fn mean(inputs: &Inputs<'_>) -> Result<Tensor, Refusal> {
-    Ok(fold(inputs, Tensor::f_add)?.f_div_scalar(inputs.0.len() as f64)?)
+    Ok(fold(inputs, Tensor::f_add)?.f_div_scalar(inputs.values.len() as f64)?)
 }
 
 /// Limits are attributes before opset 11 and inputs since. At a limit the gradient passes.

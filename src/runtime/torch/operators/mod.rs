@@ -103,8 +103,13 @@ pub(super) fn prepare(node: &Node, attributes: &Attributes<'_>) -> Result<Kernel
     Ok(kernel)
 }
 
-/// The inputs of one application, in order; `None` where one is left out.
-pub(super) struct Inputs<'a>(pub Vec<Option<&'a Tensor>>);
+/// The inputs of one application.
+pub(super) struct Inputs<'a> {
+    /// In order; `None` where one is left out.
+    pub values: Vec<Option<&'a Tensor>>,
+    /// Whether running statistics among them are to follow the batch.
+    pub training: bool,
+}
 
 impl Inputs<'_> {
     /// An input that must be there.
@@ -114,12 +119,12 @@ impl Inputs<'_> {
 
     /// An input that may be left out.
     pub fn optional(&self, index: usize) -> Option<&Tensor> {
-        self.0.get(index).copied().flatten()
+        self.values.get(index).copied().flatten()
     }
 
     /// Every input, none of which may be left out.
     pub fn all(&self) -> Result<Vec<&Tensor>, Refusal> {
-        (0..self.0.len()).map(|index| self.get(index)).collect()
+        (0..self.values.len()).map(|index| self.get(index)).collect()
     }
 
     /// The integers of an input that must be there.

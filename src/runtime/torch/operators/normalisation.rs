@@ -1,4 +1,4 @@
-//! BatchNormalization (of inference) InstanceNormalization LayerNormalization GroupNormalization
+//! BatchNormalization InstanceNormalization LayerNormalization GroupNormalization
 //! RMSNormalization LpNormalization.
 
 use super::{Attributes, Inputs, Kernel, Operator, Refusal, axis, one, standard, unary};
@@ -17,10 +17,11 @@ fn epsilon(attributes: &Attributes<'_>) -> Result<f64, Refusal> {
     Ok(attributes.float("epsilon")?.unwrap_or(f64::from(1e-5_f32)))
 }
 
+/// In training, running mean and variance are written in place.
 fn batch(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
     let epsilon = epsilon(attributes)?;
-    // How running statistics follow the batch's, in training.
-    attributes.float("momentum")?;
+    // The share of a running statistic that stays, where libtorch wants the share that is new.
+    let momentum = 1.0 - attributes.float("momentum")?.unwrap_or(f64::from(0.9_f32));
     // Before opset 9.
     attributes.int("spatial")?;
     if attributes.flag("training_mode", false)? || attributes.outputs() > 1 {
@@ -28,7 +29,8 @@ fn batch(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
     }
     one(move |inputs| {
         let [scale, bias, mean, variance] = [1, 2, 3, 4].map(|index| inputs.optional(index));
-        Ok(inputs.get(0)?.f_batch_norm(scale, bias, mean, variance, false, 0.0, epsilon, false)?)
+        let training = inputs.training;
+        Ok(inputs.get(0)?.f_batch_norm(scale, bias, mean, variance, training, momentum, epsilon, false)?)
     })
 }
 

@@ -1,0 +1,262 @@
+//! The networks as they are used: each trains at its small setting until it overfits one image,
+//! and what is exported gives one output and one gradient on every runtime.
+
+#![cfg(feature = "torch")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)] // helpers of tests are tests
+
+#[path = "common/question.rs"]
+mod question;
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ndarray::{Array3, ArrayD, Axis};
+use question::{Question, relative};
+use temper::harden::{Event, Job, Recipe, Record, harden};
+use temper::image::save_png;
+use temper::metric::{bicubic, downscale_8_bit};
+use temper::onnx::{self, Model};
+use temper::rewrite::specialise;
+use temper::runtime::{self, Kind};
+use temper::torch;
+use temper::zoo::{Arch, Discriminator, Network, Preset, parameter_count};
+
+const SCALE: usize = 2;
+const SIDE: usize = 48;
+
+/// Shades, edges and fine stripes, as photographs have them; the same on every machine.
+fn picture() -> Array3<f32> {
+    Array3::from_shape_fn((3, SIDE, SIDE), |(c, y, x)| {
+        let (y, x, c) = (y as f32, x as f32, c as f32);
+        let shades = 0.15 * (0.09 * x + 0.05 * y + c).sin();
+        let stripes = 0.12 * (1.9 * x - 0.8 * y).sin() + 0.08 * (0.7 * y + 0.3 * c).cos();
+        let edge = if (x - 25.0).hypot(y - 20.0) < 13.0 { 0.2 } else { -0.15 };
+        ((0.5 + shades + stripes + edge) * 255.0).round().clamp(0.0, 255.0) / 255.0
+    })
+}
+
+/// Settings that take seconds: the one image is one crop, in its eight flips and turns.
+fn recipe(arch: Arch) -> Recipe {
+    let (steps, learning_rate) = (STEPS, 2e-3);
+    let (preset, scale, batch, patch) = (Preset::Small, SCALE, 4, SIDE / SCALE);
+    Recipe { size: preset, scale, steps, batch, patch, learning_rate, halve_every: 150, ..Recipe::of(arch) }
+}
+
+const STEPS: u64 = 300;
+
+fn job(recipe: Recipe, folder: &Path) -> Job {
+    let data = folder.join("data");
+    if !data.exists() {
+        std::fs::create_dir(&data).unwrap();
+        save_png(&data.join("picture.png"), picture().view()).unwrap();
+    }
+    let out = folder.join("out");
+    Job::new(recipe, data, out)
+}
+
+struct Trained {
+    arch: Arch,
+    model: Model,
+    log: Vec<Record>,
+}
+
+/// Every network after its training; the exported file is read back.
+static TRAINED: LazyLock<Vec<Trained>> = LazyLock::new(|| {
+    torch::set_threads(1);
+    let train = |arch: Arch| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Vec::new();
+        let mut watch = |event: Event<'_>| {
+            if let Event::Logged(record) = event {
+                log.push(record.clone());
+            }
+        };
+        let job = job(recipe(arch), folder.path());
+        let outcome = harden(&job, &AtomicBool::new(false), &mut watch).unwrap();
+        assert_eq!(outcome.difference, 0.0, "{arch}: the file is not what was trained");
+        Trained { arch, model: onnx::read(&outcome.files[0]).unwrap(), log }
+    };
+    Arch::ALL.map(train).into()
+});
+
+fn on(kind: Kind, model: &Model, image: &ArrayD<f32>) -> Option<ArrayD<f32>> {
+    let runtime = runtime::open(kind).map_err(|reason| eprintln!("skipped: {reason}")).ok()?;
+    let fixed = specialise(model, &[image.shape()]).unwrap();
+    Some(runtime.load(&fixed).unwrap().run(&[image.view()]).unwrap().remove(0))
+}
+
+/// The outputs of every runtime at hand lie within 1e-4 of their range.
+#[track_caller]
+fn one_output(name: &str, model: &Model, image: &ArrayD<f32>) -> ArrayD<f32> {
+    let expected = on(Kind::Torch, model, image).unwrap();
+    let most = expected.fold(f32::MIN, |a, &b| a.max(b));
+    let range = most - expected.fold(f32::MAX, |a, &b| a.min(b));
+    for kind in [Kind::Ort, Kind::Tract] {
+        let Some(found) = on(kind, model, image) else { continue };
+        let worst = found.iter().zip(&expected).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+        println!("{name} on {kind}: differs by {:.1e} of the range", worst / range);
+        assert!(worst <= 1e-4 * range, "{name} on {kind}: {worst} of a range of {range}");
+    }
+    expected
+}
+
+/// A part of the picture with sides that no stride divides.
+fn part(height: usize, width: usize) -> ArrayD<f32> {
+    picture().slice_move(ndarray::s![.., ..height, ..width]).insert_axis(Axis(0)).into_dyn()
+}
+
+#[test]
+fn every_network_trains_until_it_overfits() {
+    let target = picture();
+    let lr = downscale_8_bit(target.view(), SCALE);
+    let error = |image: &Array3<f32>| f64::from((image - &target).mapv(f32::abs).mean().unwrap());
+    let by_bicubic = error(&bicubic(lr.view(), SIDE, SIDE));
+    for Trained { arch, model, log } in TRAINED.iter() {
+        let (first, last) = (&log[0], &log[log.len() - 1]);
+        let output = on(Kind::Torch, model, &lr.clone().insert_axis(Axis(0)).into_dyn()).unwrap();
+        let learned = error(&output.index_axis_move(Axis(0), 0).into_dimensionality().unwrap());
+        println!(
+            "{arch}: {} parameters, L_r {:.4} to {:.4}, entropy {:.2} to {:.2} bits, error {:.4} of bicubic's {:.4}",
+            parameter_count(model),
+            first.reconstruction,
+            last.reconstruction,
+            first.entropy.unwrap(),
+            last.entropy.unwrap(),
+            learned,
+            by_bicubic
+        );
+        assert!(last.reconstruction < 0.5 * first.reconstruction, "{arch}: {first:?} {last:?}");
+        assert!(last.entropy < first.entropy, "{arch}: {first:?} {last:?}");
+        assert!(learned < 0.7 * by_bicubic, "{arch}: {learned} against {by_bicubic} of bicubic");
+        assert_eq!(last.discriminator.is_some(), *arch == Arch::Srgan);
+    }
+}
+
+#[test]
+fn what_is_exported_gives_one_output_on_every_runtime() {
+    for Trained { arch, model, .. } in TRAINED.iter() {
+        one_output(arch.name(), model, &part(19, 26));
+    }
+}
+
+#[test]
+fn what_is_exported_has_one_gradient_on_every_runtime() {
+    for Trained { arch, model, .. } in TRAINED.iter() {
+        let question = Question::new(model.clone(), [9, 11]);
+        let expected = question.by_autograd();
+        for kind in [Kind::Ort, Kind::Tract] {
+            let Some(found) = question.by_graph(kind) else { continue };
+            let error = relative(&found, &expected);
+            println!("{arch} on {kind}: gradient differs by {error:.1e}");
+            assert!(error <= 1e-4, "{arch} on {kind}: {error:e}");
+        }
+    }
+}
+
+#[test]
+fn full_size_graphs_build_export_and_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = part(6, 5);
+    for arch in Arch::ALL {
+        let network = Network { arch, preset: Preset::Full, features: None, blocks: None, scale: 4 };
+        let path = folder.path().join(format!("{arch}.onnx"));
+        onnx::write(&network.build(1).unwrap(), &path).unwrap();
+        let output = one_output(arch.name(), &onnx::read(&path).unwrap(), &image);
+        assert_eq!(output.shape(), [1, 3, 24, 20]);
+        assert!(output.iter().all(|value| value.is_finite()), "{arch}");
+    }
+}
+
+#[test]
+fn every_scale_gives_an_image_of_its_size() {
+    for arch in Arch::ALL {
+        for &scale in arch.scales() {
+            let network = Network { arch, preset: Preset::Small, features: None, blocks: None, scale };
+            let output = on(Kind::Torch, &network.build(1).unwrap(), &part(5, 7)).unwrap();
+            assert_eq!(output.shape(), [1, 3, 5 * scale, 7 * scale], "{arch} x{scale}");
+        }
+    }
+}
+
+#[test]
+fn the_discriminator_gives_one_logit_per_image_of_any_size() {
+    let model = Discriminator { features: 4 }.build(3).unwrap();
+    for (height, width) in [(1, 1), (24, 24), (33, 17)] {
+        let image = part(height, width);
+        assert_eq!(on(Kind::Torch, &model, &image).unwrap().shape(), [1, 1]);
+    }
+    let batch = ndarray::concatenate(Axis(0), &[part(24, 24).view(), part(24, 24).mapv(|v| 1.0 - v).view()]);
+    assert_eq!(one_output("discriminator", &model, &batch.unwrap()).shape(), [2, 1]);
+}
+
+/// BatchNormalization's running statistics, and SRGAN's discriminator with its own, are in the
+/// checkpoint: nothing else would give the same file.
+#[test]
+fn a_resumed_run_of_networks_with_state_is_the_run_that_never_stopped() {
+    for arch in [Arch::SrResNet, Arch::Srgan] {
+        let files = [false, true].map(|stops| {
+            let folder = tempfile::tempdir().unwrap();
+            let mut job = job(Recipe { steps: 6, features: Some(4), ..recipe(arch) }, folder.path());
+            if stops {
+                let stop = AtomicBool::new(false);
+                let mut watch = |event: Event<'_>| {
+                    if let Event::Step { done } = event {
+                        stop.store(done >= 3, Ordering::Relaxed);
+                    }
+                };
+                assert!(harden(&job, &stop, &mut watch).unwrap().interrupted);
+                job.resume = true;
+            }
+            let outcome = harden(&job, &AtomicBool::new(false), &mut |_| {}).unwrap();
+            std::fs::read(&outcome.files[0]).unwrap()
+        });
+        assert!(files[0] == files[1], "{arch}: the resumed run gave another file");
+    }
+}
+
+#[test]
+fn running_statistics_are_exported() {
+    let trained = TRAINED.iter().find(|trained| trained.arch == Arch::SrResNet).unwrap();
+    let norms = trained.model.graph.nodes.iter().filter(|node| node.op == "BatchNormalization");
+    for norm in norms {
+        for (input, start) in [(3, 0.0), (4, 1.0)] {
+            let name = norm.input(input).unwrap();
+            let values = trained.model.graph.initializers[name].as_f32().unwrap();
+            assert!(values.iter().all(|&value| value != start && value.is_finite()), "{name}");
+        }
+        assert!(norm.attributes.get("training_mode").is_none() && norm.outputs.len() == 1);
+    }
+}
+
+#[test]
+fn a_content_loss_on_features_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    // Any network of images serves: the features of an untrained discriminator's second block.
+    let path = folder.path().join("features.onnx");
+    onnx::write(&Discriminator { features: 8 }.build(9).unwrap(), &path).unwrap();
+    let (vgg, vgg_tap) = (Some(path), Some("body.1.relu".into()));
+    let mut job = job(Recipe { steps: 40, vgg, vgg_tap, ..recipe(Arch::Srgan) }, folder.path());
+    let mut errors = Vec::new();
+    let mut watch = |event: Event<'_>| {
+        if let Event::Logged(record) = event {
+            errors.push(record.reconstruction);
+        }
+    };
+    harden(&job, &AtomicBool::new(false), &mut watch).unwrap();
+    assert!(errors[3] < errors[0], "{errors:?}");
+    job.recipe.vgg_tap = Some("nothing".into());
+    job.out = folder.path().join("other");
+    let error = harden(&job, &AtomicBool::new(false), &mut |_| {}).err().unwrap();
+    assert!(error.is_bad_input() && error.to_string().contains("called `nothing`"), "{error}");
+    assert!(!job.out.exists());
+}
+
+/// The picture is not flat, so that there is something to learn.
+#[test]
+fn bicubic_does_not_give_the_picture() {
+    let target = picture();
+    let lr = downscale_8_bit(target.view(), SCALE);
+    let large = bicubic(lr.view(), SIDE, SIDE);
+    assert!((large - &target).mapv(f32::abs).mean().unwrap() > 0.02);
+}
