@@ -9,21 +9,21 @@
 #![allow(clippy::print_stdout)] // what it is for
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ndarray::{Array, ArrayD, ArrayViewD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use temper::interface::{Wishes, discover};
-use temper::onnx::{self, Model};
+use temper::onnx::Model;
 use temper::oracle::{Objective, gradient_model, image_input, objective_model};
-use temper::rewrite::{flops, specialise};
+use temper::rewrite::{flops, promote, specialise};
 use temper::runtime::{self, Kind, Runtime, RuntimeError, Session};
-use temper::zoo::Edsr;
 
-const BASELINE: [usize; 4] = [1, 3, 80, 120];
+mod subjects;
+
 const ROUNDS: usize = 9;
+/// Small networks are run more often, for this long: on a busy machine nine runs of 2 ms say nothing.
+const LEAST: Duration = Duration::from_secs(1);
 
 type Failure = Box<dyn Error>;
 
@@ -31,59 +31,18 @@ fn main() -> Result<(), Failure> {
     // Cargo adds flags of its own.
     let names: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     println!(
-        "medians of {ROUNDS} interleaved runs, ms; floor: the arithmetic of a step over that of a forward run"
+        "medians of {ROUNDS} or more interleaved runs, ms; floor: the arithmetic of a step over that of a forward run"
     );
     println!(
         "{:<40} {:<14} {:>5} {:>6} {:<6} {:>9} {:>9} {:>6}",
         "model", "input", "floor", "nodes", "on", "forward", "step", "ratio"
     );
-    if names.is_empty() {
-        compare("EDSR-baseline x4", &Edsr::baseline(4).build(0)?, BASELINE)?;
-    }
-    for path in models() {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let wanted = names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
-        if let Some(Err(reason)) = wanted.then(|| stranger(&name, &path)) {
-            println!("{name:<40} left out: {reason}");
-        }
-    }
-    Ok(())
-}
-
-/// The models of `TEMPER_ASSETS`, by name.
-fn models() -> Vec<PathBuf> {
-    let Some(assets) = std::env::var_os("TEMPER_ASSETS") else { return vec![] };
-    let mut found = Vec::new();
-    let mut folders = vec![Path::new(&assets).join("models")];
-    while let Some(folder) = folders.pop() {
-        for entry in folder.read_dir().into_iter().flatten().flatten() {
-            let path = entry.path();
-            match path.extension() {
-                _ if path.is_dir() => folders.push(path),
-                Some(extension) if extension == "onnx" => found.push(path),
-                _ => {}
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-/// A model as its interface wants it, at a size that it takes.
-fn stranger(name: &str, path: &Path) -> Result<(), Failure> {
-    let model = onnx::read(path)?;
-    let runtime = runtime::open(Kind::Tract)?;
-    let interface = discover(&model, &Wishes::default(), [&*runtime])
-        .or_else(|_| discover(&model, &Wishes { scale: Some(3), ..Default::default() }, [&*runtime]))?
-        .interface;
-    let [height, width] = interface.geometry.fixed.unwrap_or([BASELINE[2], BASELINE[3]]);
-    let size = [height, width].map(|side| side.next_multiple_of(interface.geometry.multiple));
-    compare(name, &interface.canonical(&model), [1, interface.form.channels, size[0], size[1]])
+    subjects::each(&names, &mut |name, model, shape| compare(name, model, shape))
 }
 
 fn compare(name: &str, model: &Model, shape: [usize; 4]) -> Result<(), Failure> {
     let forward = specialise(model, &[&shape])?;
-    let step = gradient_model(model, Objective::Distance, &shape)?.0;
+    let step = gradient_model(model, &Objective::Distance, &shape)?.0;
     let floor = flops(&step)? as f64 / flops(&forward)? as f64;
     let (nodes, all) = (forward.graph.nodes.len() as f64, step.graph.nodes.len() as f64);
     let input = shape.map(|size| size.to_string()).join("x");
@@ -110,12 +69,14 @@ fn sessions(
     shape: &[usize],
 ) -> Result<Sessions, Failure> {
     let runtime: Box<dyn Runtime> = runtime::open(kind)?;
-    let objective = objective_model(model, Objective::Distance, shape)?;
+    let objective = objective_model(model, &Objective::Distance, shape)?;
     let step = match runtime.autograd(&objective, &image_input(model)?) {
         Some(session) => session?,
         None => runtime.load(step)?,
     };
-    Ok::<_, RuntimeError>((runtime.load(forward)?, step)).map_err(Into::into)
+    // As an audit runs it: in float32 where the runtime has no fast half precision.
+    let forward = if runtime.half_precision() { forward.clone() } else { promote(forward).0 };
+    Ok::<_, RuntimeError>((runtime.load(&forward)?, step)).map_err(Into::into)
 }
 
 /// Median milliseconds of a forward run and of a gradient step, taken in turns.
@@ -127,7 +88,11 @@ fn measure(
     let image = random(shape, 1);
     let target = forward.run(&[image.view()])?.remove(0).mapv(|value| 0.9 * value);
     let (mut forwards, mut steps) = (Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
+    let start = Instant::now();
+    for round in 0.. {
+        if round > ROUNDS && start.elapsed() > LEAST {
+            break;
+        }
         let a = timed(forward, &[image.view()])?;
         let b = timed(step, &[image.view(), target.view()])?;
         if round > 0 {

@@ -75,7 +75,7 @@ pub fn operators(model: &Model, found: &Found) -> Result<Vec<Use>, RewriteError>
 pub fn cost(model: &Model, found: &Found) -> Result<Cost, RewriteError> {
     let shape = shape(found);
     let fixed = specialise(model, &[&shape])?;
-    let (step, _) = gradient_model(model, Objective::Distance, &shape)?;
+    let (step, _) = gradient_model(model, &Objective::Distance, &shape)?;
     let pixels = (shape[2] * shape[3]) as f64;
     Ok(Cost {
         forward: flops(&fixed)? as f64 / pixels,
@@ -94,7 +94,7 @@ pub fn verdict(model: &Model, found: &Found, runtime: Arc<dyn Runtime>) -> Verdi
     let forward = oracle.forward(image.view());
     let gradient = match &forward {
         Ok(target) => oracle.value_and_gradient(nearby.view(), target.view()).map(drop),
-        Err(_) => gradient_model(model, Objective::Distance, &shape(found)).map(drop).map_err(Into::into),
+        Err(_) => gradient_model(model, &Objective::Distance, &shape(found)).map(drop).map_err(Into::into),
     };
     Verdict { runtime: name, forward: forward.map(drop), gradient }
 }

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use common::{Workspace, mix, picture, rows, upscaler};
 use ndarray::{Array4, Axis};
 use serde_json::Value;
-use temper::attack::{Attack, Attacked, Ball, parse_budgets, seeded};
+use temper::attack::{Attack, Attacked, Ball, Goal, Settings, parse_budgets, seeded};
 use temper::metric::psnr;
 use temper::onnx::{GraphBuilder, Model, Tensor};
 use temper::oracle::{Objective, Oracle, OracleError};
 use temper::runtime::{self, Kind};
+use temper::zoo::Edsr;
 
 /// The runtimes of this machine, as a flag takes them.
 fn runtimes() -> String {
@@ -47,9 +48,9 @@ fn attack(model: Model, budget: &str, iterations: usize) -> (Array4<f32>, Attack
     let mut oracle = oracle(model);
     let target = oracle.forward(x0.view()).unwrap();
     let mut rng = seeded(0, "x0", Attack::Ifgsm, budget);
-    let attacked =
-        Attack::Ifgsm.run(&mut oracle, &target, &ball, iterations, &mut rng, &mut || Ok(())).unwrap();
-    ball.check(attacked.image.view()).unwrap();
+    let (goal, settings) = (Goal::new(ball, target), Settings { iterations, ..Settings::default() });
+    let attacked = Attack::Ifgsm.run_one(&mut oracle, &goal, &settings, &mut rng, &mut || Ok(())).unwrap();
+    goal.ball.check(attacked.image.view()).unwrap();
     (x0, attacked, budget.radius())
 }
 
@@ -254,4 +255,25 @@ fn lr_images_are_made_from_ground_truth_at_the_scale_of_each_model() {
         assert!(clean["ssim"].as_f64().unwrap() <= 1.0);
     }
     assert!(table.contains("bicubic"), "{table}");
+}
+
+/// What `--memory` is compared with is no less than what the attacks then took, and not many times it.
+#[test]
+fn an_audit_stays_below_its_bound_on_memory() {
+    /// The program, its libraries and the images.
+    const ITSELF: f64 = 300e6;
+    let workspace = Workspace::empty();
+    let network = Edsr { features: 16, blocks: 2, scale: 4 };
+    workspace.model("model.onnx", &network.build(0).unwrap());
+    workspace.photo("photos/a.png", 200, 240);
+    let runtimes = runtimes();
+    let flags =
+        ["model.onnx", "--images", "photos", "--iterations", "2", "--budget", "4", "--runtime", &runtimes];
+    let (_, report) = workspace.audit(&flags);
+    let Some(peak) = report["timing"]["peak_memory"].as_f64() else {
+        eprintln!("skipped: this system does not say how much memory a process held");
+        return;
+    };
+    let bound = report["models"][0]["memory_bound"].as_f64().unwrap();
+    assert!(peak < bound + ITSELF && bound < 5.0 * peak, "held {peak:e}, bound {bound:e}");
 }

@@ -50,7 +50,7 @@ fn survives(bytes: &[u8], what: &str) -> Option<String> {
         let model = onnx::from_bytes(bytes).map_err(|problem| problem.to_string())?;
         specialise(&model, &[&[1, 3, 9, 11]]).map_err(|error| error.to_string())?;
         let shape = [1, 3, 9, 11];
-        gradient_model(&model, Objective::Distance, &shape).map_err(|error| error.to_string())?;
+        gradient_model(&model, &Objective::Distance, &shape).map_err(|error| error.to_string())?;
         Ok::<(), String>(())
     }));
     assert!(start.elapsed() < Duration::from_secs(5), "{what} took {:?}", start.elapsed());

@@ -1,35 +1,117 @@
-//! The ball of a budget around an image, cut to the range of pixels.
+//! The ball of a budget around an image, cut to the range of pixels and to what may be attacked.
 //!
-//! Bounds are rounded inwards, so that |x - x0| <= epsilon holds exactly for the float32 values,
-//! not only up to rounding. An attack projects into it; whoever ordered the attack checks.
+//! A budget is a level: in the L-infinity norm the most that a value may move, in L2 the most that
+//! the root mean square over all values that may move can be. The radius of an L2 ball is therefore
+//! level * sqrt(number of such values), so that one number means perturbations of one size in both
+//! norms, and the L-infinity ball lies inside the L2 ball.
+//!
+//! Bounds are rounded inwards, so that the budget holds exactly for the float32 values, not only up
+//! to rounding. An attack projects into the ball; whoever ordered the attack checks.
 
 use ndarray::{Array4, ArrayView4, Zip};
+use serde::Serialize;
+
+use super::mask::{Mask, MaskError};
 
 /// An attack that broke its budget: a bug of the attack, never a finding.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("the attack left its budget: {0}; its result is not used: please report this")]
 pub struct OutsideBall(String);
 
-/// The points at most epsilon away from x0 in every value, and in [0, 1].
+/// How the size of a perturbation is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Norm {
+    /// The largest change of a value.
+    #[default]
+    Linf,
+    /// The root of the sum of squared changes.
+    L2,
+}
+
+impl Norm {
+    /// The name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Norm::Linf => "linf",
+            Norm::L2 => "l2",
+        }
+    }
+}
+
+impl std::str::FromStr for Norm {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let norm = [Norm::Linf, Norm::L2].into_iter().find(|norm| norm.name() == name);
+        norm.ok_or_else(|| format!("there is no norm `{name}`; there are linf and l2"))
+    }
+}
+
+/// The points within a budget of the image x0, in [0, 1], and equal to x0 outside the mask.
 #[derive(Clone, Debug)]
 pub struct Ball {
     low: Array4<f32>,
     high: Array4<f32>,
     centre: Array4<f32>,
-    radius: f64,
+    norm: Norm,
+    level: f64,
+    mask: Option<Mask>,
+    free: usize,
 }
 
 impl Ball {
-    /// The L-infinity ball of `radius` (on [0, 1]) around an image whose values lie in [0, 1].
-    pub fn new(centre: ArrayView4<'_, f32>, radius: f64) -> Self {
-        let low = centre.mapv(|x0| (lowest(x0, radius)).max(0.0));
-        let high = centre.mapv(|x0| (highest(x0, radius)).min(1.0));
-        Self { low, high, centre: centre.to_owned(), radius }
+    /// The L-infinity ball of `level` (on [0, 1]) around an image whose values lie in [0, 1].
+    pub fn new(centre: ArrayView4<'_, f32>, level: f64) -> Self {
+        Self::of(Norm::Linf, centre, level)
     }
 
-    /// The radius, on [0, 1].
+    /// The ball of `level` (on [0, 1]) in a norm, around one image whose values lie in [0, 1].
+    pub fn of(norm: Norm, centre: ArrayView4<'_, f32>, level: f64) -> Self {
+        let reach = if norm == Norm::Linf { level } else { f64::INFINITY };
+        let low = centre.mapv(|x0| (lowest(x0, reach)).max(0.0));
+        let high = centre.mapv(|x0| (highest(x0, reach)).min(1.0));
+        Self { low, high, centre: centre.to_owned(), norm, level, mask: None, free: centre.len() }
+    }
+
+    /// The part of the ball in which only pixels of the mask differ from x0.
+    ///
+    /// # Errors
+    /// [`MaskError::Size`].
+    pub fn masked(mut self, mask: Mask) -> Result<Self, MaskError> {
+        let size = [self.centre.shape()[2], self.centre.shape()[3]];
+        if mask.size() != size {
+            return Err(MaskError::Size { found: mask.size(), size });
+        }
+        let bounds = self.low.indexed_iter_mut().zip(self.high.iter_mut()).zip(&self.centre);
+        let mut free = 0;
+        for ((((_, _, row, column), low), high), &x0) in bounds {
+            if mask.is_free(row, column) {
+                free += 1;
+            } else {
+                (*low, *high) = (x0, x0);
+            }
+        }
+        (self.free, self.mask) = (free, Some(mask));
+        Ok(self)
+    }
+
+    /// The budget on [0, 1]: what every value may move, or their root mean square.
+    pub fn level(&self) -> f64 {
+        self.level
+    }
+
+    /// The norm.
+    pub fn norm(&self) -> Norm {
+        self.norm
+    }
+
+    /// The radius in its norm, on [0, 1]; see the head of this file for that of L2.
     pub fn radius(&self) -> f64 {
-        self.radius
+        match self.norm {
+            Norm::Linf => self.level,
+            Norm::L2 => self.level * (self.free as f64).sqrt(),
+        }
     }
 
     /// The image in the middle.
@@ -37,30 +119,120 @@ impl Ball {
         self.centre.view()
     }
 
-    /// Brings every value of `x` to the nearest one inside.
+    /// How many values may move.
+    pub fn free(&self) -> usize {
+        self.free
+    }
+
+    /// The rows and columns that hold all pixels that may move.
+    pub fn window(&self) -> [std::ops::Range<usize>; 2] {
+        let [height, width] = [self.centre.shape()[2], self.centre.shape()[3]];
+        let Some(mask) = &self.mask else { return [0..height, 0..width] };
+        let row = |row: usize| (0..width).any(|column| mask.is_free(row, column));
+        let column = |column: usize| (0..height).any(|row| mask.is_free(row, column));
+        let span = |length: usize, holds: &dyn Fn(usize) -> bool| {
+            let first = (0..length).find(|&at| holds(at)).unwrap_or(0);
+            let last = (0..length).rfind(|&at| holds(at)).unwrap_or(length - 1);
+            first..last + 1
+        };
+        [span(height, &row), span(width, &column)]
+    }
+
+    /// Brings `x` inside: every value to the nearest of its range, and in L2 what is still too far
+    /// straight back towards x0.
     pub fn project(&self, x: &mut Array4<f32>) {
-        Zip::from(x).and(&self.low).and(&self.high).for_each(|x, &low, &high| *x = x.clamp(low, high));
+        Zip::from(&mut *x).and(&self.low).and(&self.high).for_each(|x, &low, &high| *x = x.clamp(low, high));
+        if self.norm == Norm::L2 {
+            self.draw_in(x);
+        }
+    }
+
+    /// Shortens x - x0 to the radius. Every value is rounded towards x0, so that the sum of squares
+    /// can only lose by rounding.
+    fn draw_in(&self, x: &mut Array4<f32>) {
+        let radius = self.radius();
+        let mut share = radius / self.distance(x.view()).max(f64::MIN_POSITIVE);
+        if share >= 1.0 {
+            return;
+        }
+        let far = x.clone();
+        loop {
+            Zip::from(&mut *x).and(&far).and(&self.centre).for_each(|x, &far, &x0| {
+                let allowed = (f64::from(far) - f64::from(x0)) * share;
+                *x = towards(x0, allowed);
+            });
+            if self.distance(x.view()) <= radius {
+                return;
+            }
+            // What f64 itself rounded up.
+            share *= 1.0 - 1e-12;
+        }
+    }
+
+    /// ||x - x0||_2 in f64.
+    fn distance(&self, x: ArrayView4<'_, f32>) -> f64 {
+        let square = |(&x, &x0): (&f32, &f32)| (f64::from(x) - f64::from(x0)).powi(2);
+        x.iter().zip(&self.centre).map(square).sum::<f64>().sqrt()
+    }
+
+    /// The direction in which the objective rises steepest for a step of the norm's unit size: signs
+    /// in L-infinity, and in L2 the gradient brought to a root mean square of 1 over the values that
+    /// may move. Zero where the gradient is.
+    pub fn direction(&self, gradient: &Array4<f32>) -> Array4<f32> {
+        match self.norm {
+            Norm::Linf => gradient.mapv(sign),
+            Norm::L2 => {
+                let mut free = gradient.clone();
+                Zip::from(&mut free).and(&self.low).and(&self.high).for_each(|value, low, high| {
+                    if low == high {
+                        *value = 0.0;
+                    }
+                });
+                let length = free.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+                let factor = if length > 0.0 { (self.free as f64).sqrt() / length } else { 0.0 };
+                free.mapv(|value| (f64::from(value) * factor) as f32)
+            }
+        }
     }
 
     /// Checks that `x` lies inside, in exact arithmetic.
+    ///
+    /// # Errors
+    /// What of the budget does not hold.
     pub fn check(&self, x: ArrayView4<'_, f32>) -> Result<(), OutsideBall> {
         if x.shape() != self.centre.shape() {
             return Err(OutsideBall(format!("shape {:?} became {:?}", self.centre.shape(), x.shape())));
         }
-        for (&x, &x0) in x.iter().zip(&self.centre) {
+        for (((_, _, row, column), &x), &x0) in x.indexed_iter().zip(&self.centre) {
             let moved = (f64::from(x) - f64::from(x0)).abs();
             if !(0.0..=1.0).contains(&x) {
                 return Err(OutsideBall(format!("a pixel value of {x} is outside [0, 1]")));
             }
-            if moved > self.radius {
+            if self.norm == Norm::Linf && moved > self.level {
                 return Err(OutsideBall(format!(
                     "a pixel moved by {moved:e}, and {:e} is allowed",
-                    self.radius
+                    self.level
+                )));
+            }
+            if moved > 0.0 && self.mask.as_ref().is_some_and(|mask| !mask.is_free(row, column)) {
+                return Err(OutsideBall(format!(
+                    "the pixel at column {column}, row {row} moved, which the mask keeps"
                 )));
             }
         }
+        let (moved, radius) = (self.distance(x), self.radius());
+        if self.norm == Norm::L2 && moved > radius {
+            return Err(OutsideBall(format!(
+                "the image moved by {moved:e} in L2, and {radius:e} is allowed"
+            )));
+        }
         Ok(())
     }
+}
+
+/// sgn, with sgn(0) = 0.
+pub fn sign(value: f32) -> f32 {
+    if value == 0.0 { 0.0 } else { value.signum() }
 }
 
 /// The least float32 that is at most `radius` below. The difference of two float32 in [0, 1] is
@@ -73,6 +245,18 @@ fn lowest(x0: f32, radius: f64) -> f32 {
 fn highest(x0: f32, radius: f64) -> f32 {
     let high = (f64::from(x0) + radius) as f32;
     if f64::from(high) - f64::from(x0) > radius { high.next_down() } else { high }
+}
+
+/// The float32 nearest to x0 + `by` that is no farther from x0.
+fn towards(x0: f32, by: f64) -> f32 {
+    let x = (f64::from(x0) + by) as f32;
+    if (f64::from(x) - f64::from(x0)).abs() <= by.abs() {
+        x
+    } else if by > 0.0 {
+        x.next_down()
+    } else {
+        x.next_up()
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +282,28 @@ mod tests {
             ball.project(&mut moved);
             prop_assert_eq!(ball.check(moved.view()), Ok(()));
         }
+
+        #[test]
+        fn so_is_one_in_the_other_norm_under_a_mask(
+            values in prop::collection::vec((0.0_f32..=1.0, -2.0_f32..=3.0, any::<bool>()), 1..40),
+            budget in 0.001_f64..=255.0,
+        ) {
+            let (x0, x): (Vec<f32>, Vec<f32>) = values.iter().map(|value| (value.0, value.1)).unzip();
+            let mut free: Vec<f32> = values.iter().map(|value| f32::from(u8::from(value.2))).collect();
+            free[0] = 1.0;
+            let free = ndarray::Array2::from_shape_vec((1, free.len()), free).unwrap();
+            let mask = Mask::picture(free.view(), [1, x.len()]).unwrap();
+            for norm in [Norm::Linf, Norm::L2] {
+                let ball = Ball::of(norm, image(&x0).view(), budget / 255.0).masked(mask.clone()).unwrap();
+                let mut moved = image(&x);
+                ball.project(&mut moved);
+                prop_assert_eq!(ball.check(moved.view()), Ok(()));
+                // Once inside, a point stays where it is.
+                let again = moved.clone();
+                ball.project(&mut moved);
+                prop_assert_eq!(again, moved);
+            }
+        }
     }
 
     #[test]
@@ -110,11 +316,31 @@ mod tests {
     }
 
     #[test]
+    fn an_l2_ball_holds_the_root_mean_square() {
+        let x0 = image(&[0.5; 16]);
+        let ball = Ball::of(Norm::L2, x0.view(), 0.01);
+        assert!((ball.radius() - 0.04).abs() < 1e-12);
+        let mut one = x0.clone();
+        one[[0, 0, 0, 3]] = 1.0;
+        ball.project(&mut one);
+        assert!((one[[0, 0, 0, 3]] - 0.54).abs() < 1e-6, "one value may take the whole radius");
+        let direction = ball.direction(&x0);
+        assert!(direction.iter().all(|value| (value - 1.0).abs() < 1e-6), "{direction}");
+    }
+
+    #[test]
     fn cheating_is_seen() {
         let ball = Ball::new(image(&[0.5, 0.0]).view(), 1.0 / 255.0);
         for cheat in [[0.51, 0.0], [0.5, -0.001], [f32::NAN, 0.0]] {
             assert!(ball.check(image(&cheat).view()).is_err(), "{cheat:?}");
         }
         assert!(ball.check(image(&[0.5]).view()).is_err());
+        let l2 = Ball::of(Norm::L2, image(&[0.5, 0.5]).view(), 0.1);
+        assert!(l2.check(image(&[0.6, 0.6]).view()).is_err(), "0.6 lies a rounding beyond 0.1");
+        assert!(l2.check(image(&[0.59, 0.6]).view()).is_ok());
+        let mask = Mask::picture(ndarray::array![[1.0, 0.0]].view(), [1, 2]).unwrap();
+        let masked = Ball::of(Norm::L2, image(&[0.5, 0.5]).view(), 0.1).masked(mask).unwrap();
+        let message = masked.check(image(&[0.5, 0.51]).view()).unwrap_err().to_string();
+        assert!(message.contains("column 1, row 0 moved, which the mask keeps"), "{message}");
     }
 }

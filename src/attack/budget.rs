@@ -1,8 +1,15 @@
 //! Budgets as people write them: in levels of 1/255.
 
-/// How far a pixel value may move, in 1/255.
+/// How far a pixel value may move, in 1/255: at most, or in the L2 norm as root mean square.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Budget(f64);
+
+/// All that a pixel can move.
+impl Default for Budget {
+    fn default() -> Self {
+        Self(255.0)
+    }
+}
 
 impl Budget {
     /// The budget as written, in 1/255.
@@ -10,7 +17,7 @@ impl Budget {
         self.0
     }
 
-    /// The radius of its ball, on [0, 1].
+    /// The level of its ball, on [0, 1].
     pub fn radius(self) -> f64 {
         self.0 / 255.0
     }

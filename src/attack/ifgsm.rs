@@ -2,7 +2,9 @@
 //! x <- clip(x + alpha / T sgn(grad ||S(x) - S(x0)||_2)), within alpha of x0.
 //!
 //! At x0 itself the norm has no gradient, so the first point is x0 plus seeded uniform noise of at
-//! most alpha / T.
+//! most alpha / T. In L2 the steps go along the gradient itself.
+//!
+//! FDA takes the same steps on the objective of eq. (13), which has a gradient at x0: it starts there.
 
 use ndarray::{Array4, Zip};
 use rand::RngExt;
@@ -15,26 +17,38 @@ use super::template::Steps;
 #[derive(Debug)]
 pub struct Ifgsm {
     step: f32,
+    noise: f32,
 }
 
 impl Ifgsm {
-    /// For a ball of radius alpha and T iterations.
+    /// For a ball of level alpha and T iterations.
     pub fn new(alpha: f64, iterations: usize) -> Self {
-        Self { step: (alpha / iterations.max(1) as f64) as f32 }
+        let step = (alpha / iterations.max(1) as f64) as f32;
+        Self { step, noise: step }
+    }
+
+    /// The same steps from x0 itself.
+    pub fn from_x0(alpha: f64, iterations: usize) -> Self {
+        Self { noise: 0.0, ..Self::new(alpha, iterations) }
     }
 }
 
 impl Steps for Ifgsm {
-    fn start(&self, ball: &Ball, rng: &mut ChaCha8Rng) -> Array4<f32> {
-        ball.centre().mapv(|x0| x0 + rng.random_range(-self.step..=self.step))
+    fn start(&mut self, ball: &Ball, rng: &mut ChaCha8Rng) -> Array4<f32> {
+        near(ball, self.noise, rng)
     }
 
-    fn step(&mut self, x: &Array4<f32>, gradient: &Array4<f32>, _: &Ball) -> Array4<f32> {
-        Zip::from(x).and(gradient).map_collect(|&x, &slope| x + self.step * sign(slope))
+    fn step(&mut self, x: &Array4<f32>, _: f64, gradient: &Array4<f32>, ball: &Ball) -> Array4<f32> {
+        along(x, self.step, &ball.direction(gradient))
     }
 }
 
-/// sgn, with sgn(0) = 0.
-fn sign(value: f32) -> f32 {
-    if value == 0.0 { 0.0 } else { value.signum() }
+/// x0 plus uniform noise of at most `most`.
+pub fn near(ball: &Ball, most: f32, rng: &mut ChaCha8Rng) -> Array4<f32> {
+    ball.centre().mapv(|x0| x0 + rng.random_range(-most..=most))
+}
+
+/// x + step * direction.
+pub fn along(x: &Array4<f32>, step: f32, direction: &Array4<f32>) -> Array4<f32> {
+    Zip::from(x).and(direction).map_collect(|&x, &direction| x + step * direction)
 }

@@ -1,56 +1,184 @@
-//! Attacks: one template loop, one small file per attack.
+//! Attacks: one small file per attack over two templates, one that climbs gradients and one that
+//! searches by forward passes alone.
 //!
-//! An attack knows no runtime: it sees an [`Oracle`] and a [`Ball`]. It cannot cheat either: the
-//! ball is checked outside it.
+//! An attack knows no runtime: it sees a [`Landscape`], which an oracle is, and a [`Goal`] with its
+//! [`Ball`]. It cannot cheat either: the ball is checked outside it.
 
+mod apgd;
 mod ball;
 mod budget;
+mod fgsm;
+mod goal;
 mod ifgsm;
+mod mask;
+mod mifgsm;
+mod pgd;
+mod random;
+mod search;
+mod settings;
+mod spsa;
+mod square;
 mod template;
 
 use std::str::FromStr;
 
-use ndarray::Array4;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-pub use ball::{Ball, OutsideBall};
+pub use ball::{Ball, Norm, OutsideBall};
 pub use budget::{Budget, parse_budgets};
+pub use goal::{Goal, Landscape};
+pub use mask::{Mask, MaskError, Region};
+pub use random::signed_noise;
+pub use settings::{QUERIES, Settings, TARGET_PSNR};
 pub use template::{AttackError, Attacked, Interrupted, OnStep};
 
-use crate::oracle::Oracle;
+use template::{Steps, climb};
 
 /// The attacks there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Attack {
+    /// One step of the whole budget.
+    Fgsm,
     /// Iterated steps along the sign of the gradient, eq. (14).
     Ifgsm,
+    /// Iterated steps from random starts.
+    Pgd,
+    /// Iterated steps along a running sum of gradients.
+    Mifgsm,
+    /// Steps that halve when progress stalls.
+    Apgd,
+    /// Iterated steps that disrupt features, eq. (13).
+    Fda,
+    /// Random search over windows; forward passes only.
+    Square,
+    /// Estimated gradients; forward passes only.
+    Spsa,
+    /// Random signs; forward passes only.
+    Random,
 }
 
 /// Names on the command line and in reports.
-const NAMES: [(&str, Attack); 1] = [("ifgsm", Attack::Ifgsm)];
+const NAMES: [(&str, Attack); 9] = [
+    ("fgsm", Attack::Fgsm),
+    ("ifgsm", Attack::Ifgsm),
+    ("pgd", Attack::Pgd),
+    ("mifgsm", Attack::Mifgsm),
+    ("apgd", Attack::Apgd),
+    ("fda", Attack::Fda),
+    ("square", Attack::Square),
+    ("spsa", Attack::Spsa),
+    ("random", Attack::Random),
+];
 
 impl Attack {
+    /// Every attack, those with gradients first.
+    pub fn all() -> impl Iterator<Item = Attack> {
+        NAMES.into_iter().map(|(_, attack)| attack)
+    }
+
     /// The name on the command line and in reports.
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(_, attack)| *attack == self).map_or("", |(name, _)| name)
     }
 
-    /// Attacks the image in the middle of the ball; `target` is S(x0).
+    /// Whether it climbs gradients, which must be trusted then.
+    pub fn needs_gradient(self) -> bool {
+        !matches!(self, Attack::Square | Attack::Spsa | Attack::Random)
+    }
+
+    /// Whether its objective is that of features, whatever else is asked for.
+    pub fn needs_tap(self) -> bool {
+        self == Attack::Fda
+    }
+
+    /// Whether its starts or draws are random, so that more of them may find more.
+    pub fn restarts(self) -> bool {
+        matches!(self, Attack::Pgd | Attack::Apgd | Attack::Random)
+    }
+
+    /// How often `on_step` is called for one image at most: gradients, or points tried.
+    pub fn steps(self, settings: &Settings) -> u64 {
+        let restarts = if self.restarts() { settings.restarts.max(1) } else { 1 };
+        let steps = match self {
+            Attack::Fgsm => 1,
+            Attack::Square | Attack::Spsa => settings.queries,
+            Attack::Random => restarts,
+            _ => settings.iterations * restarts,
+        };
+        steps as u64
+    }
+
+    /// Attacks images of one shape, each as if it were alone, with random numbers of its own.
+    ///
+    /// `landscape` answers for the objective that the attack needs. The results lie in their balls
+    /// as far as the attack knows; who ordered it checks.
+    ///
+    /// # Errors
+    /// What the landscape refuses, and an interruption.
     pub fn run(
         self,
-        oracle: &mut Oracle,
-        target: &Array4<f32>,
-        ball: &Ball,
-        iterations: usize,
+        landscape: &mut dyn Landscape,
+        goals: &[&Goal],
+        settings: &Settings,
+        rngs: &mut [ChaCha8Rng],
+        on_step: &mut OnStep<'_>,
+    ) -> Result<Vec<Attacked>, AttackError> {
+        let once =
+            Settings { restarts: if self.restarts() { settings.restarts } else { 1 }, ..settings.clone() };
+        let (steps, queries) = (settings.iterations, settings.queries);
+        let mut up = |settings: &Settings, make: &dyn Fn(&Goal) -> Box<dyn Steps>| {
+            climb(make, landscape, goals, settings, rngs, on_step)
+        };
+        match self {
+            Attack::Fgsm => up(&Settings { iterations: 1, ..once }, &|_| Box::new(fgsm::Fgsm)),
+            Attack::Ifgsm => up(&once, &|goal| Box::new(ifgsm::Ifgsm::new(goal.ball.level(), steps))),
+            Attack::Fda => up(&once, &|goal| Box::new(ifgsm::Ifgsm::from_x0(goal.ball.level(), steps))),
+            Attack::Pgd => up(&once, &|goal| Box::new(pgd::Pgd::new(goal.ball.level(), steps))),
+            Attack::Mifgsm => up(&once, &|goal| Box::new(mifgsm::Mifgsm::new(goal.ball.level(), steps))),
+            Attack::Apgd => up(&once, &|goal| Box::new(apgd::Apgd::new(goal.ball.level(), steps))),
+            Attack::Square => {
+                let make = |_: &Goal| -> Box<dyn search::Search> { Box::new(square::Square::new(queries)) };
+                search::search(&make, landscape, goals, (settings, queries), rngs, on_step)
+            }
+            Attack::Spsa => {
+                let make = |goal: &Goal| -> Box<dyn search::Search> {
+                    Box::new(spsa::Spsa::new(goal.ball.level(), queries))
+                };
+                search::search(&make, landscape, goals, (settings, queries), rngs, on_step)
+            }
+            Attack::Random => {
+                let make =
+                    |_: &Goal| -> Box<dyn search::Search> { Box::new(random::Random::new(settings.batch)) };
+                search::search(&make, landscape, goals, (settings, once.restarts), rngs, on_step)
+            }
+        }
+    }
+
+    /// Attacks one image.
+    ///
+    /// # Errors
+    /// As for [`Self::run`].
+    pub fn run_one(
+        self,
+        landscape: &mut dyn Landscape,
+        goal: &Goal,
+        settings: &Settings,
         rng: &mut ChaCha8Rng,
         on_step: &mut OnStep<'_>,
     ) -> Result<Attacked, AttackError> {
-        let mut steps = match self {
-            Attack::Ifgsm => ifgsm::Ifgsm::new(ball.radius(), iterations),
-        };
-        template::climb(&mut steps, oracle, target, ball, iterations, rng, on_step)
+        let found = self.run(landscape, &[goal], settings, std::slice::from_mut(rng), on_step)?;
+        let nothing =
+            || Attacked { image: goal.ball.centre().to_owned(), values: vec![], value: None, reached: None };
+        Ok(found.into_iter().next().unwrap_or_else(nothing))
+    }
+}
+
+impl Serialize for Attack {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -88,8 +216,20 @@ mod tests {
 
     #[test]
     fn an_unknown_attack_names_the_nearest() {
-        assert_eq!("ifgsm".parse::<Attack>(), Ok(Attack::Ifgsm));
+        for attack in Attack::all() {
+            assert_eq!(attack.name().parse(), Ok(attack));
+        }
         assert!("ifsgm".parse::<Attack>().unwrap_err().contains("did you mean `ifgsm`"));
+        assert!("sqare".parse::<Attack>().unwrap_err().contains("did you mean `square`"));
+    }
+
+    #[test]
+    fn settings_and_attacks_have_stable_names_in_files() {
+        let json = serde_json::to_value((Attack::Ifgsm, Norm::L2, Settings::default())).unwrap();
+        let settings = r#"{"iterations":50,"restarts":1,"queries":500,"target_psnr":null,"batch":1}"#;
+        let expected: serde_json::Value =
+            serde_json::from_str(&format!(r#"["ifgsm","l2",{settings}]"#)).unwrap();
+        assert_eq!(json, expected);
     }
 
     #[test]

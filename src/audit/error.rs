@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::attack::{AttackError, Interrupted, OutsideBall};
+use crate::attack::{AttackError, Interrupted, MaskError, OutsideBall};
 use crate::image::{ImageError, PairError};
 use crate::interface::InterfaceError;
 use crate::metric::MetricError;
@@ -64,9 +64,9 @@ pub enum AuditError {
     },
     /// An image that would need more memory than there is.
     #[error(
-        "{}: a gradient step of `{model}` on its {}x{} pixels (height x width) needs at least {}, and {} may be \
-         used; cut the images with --crop, or allow more with --memory",
-        path.display(), size[0], size[1], amount(*needed), amount(*memory)
+        "{}: attacks on `{model}` at its {}x{} pixels (height x width) may take {}, and {} may be used; cut the \
+         images with --crop {}, or allow more with --memory",
+        path.display(), size[0], size[1], amount(*needed), amount(*memory), fitting(*size, *needed, *memory)
     )]
     TooLarge {
         /// The image's file.
@@ -75,10 +75,43 @@ pub enum AuditError {
         model: String,
         /// Height and width of the LR image.
         size: [usize; 2],
-        /// Bytes that a step holds at its fullest.
+        /// A bound on the bytes that attacks take.
         needed: u64,
         /// Bytes that may be used.
         memory: u64,
+    },
+    /// A feature attack on a model that does not say which features.
+    #[error(
+        "`{model}` names no feature map (metadata `temper.tap`), and {attack} attacks one; name the last value \
+         before upsampling with --tap"
+    )]
+    NoTap {
+        /// The model.
+        model: String,
+        /// The attack.
+        attack: &'static str,
+    },
+    /// An objective that has no place in a model.
+    #[error("`{model}`: {source}")]
+    Objective {
+        /// The model.
+        model: String,
+        /// Why.
+        source: RewriteError,
+    },
+    /// An attack on quality without ground truth.
+    #[error("{}: has no ground truth, which the objective is measured against; give --truth", path.display())]
+    NoTruth {
+        /// The image's file.
+        path: PathBuf,
+    },
+    /// A region that an image has no room for.
+    #[error("{}: {source}", path.display())]
+    Mask {
+        /// The image's file.
+        path: PathBuf,
+        /// Why.
+        source: MaskError,
     },
     /// Ground truth of a size that the model's output does not have.
     #[error(
@@ -144,6 +177,12 @@ pub enum AuditError {
 fn amount(bytes: u64) -> String {
     let (unit, name) = if bytes < 1 << 30 { (20, "MiB") } else { (30, "GiB") };
     format!("{:.1} {name}", bytes as f64 / f64::from(1 << unit))
+}
+
+/// The longest side that would do, if what is needed goes with the area.
+fn fitting([height, width]: [usize; 2], needed: u64, memory: u64) -> usize {
+    let share = (memory as f64 / needed as f64).sqrt();
+    ((height.min(width) as f64 * share) as usize).max(1)
 }
 
 /// What to do where a runtime failed on a model that others may run.

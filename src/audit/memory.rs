@@ -1,12 +1,27 @@
-//! How much memory a run of a model needs at least, and how much there is.
+//! How much memory the runs of a model need, and how much there is.
 //!
 //! An image too large for the machine would end an audit, or the machine, in the middle of the work.
-//! Deliberately absent: measuring. Runtimes need more than is counted here, for buffers of their own.
+//! What is alive at once is counted; runtimes need more, for layouts and buffers of their own, and how
+//! much more was measured (`cargo bench --bench memory`).
 
 use std::collections::HashMap;
 
-use crate::onnx::{DType, Model};
+use crate::onnx::{DType, Model, Node};
 use crate::rewrite::{RewriteError, TensorType, Types, infer};
+
+/// Peaks of gradient steps that were measured, over what is counted, were at most 3 where there was more
+/// than a few megabytes to hold.
+const OVER_COUNTED: u64 = 3;
+/// What a runtime needs for itself.
+const PER_RUNTIME: u64 = 64 << 20;
+
+/// A bound on the bytes that attacks take: a forward run and a gradient step, both of whose sessions keep
+/// what they took, on each of `runtimes` runtimes.
+pub fn bound(forward: &Model, step: &Model, runtimes: usize) -> Result<u64, RewriteError> {
+    let counted = least_bytes(forward)?.saturating_add(least_bytes(step)?);
+    let each = counted.saturating_mul(OVER_COUNTED).saturating_add(PER_RUNTIME);
+    Ok(each.saturating_mul(runtimes.max(1) as u64))
+}
 
 /// The bytes that the values and weights of one run hold at its fullest, where each value goes once
 /// its last reader has run, in the order of the nodes of a model of fixed size.
@@ -31,9 +46,22 @@ pub fn least_bytes(model: &Model) -> Result<u64, RewriteError> {
         let written: u64 = node.outputs.iter().map(|name| bytes_of(&types, name)).sum();
         // Many operators write in place, so what is read last here does not count beside the result.
         alive = alive.saturating_sub(freed).saturating_add(written);
-        most = most.max(alive);
+        most = most.max(alive.saturating_add(columns(node, &types)));
     }
     Ok(most)
+}
+
+/// The matrix of columns through which a ConvTranspose is computed: for every value that it reads of a
+/// channel, the whole kernel of every output channel.
+fn columns(node: &Node, types: &Types) -> u64 {
+    let shape =
+        |index: usize| node.inputs.get(index).and_then(|name| types.get(name)).map(|ty| &ty.shape[..]);
+    match (node.op.as_str(), shape(0), shape(1)) {
+        ("ConvTranspose", Some([_, _, positions @ ..]), Some([_, kernel @ ..])) => {
+            positions.iter().chain(kernel).fold(4, |bytes, &size| bytes.saturating_mul(size as u64))
+        }
+        _ => 0,
+    }
 }
 
 fn bytes_of(types: &Types, name: &str) -> u64 {
@@ -53,6 +81,11 @@ pub fn free_bytes() -> Option<u64> {
     let allowed = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let allowed = allowed.and_then(|text| text.trim().parse().ok());
     Some(allowed.map_or(free, |allowed: u64| free.min(allowed)))
+}
+
+/// The most bytes that this process has held; `None` where the system does not say.
+pub fn peak_bytes() -> Option<u64> {
+    entry(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
 /// The bytes that a line of `/proc/meminfo` states, in kB.

@@ -4,6 +4,7 @@
 //! ball is checked here, outside the attack, and no verdict is given before the gradients have
 //! passed their self-test. Deliberately absent: flags and printing.
 
+mod aim;
 mod error;
 mod fit;
 mod memory;
@@ -17,11 +18,13 @@ use std::path::PathBuf;
 
 pub use error::AuditError;
 pub use fit::{Feed, Fitted, fit};
+pub use memory::least_bytes;
 pub use photo::Images;
 pub use run::{Watch, run};
 
-use crate::attack::{Attack, Budget};
+use crate::attack::{Attack, Budget, Norm, Region, Settings};
 use crate::interface::Wishes;
+use crate::oracle::Objective;
 use crate::runtime::Kind;
 
 /// What is asked of an audit.
@@ -35,16 +38,38 @@ pub struct Plan {
     pub images: Images,
     /// The most LR pixels a side that are kept of an image; all where `None`.
     pub crop: Option<usize>,
-    /// The attack.
-    pub attack: Attack,
+    /// The attacks.
+    pub attacks: Vec<Attack>,
+    /// What all of them maximise, but for those that have an objective of their own.
+    pub objective: Objective,
+    /// What it compares the output with.
+    pub away_from: Aim,
+    /// The values that FDA disrupts; the model's own tap where there is none.
+    pub taps: Vec<String>,
+    /// The norm of the budgets.
+    pub norm: Norm,
+    /// The LR pixels that may change; all where `None`.
+    pub region: Option<Region>,
     /// The budgets.
     pub budgets: Vec<Budget>,
-    /// Gradient steps per attack.
-    pub iterations: usize,
+    /// How the attacks are carried out.
+    pub settings: Settings,
     /// The seed of everything random.
     pub seed: u64,
     /// The most bytes that a gradient step may need; what the machine has free where `None`.
     pub memory: Option<u64>,
     /// The runtimes that craft and judge.
     pub runtimes: Vec<Kind>,
+}
+
+/// What an objective compares the output with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Aim {
+    /// S(x0).
+    #[default]
+    Clean,
+    /// The ground truth.
+    Truth,
+    /// An image of the output's size, or that is scaled to it.
+    Image(PathBuf),
 }

@@ -6,23 +6,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::aim;
 use super::fit::Feed;
-use super::memory::free_bytes;
+use super::memory::{free_bytes, peak_bytes};
 use super::photo::Photo;
 use super::single::Audit;
 use super::subject::Subject;
 use super::{AuditError, Plan};
 use crate::attack::Interrupted;
 use crate::metric::CONVENTION;
-use crate::oracle::Objective;
-use crate::report::{Convention, Report, RuntimeInfo, SCHEMA, Settings, Timing, summarise};
+use crate::report::{Convention, Report, RuntimeInfo, SCHEMA, Settings, Timing, findings, summarise, worst};
 use crate::runtime::{self, Runtime};
 
 /// What the numbers of an audit need said beside those of the metrics.
-const OURS: [Convention; 4] = [
+const OURS: [Convention; 5] = [
     Convention {
         name: "start",
-        how: "the norm has no gradient at x0, so an attack starts at x0 plus seeded uniform noise of at most one step",
+        how: "the norm has no gradient at x0, so an attack starts at x0 plus seeded uniform noise: ifgsm and mifgsm of at most one step, fgsm of at most a fiftieth of the budget (its step starts at x0), pgd and apgd of at most the budget; fda starts at x0",
+    },
+    Convention {
+        name: "budget",
+        how: "in 1/255: the most that a value may move, and in the norm l2 the most that the root mean square over all values that may move can be",
     },
     Convention { name: "null", how: "a PSNR of null is infinite: the two images are equal" },
     Convention {
@@ -66,7 +70,8 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     let memory = plan.memory.or_else(free_bytes);
     for subject in &mut subjects {
         watch.doing(&format!("{}: fitting images", subject.name))?;
-        subject.admit(&photos[&subject.feed], memory)?;
+        subject.admit(&photos[&subject.feed], memory, (plan.settings.batch, runtimes.len()))?;
+        aim::check(plan, subject, &photos[&subject.feed])?;
     }
     let mut report = empty(plan, &subjects, &photos, &runtimes);
     let audits = subjects.iter().map(|subject| Audit::new(plan, subject, &photos[&subject.feed], &runtimes));
@@ -80,6 +85,9 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
         audit.into_report(&mut report);
     }
     report.summary = summarise(&report.rows);
+    report.worst = worst(&report.rows);
+    report.findings = findings(&report);
+    report.timing.peak_memory = peak_bytes();
     report.timing.seconds = start.elapsed().as_secs_f64();
     Ok(report)
 }
@@ -113,10 +121,16 @@ fn empty(
         temper: env!("CARGO_PKG_VERSION"),
         conventions: conventions.chain(OURS).collect(),
         settings: Settings {
-            attack: plan.attack.name().into(),
-            objective: Objective::Distance.name().into(),
+            attack: plan.attacks.iter().map(|attack| attack.name()).collect::<Vec<_>>().join(","),
+            objective: plan.objective.name().into(),
+            taps: plan.taps.clone(),
+            norm: plan.norm.name(),
+            region: plan.region.map(|region| [region.x, region.y, region.width, region.height]),
             budgets: plan.budgets.iter().map(|budget| budget.levels()).collect(),
-            iterations: plan.iterations,
+            iterations: plan.settings.iterations,
+            restarts: plan.settings.restarts,
+            queries: plan.settings.queries,
+            target_psnr: plan.settings.target_psnr,
             seed: plan.seed,
             crop: plan.crop,
         },
@@ -129,7 +143,10 @@ fn empty(
         trust: Vec::new(),
         clean: Vec::new(),
         rows: Vec::new(),
+        noise: Vec::new(),
         summary: Vec::new(),
+        worst: Vec::new(),
+        findings: Vec::new(),
         timing: Timing::default(),
     }
 }

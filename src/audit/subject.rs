@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::AuditError;
 use super::fit::Feed;
-use super::memory::least_bytes;
+use super::memory::bound;
 use super::photo::Photo;
 use crate::interface::{Found, Interface, Wishes, discover};
 use crate::onnx::{self, Dim, Model, Problem, Source};
 use crate::oracle::{Objective, gradient_model};
 use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
-use crate::rewrite::{Stop, specialise};
+use crate::rewrite::{Stop, promote, specialise};
 use crate::runtime::Runtime;
 
 /// A model under audit.
@@ -33,6 +33,8 @@ pub struct Subject {
     parameters: usize,
     /// Nodes through which only a zero gradient passes; known once an image was fitted.
     pub stopped: Vec<Stop>,
+    /// A bound on the bytes that attacks take; known once an image was fitted.
+    memory: u64,
 }
 
 impl Subject {
@@ -66,29 +68,39 @@ impl Subject {
             parameters: source.model.parameter_count(),
             found,
             stopped: vec![],
+            memory: 0,
         })
     }
 
-    /// Checks that the model takes every image, and that a gradient step on the largest fits into
-    /// `memory` bytes.
-    pub fn admit(&mut self, photos: &[Photo], memory: Option<u64>) -> Result<(), AuditError> {
+    /// Checks that the model takes every image, and that attacks on the largest, `batch` at a time and on
+    /// so many runtimes, fit into `memory` bytes.
+    pub fn admit(
+        &mut self,
+        photos: &[Photo],
+        memory: Option<u64>,
+        (batch, runtimes): (usize, usize),
+    ) -> Result<(), AuditError> {
         let mut seen = HashSet::new();
         for photo in photos.iter().filter(|photo| seen.insert(photo.shape())) {
             self.check_size(photo)?;
         }
         let Some(largest) = photos.iter().max_by_key(|photo| photo.x.len()) else { return Ok(()) };
+        let [_, channels, height, width] = largest.shape();
+        let shape = [batch, channels, height, width];
         // A model that cannot be differentiated here may be where a runtime does it by itself. Whether
         // there is a gradient is for the self-test to find.
-        let Ok((step, stopped)) = gradient_model(&self.model, Objective::Distance, &largest.shape()) else {
+        let Ok((step, stopped)) = gradient_model(&self.model, &Objective::Distance, &shape) else {
             return Ok(());
         };
         self.stopped = stopped;
-        let needed = least_bytes(&step).unwrap_or(0);
+        let forward = specialise(&self.model, &[&shape]);
+        let needed = forward.and_then(|forward| bound(&promote(&forward).0, &step, runtimes)).unwrap_or(0);
+        self.memory = needed;
         match memory.filter(|memory| needed > *memory) {
             Some(memory) => Err(AuditError::TooLarge {
                 path: largest.path.clone(),
                 model: self.name.clone(),
-                size: [largest.shape()[2], largest.shape()[3]],
+                size: [height, width],
                 needed,
                 memory,
             }),
@@ -129,6 +141,7 @@ impl Subject {
             parameters: self.parameters,
             scale: self.feed.scale,
             interface: self.interface(),
+            memory_bound: self.memory,
             opset: self.model.opset(),
             metadata: metadata.collect(),
             stopped: stopped

@@ -120,6 +120,7 @@ pub fn probe(
         straight_through,
         disagreement,
         trusted: false,
+        problem: None,
     };
     trust.trusted = problem(&trust).is_none();
     Ok(Probe { target, gradient, trust })
@@ -134,6 +135,23 @@ pub fn require(trust: &Trust, stopped: &[Stop]) -> Result<(), AuditError> {
         reason += &format!(" (only a zero gradient passes {}: {}{more})", first.node, first.reason);
     }
     Err(AuditError::NotTrusted { model: trust.model.clone(), runtime: trust.runtime.clone(), reason })
+}
+
+/// The findings on a gradient that there is none of.
+pub fn refused(model: &str, oracle: &Oracle, reason: String) -> Trust {
+    Trust {
+        model: model.to_owned(),
+        runtime: oracle.kind().to_string(),
+        source: "none",
+        slope: f64::NAN,
+        gradient_slope: f64::NAN,
+        random_error: f64::NAN,
+        zero_share: f64::NAN,
+        straight_through: oracle.is_quantised(),
+        disagreement: f64::NAN,
+        trusted: false,
+        problem: Some(reason),
+    }
 }
 
 /// What is wrong with a gradient, if anything.
@@ -409,6 +427,7 @@ mod tests {
             straight_through: false,
             disagreement,
             trusted: true,
+            problem: None,
         };
         assert_eq!(problem(&trust(1e-4)), None);
         assert!(problem(&trust(6e-2)).unwrap().contains("another runtime"));

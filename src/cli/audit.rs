@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::attacks::AttackArgs;
 use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
 use super::progress::Bar;
 use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
-use crate::attack::{Attack, Budget, Interrupted, parse_budgets};
+use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Images, Plan, Watch};
-use crate::report::table;
+use crate::report::{LeastSrPsnr, Report, table};
 use crate::runtime::{self, Kind};
 
 /// Attacks models inside the runtimes that will serve them, and reports how robust they are.
@@ -36,15 +37,11 @@ pub struct Args {
     /// Keep at most this many LR pixels a side of every image, from its middle [default: all]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
     crop: Option<u32>,
-    /// The attack: ifgsm
-    #[arg(long, default_value = "ifgsm", value_name = "NAME")]
-    attack: Attack,
+    #[command(flatten)]
+    attacks: AttackArgs,
     /// How far a pixel value may move, in 1/255 (above 0, up to 255); several, separated by commas
     #[arg(long, default_value = "1,4,8", value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Budgets,
-    /// Gradient steps per attack
-    #[arg(long, value_name = "STEPS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
-    iterations: u32,
     /// Decides every random number: the same seed, the same report
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
@@ -54,6 +51,10 @@ pub struct Args {
     /// The most memory that a gradient step may need, in GiB [default: what is free]
     #[arg(long, value_name = "GIB", value_parser = Memory::parse, allow_negative_numbers = true)]
     memory: Option<Memory>,
+    /// Fail (exit code 1) where a row's SR PSNR is below DB, at one budget or at all; several, separated by
+    /// commas
+    #[arg(long, value_name = "DB[@BUDGET]", value_delimiter = ',', allow_hyphen_values = true)]
+    min_sr_psnr: Vec<LeastSrPsnr>,
     /// Folder to write report.json to; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -88,6 +89,7 @@ impl Memory {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
+    args.check_thresholds()?;
     let plan = args.plan()?;
     let folder = OutputFolder::claim(&args.out)?;
     let mut view = Spectator::new(on_interrupt()?);
@@ -96,7 +98,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let path = args.out.join("report.json");
     report.write(&path).map_err(CliError::usage)?;
     folder.keep();
-    say(format_args!("{}\nWritten: {}", table(&report), path.display()))
+    say(format_args!("{}\nWritten: {}", table(&report), path.display()))?;
+    args.judge(&report)
 }
 
 impl Args {
@@ -114,13 +117,48 @@ impl Args {
             wishes: self.interface.wishes(),
             images,
             crop: self.crop.map(|side| side as usize),
-            attack: self.attack,
+            attacks: self.attacks.attacks()?,
+            objective: self.attacks.objective(),
+            away_from: self.attacks.away_from()?,
+            taps: self.attacks.taps.clone(),
+            norm: self.attacks.norm,
+            region: self.attacks.region,
             budgets: self.budget.0.clone(),
-            iterations: self.iterations as usize,
+            settings: self.attacks.settings(),
             seed: self.seed,
             memory: self.memory.map(|memory| memory.0),
             runtimes: self.runtimes()?,
         })
+    }
+
+    /// Whether every threshold names a row to come.
+    fn check_thresholds(&self) -> Result<(), CliError> {
+        let budgets = || self.budget.0.iter().map(|budget| budget.levels());
+        match self.min_sr_psnr.iter().find(|least| !least.names_any(budgets())) {
+            Some(least) => Err(CliError::usage(format!(
+                "--min-sr-psnr {least} names no row: the budgets are {}",
+                budgets().map(|budget| budget.to_string()).collect::<Vec<_>>().join(", ")
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails with the rows that miss a threshold.
+    fn judge(&self, report: &Report) -> Result<(), CliError> {
+        let mut lines = Vec::new();
+        for least in &self.min_sr_psnr {
+            for row in least.missed(report) {
+                lines.push(format!(
+                    "  {} on {}, {} at {}/255, {}: {:.2} dB, not {least}",
+                    row.model, row.judged_on, row.attack, row.budget, row.image, row.sr_psnr
+                ));
+            }
+        }
+        let count = lines.len();
+        match count {
+            0 => Ok(()),
+            _ => Err(CliError::missed(format!("{count} rows miss --min-sr-psnr:\n{}", lines.join("\n")))),
+        }
     }
 
     /// The runtimes asked for, each of which must be there, or those of the default that are.

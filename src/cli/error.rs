@@ -17,6 +17,11 @@ impl CliError {
         Self { message: message.to_string(), code: 2 }
     }
 
+    /// A threshold was not met: exit code 1.
+    pub fn missed(message: impl std::fmt::Display) -> Self {
+        Self { message: message.to_string(), code: 1 }
+    }
+
     /// A runtime failed: exit code 3.
     pub fn failed(message: impl std::fmt::Display) -> Self {
         Self { message: message.to_string(), code: 3 }

@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let mut shape = form.layout.shape(form.channels, [height, width]);
     shape[0] = args.batch.into();
     let (gradient, stopped) =
-        gradient_model(&model, Objective::Distance, &shape).map_err(|error| refuse(&error))?;
+        gradient_model(&model, &Objective::Distance, &shape).map_err(|error| refuse(&error))?;
     onnx::write(&gradient, &args.out).map_err(CliError::usage)?;
     say(args.summary(&form.input, [&model, &gradient], &stopped))
 }

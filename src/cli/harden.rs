@@ -184,11 +184,11 @@ struct RecipeFlags {
     adversarial: Option<f64>,
     /// SRGAN: compare outputs by features of this VGG network, an ONNX file fed as torchvision's are
     /// (RGB, ImageNet's mean and deviation), and not by pixels
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "vgg_tap")]
     #[serde(skip_serializing_if = "Option::is_none")]
     vgg: Option<PathBuf>,
     /// The feature map of --vgg to compare: the name of a value that a node writes
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "vgg")]
     #[serde(skip_serializing_if = "Option::is_none")]
     vgg_tap: Option<String>,
     /// Decides initial weights, crops and noise

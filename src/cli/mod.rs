@@ -3,6 +3,7 @@
 //! The only place that prints, reads flags and chooses runtimes. Results go to standard output,
 //! progress and messages to standard error.
 
+mod attacks;
 mod audit;
 mod error;
 mod folder;

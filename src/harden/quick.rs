@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::HardenError;
 use super::data::Dataset;
-use crate::attack::parse_budgets;
-use crate::audit::{Images, Plan};
+use crate::attack::{Norm, Settings, parse_budgets};
+use crate::audit::{Aim, Images, Plan};
 use crate::image::save_png;
 use crate::interface::Wishes;
+use crate::oracle::Objective;
 use crate::runtime::{self, Kind};
 
 /// Crops, and their side in LR pixels.
@@ -39,9 +40,14 @@ pub(super) fn plan(
         wishes: Wishes::default(),
         images: Images::Truth(images),
         crop: None,
-        attack,
+        attacks: vec![attack],
+        objective: Objective::Distance,
+        away_from: Aim::Clean,
+        taps: Vec::new(),
+        norm: Norm::Linf,
+        region: None,
         budgets,
-        iterations: 10,
+        settings: Settings { iterations: 10, ..Settings::default() },
         seed: 0,
         memory: None,
         runtimes: vec![runtime],

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 pub use convention::CONVENTION;
 pub use psnr::psnr;
-pub use quality::{Quality, clean_quality, luma, round_to_8_bits, smallest_side};
+pub use quality::{Quality, clean_quality, luma, luma_ssim, round_to_8_bits, smallest_side};
 pub use resize::{bicubic, crop_to_multiple, downscale, downscale_8_bit};
 pub use ssim::ssim;
 

@@ -68,6 +68,26 @@ pub fn clean_quality(
     Ok(Quality { psnr, ssim })
 }
 
+/// Mean SSIM on luma of two images on [0, 1] of equal size, clipped and not rounded; `None` where they
+/// are smaller than an SSIM window.
+///
+/// # Errors
+/// As for [`clean_quality`], save [`MetricError::TooSmall`].
+pub fn luma_ssim(left: ArrayView3<f32>, right: ArrayView3<f32>) -> Result<Option<f64>, MetricError> {
+    MetricError::unless_same_shape(left.shape(), right.shape())?;
+    let luma = |image: ArrayView3<f32>| {
+        let clipped = image.mapv(|value| value.clamp(0.0, 1.0));
+        match clipped.len_of(Axis(0)) {
+            1 => Ok(clipped.index_axis(Axis(0), 0).mapv(|value| f64::from(value) * 255.0)),
+            _ => luma(clipped.view()),
+        }
+    };
+    match ssim(luma(left)?.view(), luma(right)?.view()) {
+        Err(MetricError::TooSmall { .. }) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 /// Luma after rounding to 8 bits, of RGB or of luma itself.
 fn judged_luma(image: ArrayView3<f32>) -> Result<Array2<f64>, MetricError> {
     let rounded = round_to_8_bits(image);

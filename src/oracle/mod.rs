@@ -1,8 +1,12 @@
-//! Value and gradient of an objective at an image, on a runtime.
+//! Value and gradient of an objective at images, on a runtime.
 //!
 //! An attack sees only this: it knows no runtime, and a runtime knows no attack. Sessions are
-//! prepared once per size, and the most recent few are kept. Deliberately absent: budgets, steps and anything random.
+//! prepared once per objective and size, and the most recent few are kept. A batch of images goes
+//! through in one run where the model takes one and gives every image what it gives that image
+//! alone, which is tried out the first time; else image by image. Deliberately absent: budgets,
+//! steps and anything random.
 
+mod batch;
 mod models;
 mod objective;
 mod sessions;
@@ -10,14 +14,15 @@ mod sessions;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ndarray::{Array4, ArrayD, ArrayView4, Ix4};
+use ndarray::{Array4, ArrayD, ArrayView4, Axis, Ix4, s};
 
-pub use models::{GRADIENT, VALUE, gradient_model, image_input, objective_model};
-pub use objective::{Objective, TARGET};
+pub use models::{GRADIENT, VALUE, VALUES, gradient_model, image_input, objective_model};
+pub use objective::{Fragment, Objective, TARGET};
 
 use crate::onnx::Model;
 use crate::rewrite::{RewriteError, is_quantised, promote, specialise};
 use crate::runtime::{Kind, Runtime, RuntimeError, Session};
+use models::step_model;
 use sessions::Sessions;
 
 /// Why an oracle has no answer.
@@ -57,12 +62,12 @@ pub enum OracleError {
     },
 }
 
-/// What an oracle has done so far.
+/// What an oracle has done so far, in images: a run on a batch of four counts as four.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Effort {
-    /// Forward runs.
+    /// Images run forwards.
     pub forwards: u64,
-    /// Runs that gave value and gradient.
+    /// Images whose value and gradient were taken.
     pub gradients: u64,
     /// Time spent inside the runtime.
     pub inside: Duration,
@@ -74,20 +79,46 @@ pub struct Oracle {
     model: Arc<Model>,
     objective: Objective,
     forward: Sessions,
-    gradient: Sessions,
+    /// Gradient sessions of every objective so far.
+    gradients: Vec<(Objective, Sessions)>,
+    /// Sessions of objectives that cannot be taken from an output.
+    values: Sessions,
+    /// Whether a batch goes through in one run; known once one was tried.
+    batches: Option<bool>,
     effort: Effort,
 }
 
 impl Oracle {
     /// An oracle; nothing is prepared until it is asked.
     pub fn new(runtime: Arc<dyn Runtime>, model: Arc<Model>, objective: Objective) -> Self {
-        let (forward, gradient) = (Sessions::default(), Sessions::default());
-        Self { runtime, model, objective, forward, gradient, effort: Effort::default() }
+        Self {
+            runtime,
+            model,
+            objective,
+            forward: Sessions::default(),
+            gradients: Vec::new(),
+            values: Sessions::default(),
+            batches: None,
+            effort: Effort::default(),
+        }
     }
 
     /// The runtime behind it.
     pub fn kind(&self) -> Kind {
         self.runtime.kind()
+    }
+
+    /// The objective that it answers for.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
+    }
+
+    /// Answers for another objective from now on; sessions of the others are kept.
+    pub fn pursue(&mut self, objective: &Objective) {
+        if self.objective != *objective {
+            self.objective = objective.clone();
+            self.values = Sessions::default();
+        }
     }
 
     /// Whether gradients pass straight through roundings of the model.
@@ -102,40 +133,156 @@ impl Oracle {
 
     /// Gives the memory of its sessions back; they are prepared anew when it is asked again.
     pub fn rest(&mut self) {
-        (self.forward, self.gradient) = (Sessions::default(), Sessions::default());
+        (self.forward, self.values) = (Sessions::default(), Sessions::default());
+        self.gradients.clear();
     }
 
     /// S(x): the model's output for a batch, as it comes (not clipped).
+    ///
+    /// # Errors
+    /// A size that the model does not take, a runtime that failed, an output that holds no numbers.
     pub fn forward(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
-        let Self { runtime, model, effort, .. } = self;
-        let prepare = |shape: &[usize]| forwards(&**runtime, model, shape);
-        let mut outputs = self.forward.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
-        self.effort.forwards += 1;
-        self.image(outputs.swap_remove(0), "output")
+        if !self.takes_batch(x)? {
+            return batch::one_by_one(x, |x| self.forward_at_once(x));
+        }
+        self.forward_at_once(x)
     }
 
-    /// The objective at `x` against `target`, and its gradient with respect to `x`.
+    /// The objective of every image of a batch against its target.
+    ///
+    /// Taken from the output, in f64, where the output tells; a gradient is not needed then.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    pub fn values(
+        &mut self,
+        x: ArrayView4<'_, f32>,
+        target: ArrayView4<'_, f32>,
+    ) -> Result<Vec<f64>, OracleError> {
+        if !self.objective.takes_target() {
+            return batch::each(x, |x| self.value_of_graph(x));
+        }
+        let output = self.forward(x)?;
+        Ok(self.measured(output.view(), target))
+    }
+
+    /// The objective of every image, from outputs at hand; 0 where the output does not tell.
+    pub fn measured(&self, output: ArrayView4<'_, f32>, target: ArrayView4<'_, f32>) -> Vec<f64> {
+        let pairs = output.outer_iter().zip(target.outer_iter());
+        pairs.map(|(output, target)| self.objective.measure(output, target).unwrap_or(0.0)).collect()
+    }
+
+    /// The objective of every image of a batch against its target, and the gradient with respect
+    /// to `x`.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`], and a model that cannot be differentiated.
     pub fn value_and_gradient(
         &mut self,
         x: ArrayView4<'_, f32>,
         target: ArrayView4<'_, f32>,
-    ) -> Result<(f64, Array4<f32>), OracleError> {
-        let Self { runtime, model, objective, effort, .. } = self;
-        let prepare = |shape: &[usize]| with_gradient(&**runtime, model, *objective, shape);
-        let inputs = [x.into_dyn(), target.into_dyn()];
-        let outputs = self.gradient.run(&inputs, &mut effort.inside, prepare)?;
-        self.effort.gradients += 1;
-        let mut outputs = outputs.into_iter();
-        let (value, gradient) = (outputs.next().unwrap_or_default(), outputs.next().unwrap_or_default());
-        self.finite(&value, "objective")?;
-        let value = value.first().copied().unwrap_or_default();
-        Ok((f64::from(value), self.image(gradient, "gradient")?))
+    ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
+        if self.takes_batch(x)? {
+            return self.gradient_at_once(x, target);
+        }
+        let mut values = Vec::with_capacity(x.len_of(Axis(0)));
+        let mut index = 0;
+        let gradient = batch::one_by_one(x, |x| {
+            let last = target.len_of(Axis(0));
+            let one = target.slice(s![index.min(last)..(index + 1).min(last), .., .., ..]);
+            let (value, gradient) = self.gradient_at_once(x, one)?;
+            values.extend(value);
+            index += 1;
+            Ok::<_, OracleError>(gradient)
+        })?;
+        Ok((values, gradient))
     }
 
-    fn image(&self, array: ArrayD<f32>, what: &'static str) -> Result<Array4<f32>, OracleError> {
+    /// Whether these images go through in one run.
+    fn takes_batch(&mut self, x: ArrayView4<'_, f32>) -> Result<bool, OracleError> {
+        if x.len_of(Axis(0)) == 1 {
+            return Ok(true);
+        }
+        if let Some(known) = self.batches {
+            return Ok(known);
+        }
+        let found = self.try_batch(x)?;
+        self.batches = Some(found);
+        Ok(found)
+    }
+
+    /// Runs a batch at once and its first and last image alone: operators may mix images.
+    fn try_batch(&mut self, x: ArrayView4<'_, f32>) -> Result<bool, OracleError> {
+        if specialise(&self.model, &[x.shape()]).is_err() {
+            return Ok(false);
+        }
+        let Ok(all) = self.forward_at_once(x) else { return Ok(false) };
+        for index in [0, x.len_of(Axis(0)) - 1] {
+            let alone = self.forward_at_once(x.slice(s![index..=index, .., .., ..]))?;
+            if !batch::same(all.index_axis(Axis(0), index), alone.index_axis(Axis(0), 0)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn forward_at_once(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
+        let Self { runtime, model, effort, .. } = self;
+        let prepare = |shape: &[usize]| forwards(&**runtime, model, shape);
+        let mut outputs = self.forward.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
+        self.effort.forwards += x.len_of(Axis(0)) as u64;
+        self.image(outputs.swap_remove(0), "output", x.len_of(Axis(0)))
+    }
+
+    fn gradient_at_once(
+        &mut self,
+        x: ArrayView4<'_, f32>,
+        target: ArrayView4<'_, f32>,
+    ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
+        let Self { runtime, model, objective, effort, gradients, .. } = self;
+        let prepare = |shape: &[usize]| with_gradient(&**runtime, model, objective, shape);
+        let known = gradients.iter().position(|(of, _)| of == objective);
+        let place = known.unwrap_or_else(|| {
+            gradients.push((objective.clone(), Sessions::default()));
+            gradients.len() - 1
+        });
+        let inputs = [x.into_dyn(), target.into_dyn()];
+        let inputs = if objective.takes_target() { &inputs[..] } else { &inputs[..1] };
+        let outputs = gradients[place].1.run(inputs, &mut effort.inside, prepare)?;
+        let batch = x.len_of(Axis(0));
+        self.effort.gradients += batch as u64;
+        let mut outputs = outputs.into_iter();
+        let (value, gradient) = (outputs.next().unwrap_or_default(), outputs.next().unwrap_or_default());
+        let values = outputs.next().unwrap_or(value);
+        self.finite(&values, "objective")?;
+        let values: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
+        Ok((values, self.image(gradient, "gradient", batch)?))
+    }
+
+    /// The objective of one image where only its own graph tells it.
+    fn value_of_graph(&mut self, x: ArrayView4<'_, f32>) -> Result<f64, OracleError> {
+        let Self { runtime, model, objective, effort, .. } = self;
+        let prepare = |shape: &[usize]| -> Result<_, OracleError> {
+            Ok(runtime.load(&objective_model(model, objective, shape)?)?)
+        };
+        let outputs = self.values.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
+        self.effort.forwards += 1;
+        let value = outputs.into_iter().next().unwrap_or_default();
+        self.finite(&value, "objective")?;
+        Ok(value.first().copied().map_or(0.0, f64::from))
+    }
+
+    fn image(
+        &self,
+        array: ArrayD<f32>,
+        what: &'static str,
+        batch: usize,
+    ) -> Result<Array4<f32>, OracleError> {
         self.finite(&array, what)?;
         let shape = array.shape().to_vec();
-        array.into_dimensionality::<Ix4>().map_err(|_| OracleError::Shape { kind: self.kind(), what, shape })
+        let wrong = || OracleError::Shape { kind: self.kind(), what, shape: shape.clone() };
+        let image = array.into_dimensionality::<Ix4>().map_err(|_| wrong())?;
+        if image.len_of(Axis(0)) == batch { Ok(image) } else { Err(wrong()) }
     }
 
     fn finite(&self, array: &ArrayD<f32>, what: &'static str) -> Result<(), OracleError> {
@@ -156,7 +303,7 @@ fn forwards(runtime: &dyn Runtime, model: &Model, shape: &[usize]) -> Result<Box
 fn with_gradient(
     runtime: &dyn Runtime,
     model: &Model,
-    objective: Objective,
+    objective: &Objective,
     shape: &[usize],
 ) -> Result<Box<dyn Session>, OracleError> {
     let image = image_input(model)?;
@@ -164,6 +311,5 @@ fn with_gradient(
     if let Some(session) = runtime.autograd(&with_objective, &image) {
         return Ok(session?);
     }
-    let (graph, _) = gradient_model(model, objective, shape)?;
-    Ok(runtime.load(&graph)?)
+    Ok(runtime.load(&step_model(model, objective, shape)?)?)
 }

@@ -1,22 +1,28 @@
 //! The models that an oracle runs: the network at a fixed size, with an objective behind it, and
 //! with the objective's gradient.
 
-use super::objective::{Objective, TARGET};
+use super::objective::{Fragment, Objective, TARGET};
 use crate::onnx::{DType, Model, Problem};
-use crate::rewrite::{Emitter, RewriteError, Stop, Value, gradient, promote, specialise};
+use crate::rewrite::{Emitter, RewriteError, Stop, gradient, promote, specialise};
 
 /// The names of the outputs of a gradient model.
 pub const VALUE: &str = "value";
 /// See [`VALUE`].
 pub const GRADIENT: &str = "gradient";
+/// The name of the output that holds one value per image, in models of several images.
+pub const VALUES: &str = "values";
 
-/// A model with the objective as its one output.
+/// A model with the objective as its first output; where the batch has several images, the
+/// objective of each is its second.
 ///
 /// # Errors
 /// A size that the model does not take, or an operator that is not known.
-pub fn objective_model(model: &Model, objective: Objective, shape: &[usize]) -> Result<Model, RewriteError> {
-    let (emitter, value) = with_objective(model, objective, shape)?;
-    emitter.finish(&[(VALUE, &value)])
+pub fn objective_model(model: &Model, objective: &Objective, shape: &[usize]) -> Result<Model, RewriteError> {
+    let (emitter, Fragment { each, sum }) = with_objective(model, objective, shape)?;
+    if shape[0] == 1 {
+        return emitter.finish(&[(VALUE, &sum)]);
+    }
+    emitter.finish(&[(VALUE, &sum), (VALUES, &each)])
 }
 
 /// A model that takes an image (the network's own input) and a `target`, and gives the objective
@@ -27,18 +33,43 @@ pub fn objective_model(model: &Model, objective: Objective, shape: &[usize]) -> 
 /// A size that the model does not take, or an operator without a rule.
 pub fn gradient_model(
     model: &Model,
-    objective: Objective,
+    objective: &Objective,
     shape: &[usize],
 ) -> Result<(Model, Vec<Stop>), RewriteError> {
+    differentiated(model, objective, shape, false)
+}
+
+/// [`gradient_model`], with the objective of each image as a third output where there are several.
+///
+/// # Errors
+/// As for [`gradient_model`].
+pub(super) fn step_model(
+    model: &Model,
+    objective: &Objective,
+    shape: &[usize],
+) -> Result<Model, RewriteError> {
+    Ok(differentiated(model, objective, shape, shape[0] > 1)?.0)
+}
+
+fn differentiated(
+    model: &Model,
+    objective: &Objective,
+    shape: &[usize],
+    each_too: bool,
+) -> Result<(Model, Vec<Stop>), RewriteError> {
     let image = image_input(model)?;
-    let (mut emitter, value) = with_objective(model, objective, shape)?;
-    let found = gradient(&mut emitter, &value, &image)?;
-    let mut made = emitter.finish(&[(VALUE, &value), (GRADIENT, &found.value)])?;
+    let (mut emitter, Fragment { each, sum }) = with_objective(model, objective, shape)?;
+    let found = gradient(&mut emitter, &sum, &image)?;
+    let mut outputs = vec![(VALUE, &sum), (GRADIENT, &found.value)];
+    if each_too {
+        outputs.push((VALUES, &each));
+    }
+    let mut made = emitter.finish(&outputs)?;
     made.graph.name = format!("gradient of {}", made.graph.name);
     made.doc = format!(
-        "Made by temper: `{VALUE}` is {} and `{GRADIENT}` its gradient with respect to `{image}`; \
-         `{TARGET}` takes S(x0).",
-        objective.name()
+        "Made by temper: `{VALUE}` is {} and `{GRADIENT}` its gradient with respect to `{image}`{}",
+        objective.name(),
+        if objective.takes_target() { format!("; `{TARGET}` takes S(x0).") } else { ".".into() }
     );
     made.producer = ("temper".into(), env!("CARGO_PKG_VERSION").into());
     Ok((made, found.stopped))
@@ -62,9 +93,9 @@ pub fn image_input(model: &Model) -> Result<String, RewriteError> {
 
 fn with_objective(
     model: &Model,
-    objective: Objective,
+    objective: &Objective,
     shape: &[usize],
-) -> Result<(Emitter, Value), RewriteError> {
+) -> Result<(Emitter, Fragment), RewriteError> {
     // A gradient in half precision would underflow.
     let (fixed, _) = promote(&specialise(model, &[shape])?);
     let Some(output) = fixed.graph.outputs.first().map(|output| output.name.clone()) else {
@@ -76,6 +107,6 @@ fn with_objective(
         let what = format!("is {}; export the model with a float32 output", output.ty.dtype);
         return Err(Problem::new(format!("output `{}`", output.name), what).into());
     }
-    let value = objective.append(&mut emitter, &output)?;
-    Ok((emitter, value))
+    let fragment = objective.append(&mut emitter, &output)?;
+    Ok((emitter, fragment))
 }

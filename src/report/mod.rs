@@ -3,14 +3,24 @@
 //! Deliberately absent: runtimes, models and how anything was measured. The fields of `report.json`
 //! are the fields of these structures; later versions add fields and keep these.
 
+#[cfg(test)]
+mod example;
+mod findings;
+mod interval;
+mod summary;
 mod table;
+mod threshold;
 
 use std::path::Path;
 
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
+pub use findings::{Finding, Level, findings};
+pub use interval::Interval;
+pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
+pub use threshold::LeastSrPsnr;
 
 use crate::files::{FileError, write_atomically};
 
@@ -40,8 +50,14 @@ pub struct Report {
     pub clean: Vec<Clean>,
     /// One row per image and cell.
     pub rows: Vec<Row>,
+    /// What signed noise of the whole budget does, for comparison.
+    pub noise: Vec<Noise>,
     /// The rows averaged over images.
     pub summary: Vec<Summary>,
+    /// What is left under the worst of all attacks.
+    pub worst: Vec<Worst>,
+    /// What speaks against taking the numbers at their word.
+    pub findings: Vec<Finding>,
     /// The only part that differs between two runs of the same audit.
     pub timing: Timing,
 }
@@ -68,14 +84,26 @@ pub struct Convention {
 /// What was asked for.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
-    /// The attack.
+    /// The attacks, separated by commas.
     pub attack: String,
-    /// What it maximises.
+    /// What they maximise, but for those that have an objective of their own.
     pub objective: String,
+    /// The values whose features are disrupted, where they were named.
+    pub taps: Vec<String>,
+    /// The norm of the budgets: linf or l2.
+    pub norm: &'static str,
+    /// The LR pixels that may change, as x, y, width and height; null for all.
+    pub region: Option<[usize; 4]>,
     /// Budgets in 1/255.
     pub budgets: Vec<f64>,
-    /// Gradient steps per attack.
+    /// Gradient steps per attack and start.
     pub iterations: usize,
+    /// Random starts per attack that has any, and draws of random noise.
+    pub restarts: usize,
+    /// Forward passes per attack without gradients.
+    pub queries: usize,
+    /// The SR PSNR in dB at which an attack ends; null for none.
+    pub target_psnr: Option<f64>,
     /// The seed of everything random.
     pub seed: u64,
     /// The most LR pixels a side that were kept of an image, from its middle; null for all.
@@ -106,6 +134,8 @@ pub struct ModelInfo {
     pub scale: usize,
     /// How it is fed and read.
     pub interface: InterfaceInfo,
+    /// The most bytes that attacks on the largest image were allowed for.
+    pub memory_bound: u64,
     /// The standard operator set it is written in.
     pub opset: i64,
     /// What the file says of itself: see [`embedded`].
@@ -205,6 +235,8 @@ pub struct Trust {
     pub disagreement: f64,
     /// Whether an attack may use it.
     pub trusted: bool,
+    /// Why not; null where it may.
+    pub problem: Option<String>,
 }
 
 /// Quality without attack, next to bicubic's.
@@ -239,9 +271,9 @@ pub struct Row {
     pub attack: String,
     /// The budget in 1/255.
     pub budget: f64,
-    /// Gradient steps.
+    /// Gradient steps, or forward passes of an attack without gradients.
     pub iterations: usize,
-    /// The runtime whose gradients made the attack.
+    /// The runtime whose gradients or outputs made the attack.
     pub crafted_on: String,
     /// The runtime that upscaled the attacked image.
     pub judged_on: String,
@@ -251,38 +283,46 @@ pub struct Row {
     /// PSNR of S(attacked) against S(x0), in dB; null where they are equal.
     #[serde(serialize_with = "decibels")]
     pub sr_psnr: f64,
+    /// SSIM of S(attacked) against S(x0), on luma; null for images smaller than its window.
+    pub sr_ssim: Option<f64>,
+    /// How many times larger the output's change is than the input's, both as root mean squares on
+    /// [0, 1] after clipping: 10^((lr_psnr - sr_psnr) / 20); null where the input did not change.
+    pub amplification: Option<f64>,
+    /// The same for a bicubic upscale of the same two images.
+    pub bicubic_amplification: Option<f64>,
+    /// The share of the objective's end that the last fifth of the steps won: large where more steps
+    /// would have won more; null where the steps do not tell.
+    pub late_gain: Option<f64>,
+    /// The largest change of a value, in 1/255.
+    pub linf: f64,
+    /// The root mean square of the changes over the whole image, in 1/255.
+    pub l2: f64,
+    /// What the attack maximised.
+    pub objective: String,
     /// The objective at the first point.
     pub objective_start: f64,
-    /// The objective before the last step.
+    /// The objective at the result, or before the last step where the last point is the result.
     pub objective_end: f64,
+    /// Whether the target SR PSNR was reached; null where none was set.
+    pub reached: Option<bool>,
     /// The seed.
     pub seed: u64,
     /// The model file's SHA-256.
     pub model_sha256: String,
 }
 
-/// Rows averaged over images.
+/// An image under noise of a budget: every value moved by all of it, up or down.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub struct Noise {
     /// The model.
     pub model: String,
-    /// The attack.
-    pub attack: String,
+    /// The image.
+    pub image: String,
     /// The budget in 1/255.
     pub budget: f64,
-    /// The runtime whose gradients made the attacks.
-    pub crafted_on: String,
-    /// The runtime that upscaled the attacked images.
-    pub judged_on: String,
-    /// Images attacked.
-    pub images: usize,
-    /// How many of the attacks left the output as it was, to the last bit. Their PSNR is infinite and
-    /// no part of `sr_psnr`: one of them must not pass off the others as harmless.
-    pub unchanged: usize,
-    /// Mean of `lr_psnr` over the images whose input was changed; null where none was.
-    #[serde(serialize_with = "decibels")]
-    pub lr_psnr: f64,
-    /// Mean of `sr_psnr` over the images whose output was changed; null where none was.
+    /// The runtime that upscaled.
+    pub runtime: String,
+    /// PSNR of S(noisy) against S(x0), in dB; null where they are equal.
     #[serde(serialize_with = "decibels")]
     pub sr_psnr: f64,
 }
@@ -298,41 +338,11 @@ pub struct Timing {
     pub gradient_steps: u64,
     /// Forward runs.
     pub forward_runs: u64,
+    /// The most bytes that the process held; null where the system does not say.
+    pub peak_memory: Option<u64>,
 }
 
 /// JSON knows no infinity: equal images give null.
 fn decibels<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if value.is_finite() { serializer.serialize_some(value) } else { serializer.serialize_none() }
-}
-
-/// The rows averaged over images, in the order in which the cells first appear.
-pub fn summarise(rows: &[Row]) -> Vec<Summary> {
-    let mut cells: IndexMap<_, Vec<&Row>> = IndexMap::new();
-    for row in rows {
-        let cell = (&row.model, &row.attack, row.budget.to_bits(), &row.crafted_on, &row.judged_on);
-        cells.entry(cell).or_default().push(row);
-    }
-    cells.values().map(|rows| averaged(rows)).collect()
-}
-
-/// The summary of the rows of one cell, of which there is at least one.
-fn averaged(rows: &[&Row]) -> Summary {
-    let first = rows[0];
-    Summary {
-        model: first.model.clone(),
-        attack: first.attack.clone(),
-        budget: first.budget,
-        crafted_on: first.crafted_on.clone(),
-        judged_on: first.judged_on.clone(),
-        images: rows.len(),
-        unchanged: rows.iter().filter(|row| row.sr_psnr.is_infinite()).count(),
-        lr_psnr: finite_mean(rows.iter().map(|row| row.lr_psnr)),
-        sr_psnr: finite_mean(rows.iter().map(|row| row.sr_psnr)),
-    }
-}
-
-/// The mean of the finite values; infinite where there is none.
-fn finite_mean(values: impl Iterator<Item = f64>) -> f64 {
-    let finite: Vec<f64> = values.filter(|value| value.is_finite()).collect();
-    if finite.is_empty() { f64::INFINITY } else { finite.iter().sum::<f64>() / finite.len() as f64 }
 }

@@ -4,9 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{Clean, ImageInfo, Report, Row, Summary, finite_mean};
+use super::summary::finite_mean;
+use super::{Clean, Finding, ImageInfo, Interval, Report, Row, Settings, Summary};
 
-const HEAD: [&str; 7] = ["model", "runtime", "budget", "LR PSNR", "SR PSNR", "clean PSNR", "SSIM"];
+const HEAD: [&str; 8] = ["model", "runtime", "attack", "budget", "LR PSNR", "SR PSNR", "clean PSNR", "SSIM"];
+
+/// Attacks whose effort is counted in forward passes.
+const WITHOUT_GRADIENT: [&str; 3] = ["square", "spsa", "random"];
 
 /// The line between two models.
 const RULE: char = '─';
@@ -25,7 +29,7 @@ pub fn table(report: &Report) -> String {
     let rows = rows(report);
     let mut table = Table::new();
     table.load_style(STYLE).set_header(HEAD).add_rows(&rows);
-    for column in table.column_iter_mut().skip(2) {
+    for column in table.column_iter_mut().skip(3) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let drawn = table.to_string();
@@ -48,7 +52,7 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
     {
         let mut bicubic = vec!["-".to_owned(); HEAD.len()];
         bicubic[0] = "bicubic".into();
-        [bicubic[5], bicubic[6]] = [psnr, ssim];
+        [bicubic[6], bicubic[7]] = [psnr, ssim];
         rows.push(bicubic);
     }
     rows
@@ -62,6 +66,7 @@ fn attacked(cell: &Summary, clean: &[Clean]) -> Vec<String> {
     vec![
         one_line(&cell.model),
         cell.judged_on.clone(),
+        cell.attack.clone(),
         format!("{}/255", cell.budget),
         decibels(cell.lr_psnr),
         sr_psnr,
@@ -95,13 +100,16 @@ fn notes(report: &Report) -> String {
     // An image is listed once for every scale of the models.
     let names: BTreeSet<&str> = report.images.iter().map(|image| image.name.as_str()).collect();
     let mut notes = vec![format!(
-        "{} with {} steps on {} image{}; PSNR in dB, mean over images: LR against the unattacked input, \
-         SR against the unattacked output; clean against the ground truth, on luma.",
-        report.settings.attack,
-        report.settings.iterations,
+        "{} with {} on {} image{}; PSNR in dB, mean over images: LR against the unattacked input, SR against \
+         the unattacked output; clean against the ground truth, on luma.",
+        report.settings.attack.replace(',', ", "),
+        effort(report),
         names.len(),
         if names.len() == 1 { "" } else { "s" },
     )];
+    notes.extend(hardest(report));
+    notes.extend(doubts(report));
+    notes.extend(untrusted(report));
     notes.extend(fitted(report));
     notes.extend(unchanged(report));
     notes.extend(stopped(report));
@@ -112,6 +120,63 @@ fn notes(report: &Report) -> String {
         ));
     }
     notes.join("\n")
+}
+
+/// Steps of attacks with gradients, and forward passes of those without.
+fn effort(report: &Report) -> String {
+    let Settings { attack, iterations, queries, .. } = &report.settings;
+    let without = attack.split(',').filter(|name| WITHOUT_GRADIENT.contains(name)).count();
+    match without {
+        0 => format!("{iterations} steps"),
+        all if all == attack.split(',').count() => format!("at most {queries} forward passes"),
+        _ => format!("{iterations} steps, or at most {queries} forward passes"),
+    }
+}
+
+/// What is left under the worst of several attacks; one alone is in the table.
+fn hardest(report: &Report) -> Vec<String> {
+    if !report.settings.attack.contains(',') {
+        return vec![];
+    }
+    let told = report.worst.iter().map(|worst| {
+        let spread = worst.interval.map_or(String::new(), |Interval { low, high }| {
+            format!(" (95% of such audits: {low:.2} to {high:.2})")
+        });
+        format!(
+            "{} on {}, worst of all attacks at {}/255: {}{spread}; least on {} by {}: {}.",
+            one_line(&worst.model),
+            worst.judged_on,
+            worst.budget,
+            decibels(worst.sr_psnr),
+            one_line(&worst.image),
+            worst.attack,
+            decibels(worst.image_sr_psnr)
+        )
+    });
+    told.collect()
+}
+
+/// What speaks against the numbers.
+fn doubts(report: &Report) -> Vec<String> {
+    // What is said of gradients elsewhere in these notes is not said twice.
+    let findings = report.findings.iter().filter(|finding| finding.code != "gradient-not-trusted");
+    let told = findings.map(|Finding { level, model, runtime, sentence, .. }| {
+        format!("{}: {} on {runtime}: {sentence}.", level.name(), one_line(model))
+    });
+    told.collect()
+}
+
+/// Gradients that no attack was made with, and what was done in their place.
+fn untrusted(report: &Report) -> Vec<String> {
+    let found = report.trust.iter().filter_map(|trust| Some((trust, trust.problem.as_ref()?)));
+    let told = found.map(|(trust, problem)| {
+        format!(
+            "{} on {}: gradient not trusted: {problem}. It is attacked without gradients there.",
+            one_line(&trust.model),
+            trust.runtime
+        )
+    });
+    told.collect()
 }
 
 /// What was done to images because of what models take.
@@ -150,8 +215,8 @@ fn stopped(report: &Report) -> Vec<String> {
 
 /// The largest difference that judging elsewhere makes to one attacked image.
 fn transfer(rows: &[Row]) -> Option<f64> {
-    fn attack(row: &Row) -> (&str, &str, u64, &str) {
-        (&row.model, &row.image, row.budget.to_bits(), &row.crafted_on)
+    fn attack(row: &Row) -> (&str, &str, u64, &str, &str) {
+        (&row.model, &row.image, row.budget.to_bits(), &row.crafted_on, &row.attack)
     }
     let (home, away): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.crafted_on == row.judged_on);
     let home: HashMap<_, f64> = home.into_iter().map(|row| (attack(row), row.sr_psnr)).collect();
@@ -165,111 +230,9 @@ fn transfer(rows: &[Row]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{
-        InterfaceInfo, ModelInfo, SCHEMA, Settings, StoppedNode, Timing, embedded, summarise,
-    };
+    use super::super::example::{report, row};
+    use super::super::summarise;
     use super::*;
-
-    fn image(name: &str, scale: usize) -> ImageInfo {
-        let name = name.to_owned();
-        let sha256 = "00".into();
-        ImageInfo { name, made_from_truth: true, sha256, size: [24, 24], channels: 3, fitted: None, scale }
-    }
-
-    fn model(name: &str, stopped: &[&str]) -> ModelInfo {
-        let stopped = stopped.iter().map(|node| StoppedNode { node: (*node).into(), reason: "it is flat" });
-        let metadata = [("temper.recipe", r#"{"lambda": 1.0}"#), ("temper.seed", "0")];
-        ModelInfo {
-            name: name.into(),
-            path: name.into(),
-            sha256: "00".into(),
-            parameters: 1,
-            scale: 2,
-            interface: InterfaceInfo {
-                input: "x".into(),
-                output: "y".into(),
-                dtype: "float32",
-                layout: "nchw",
-                output_layout: "nchw",
-                channels: 3,
-                range: "0..1",
-                output_range: "0..1",
-                margin: 0,
-                fixed: None,
-                multiple: 1,
-                fed: vec![],
-                bicubic_agreement: 40.0,
-            },
-            opset: 17,
-            metadata: metadata.map(|(key, value)| (key.to_owned(), embedded(value))).into(),
-            stopped: stopped.collect(),
-        }
-    }
-
-    fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row {
-        Row {
-            model: "model.onnx".into(),
-            image: image.into(),
-            attack: "ifgsm".into(),
-            budget,
-            iterations: 50,
-            crafted_on: runtime.0.into(),
-            judged_on: runtime.1.into(),
-            lr_psnr: 40.0,
-            sr_psnr,
-            objective_start: 0.1,
-            objective_end: 2.0,
-            seed: 0,
-            model_sha256: "00".into(),
-        }
-    }
-
-    fn report() -> Report {
-        let rows = vec![
-            row(("ort", "ort"), "a.png", 1.0, 30.0),
-            row(("ort", "tract"), "a.png", 1.0, 30.25),
-            row(("tract", "tract"), "a.png", 1.0, 31.0),
-            row(("ort", "ort"), "b.png", 1.0, 32.0),
-            row(("ort", "ort"), "a.png", 4.0, f64::INFINITY),
-            row(("ort", "ort"), "b.png", 4.0, 25.0),
-            row(("ort", "ort"), "a.png", 8.0, f64::INFINITY),
-            row(("ort", "tract"), "a.png", 8.0, f64::INFINITY),
-            Row { model: "other\n.onnx".into(), ..row(("ort", "ort"), "a.png", 1.0, 27.0) },
-        ];
-        let clean = Clean {
-            model: "model.onnx".into(),
-            image: "a.png".into(),
-            runtime: "ort".into(),
-            psnr: 29.126,
-            ssim: 0.81234,
-            bicubic_psnr: 28.0,
-            bicubic_ssim: 0.8,
-        };
-        Report {
-            schema: SCHEMA,
-            temper: "0",
-            conventions: vec![],
-            settings: Settings {
-                attack: "ifgsm".into(),
-                objective: "distance".into(),
-                budgets: vec![1.0, 8.0],
-                iterations: 50,
-                seed: 0,
-                crop: None,
-            },
-            runtimes: vec![],
-            models: vec![
-                model("model.onnx", &["Round node `r`", "Floor node `f`"]),
-                model("other.onnx", &[]),
-            ],
-            images: vec![image("a.png", 2), image("b.png", 2), image("a.png", 3), image("b.png", 3)],
-            trust: vec![],
-            clean: vec![clean],
-            summary: summarise(&rows),
-            rows,
-            timing: Timing::default(),
-        }
-    }
 
     #[test]
     fn the_table_reads() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::error::RewriteError;
 use super::fuse::fuse;
+use super::naming::name_outputs;
 use super::prune::prune;
 use super::specialise::fold;
 use super::types::{TensorType, Types, infer};
@@ -190,6 +191,7 @@ impl Emitter {
         fold(&mut graph, &self.types);
         fuse(&mut graph);
         prune(&mut graph);
+        name_outputs(&mut graph);
         self.model.graph = graph;
         Ok(self.model)
     }

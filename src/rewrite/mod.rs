@@ -11,6 +11,7 @@ mod emitter;
 mod error;
 mod fuse;
 mod gradient;
+mod naming;
 mod ops;
 mod promote;
 mod prune;

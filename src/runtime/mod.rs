@@ -37,8 +37,8 @@ pub trait Runtime: Send + Sync {
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, RuntimeError>;
 
     /// Prepares a model for `[value, gradient]` by the runtime's own differentiation: the graph's
-    /// first output, a scalar, and its gradient with respect to the input named `wrt`. `None`
-    /// where the runtime has none.
+    /// first output, a scalar, and its gradient with respect to the input named `wrt`; its other
+    /// outputs follow. `None` where the runtime has none.
     fn autograd(&self, model: &Model, wrt: &str) -> Option<Result<Box<dyn Session>, RuntimeError>> {
         let _ = (model, wrt);
         None

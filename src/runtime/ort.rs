@@ -55,9 +55,12 @@ impl Ort {
             false => GraphOptimizationLevel::Disable,
         };
         // Errors come back as values and are told once; the session need not print them as well.
+        // Memory patterns double the peak, for the second run plans its memory beside what the first
+        // still holds, and measured no faster.
         let builder = OrtSession::builder(&self.library.environment)?
             .with_log_level(LogLevel::Fatal)?
-            .with_optimization_level(level)?;
+            .with_optimization_level(level)?
+            .with_memory_pattern(false)?;
         Ok(match self.options.threads {
             Some(threads) => builder.with_intra_threads(threads)?,
             None => builder,

@@ -69,7 +69,7 @@ impl Session for Forward {
     }
 }
 
-/// Gives the first output, a scalar, and its gradient with respect to one input.
+/// Gives the first output, a scalar, its gradient with respect to one input, and the other outputs.
 struct Gradient {
     program: Program,
     wrt: usize,
@@ -102,7 +102,8 @@ impl Session for Gradient {
             return Err(failed("differentiate the model", reason));
         }
         let gradient = gradient(value, &leaf)?;
-        Ok(vec![to_ndarray(value)?, to_ndarray(&gradient)?])
+        let others = outputs[1..].iter().map(to_ndarray);
+        [to_ndarray(value), to_ndarray(&gradient)].into_iter().chain(others).collect()
     }
 }
 

@@ -34,14 +34,14 @@ impl Question {
 
     pub fn by_graph(&self, kind: Kind) -> Option<ArrayD<f32>> {
         let runtime = runtime::open(kind).map_err(|reason| eprintln!("skipped: {reason}")).ok()?;
-        let (graph, stopped) = gradient_model(&self.model, Objective::Distance, self.image.shape()).unwrap();
+        let (graph, stopped) = gradient_model(&self.model, &Objective::Distance, self.image.shape()).unwrap();
         assert!(stopped.is_empty());
         let mut session = runtime.load(&graph).unwrap();
         Some(session.run(&[self.image.view(), self.target.view()]).unwrap().remove(1))
     }
 
     pub fn by_autograd(&self) -> ArrayD<f32> {
-        let model = objective_model(&self.model, Objective::Distance, self.image.shape()).unwrap();
+        let model = objective_model(&self.model, &Objective::Distance, self.image.shape()).unwrap();
         let runtime = runtime::open(Kind::Torch).unwrap();
         let mut session = runtime.autograd(&model, "image").unwrap().unwrap();
         session.run(&[self.image.view(), self.target.view()]).unwrap().remove(1)
@@ -50,7 +50,7 @@ impl Question {
     /// The slope along `direction`, by a central difference in f64.
     pub fn slope(&self, direction: &ArrayD<f64>) -> f64 {
         const STEP: f64 = 1e-7;
-        let model = objective_model(&self.model, Objective::Distance, self.image.shape()).unwrap();
+        let model = objective_model(&self.model, &Objective::Distance, self.image.shape()).unwrap();
         let program = Program::compile(&model, Device::Cpu, Number::Double).unwrap();
         let tensor = |values: Vec<f64>, shape: &[usize]| {
             let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();

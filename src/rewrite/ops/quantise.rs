@@ -194,6 +194,9 @@ fn infer_dynamic(call: &Call<'_>) -> Types {
 fn dynamic(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     if let Some(dq) = vjp.cotangent_of(0)? {
         let scale = vjp.output(1)?;
+        // tract gives a tensor of zeros a scale of zero (ONNX Runtime, of one); dq is zero there, too.
+        let least = vjp.scalar(1e-30);
+        let scale = vjp.emit("Max", &[&scale, &least], [])?;
         let dx = vjp.emit("Div", &[&dq, &scale], [])?;
         vjp.give(0, dx);
     }

@@ -148,12 +148,18 @@ impl Program {
         }
     }
 
-    /// Keeps as parameters only the initializers whose names are `wanted`; the others stay as they are.
+    /// Lets training change only the initializers whose names are `wanted`: the others stay as they
+    /// are, and BatchNormalization with running statistics among them uses those in training too.
     pub fn train_only(&mut self, wanted: &dyn Fn(&str) -> bool) {
-        for initializer in &mut self.initializers {
-            if !wanted(&initializer.name) {
-                initializer.role = Role::Fixed;
-            }
+        for initializer in self.initializers.iter_mut().filter(|initializer| !wanted(&initializer.name)) {
+            initializer.role = Role::Fixed;
+        }
+        let followed = |source: &Source| match source {
+            Source::Initializer(index) => self.initializers[*index].role == Role::Statistic,
+            Source::Value(_) => false,
+        };
+        for step in &mut self.steps {
+            step.follows = step.follows && step.inputs.iter().flatten().any(followed);
         }
     }
 

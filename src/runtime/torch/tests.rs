@@ -656,3 +656,15 @@ fn statistics_that_are_fixed_in_the_graph_stay_and_are_used_in_training() {
     assert_eq!(run(&program), before);
     assert_eq!(run(&program), before);
 }
+
+#[test]
+fn statistics_that_are_not_to_be_trained_stay_and_are_used_in_training() {
+    let mut program = Program::compile(&normalisation(false), Device::Cpu, Elements::Float).unwrap();
+    let before = program.run(&[batch()]).unwrap().remove(0);
+    program.train_only(&|name| name == "scale");
+    assert_eq!(program.state().len(), 1);
+    program.set_mode(Mode::Train);
+    for _ in 0..2 {
+        assert_eq!(program.run(&[batch()]).unwrap().remove(0), before);
+    }
+}

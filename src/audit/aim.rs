@@ -1,0 +1,88 @@
+//! What the attacks of a plan are given: balls, targets and objectives, and what a model lacks for them.
+
+use std::path::Path;
+
+use ndarray::{Array4, Axis};
+
+use super::photo::Photo;
+use super::subject::Subject;
+use super::{Aim, AuditError, Plan};
+use crate::attack::{Attack, Ball, Budget, Goal, Mask};
+use crate::image::load;
+use crate::metric::{bicubic, luma};
+use crate::oracle::{Objective, objective_model};
+
+/// The metadata key under which a model names the last feature map before upsampling.
+const TAP: &str = "temper.tap";
+
+/// The objective of an attack on a model.
+pub fn objective(plan: &Plan, subject: &Subject, attack: Attack) -> Result<Objective, AuditError> {
+    if !attack.needs_tap() {
+        return Ok(plan.objective.clone());
+    }
+    let own = subject.model.metadata.get(TAP).cloned();
+    let taps = if plan.taps.is_empty() { own.into_iter().collect() } else { plan.taps.clone() };
+    if taps.is_empty() {
+        return Err(AuditError::NoTap { model: subject.name.clone(), attack: attack.name() });
+    }
+    Ok(Objective::Features(taps))
+}
+
+/// Checks that every objective of a plan has its place in a model.
+pub fn check(plan: &Plan, subject: &Subject, photos: &[Photo]) -> Result<(), AuditError> {
+    let Some(photo) = photos.first() else { return Ok(()) };
+    for &attack in plan.attacks.iter().filter(|attack| attack.needs_tap()) {
+        let objective = objective(plan, subject, attack)?;
+        objective_model(&subject.model, &objective, &photo.shape())
+            .map_err(|source| AuditError::Objective { model: subject.name.clone(), source })?;
+    }
+    let untold = photos.iter().find(|photo| plan.away_from == Aim::Truth && photo.truth.is_none());
+    if let Some(photo) = untold {
+        return Err(AuditError::NoTruth { path: photo.path.clone() });
+    }
+    photos.iter().try_for_each(|photo| ball(plan, photo, Budget::default()).map(drop))
+}
+
+/// The ball of a budget around a photograph.
+fn ball(plan: &Plan, photo: &Photo, budget: Budget) -> Result<Ball, AuditError> {
+    let ball = Ball::of(plan.norm, photo.x.view(), budget.radius());
+    let Some(region) = plan.region else { return Ok(ball) };
+    let size = [photo.shape()[2], photo.shape()[3]];
+    let masked = Mask::rectangle(region, size).and_then(|mask| ball.masked(mask));
+    masked.map_err(|source| AuditError::Mask { path: photo.path.clone(), source })
+}
+
+/// What an attack on a photograph aims at; `clean` is S(x0).
+pub fn goal(
+    plan: &Plan,
+    subject: &Subject,
+    photo: &Photo,
+    budget: Budget,
+    clean: &Array4<f32>,
+) -> Result<Goal, AuditError> {
+    let goal = Goal::new(ball(plan, photo, budget)?, clean.clone());
+    match (&plan.away_from, &photo.truth) {
+        (Aim::Truth, Some(truth)) => {
+            let inside = subject.found.interface.geometry.inside(truth.view());
+            Ok(goal.aimed_at(inside.to_owned().insert_axis(Axis(0))))
+        }
+        (Aim::Image(path), _) => Ok(goal.aimed_at(scaled(path, clean)?)),
+        _ => Ok(goal),
+    }
+}
+
+/// A picture brought to the size and the channels of an output.
+fn scaled(path: &Path, like: &Array4<f32>) -> Result<Array4<f32>, AuditError> {
+    let picture = load(path)?;
+    let [_, channels, height, width] = [0, 1, 2, 3].map(|axis| like.len_of(Axis(axis)));
+    let scaled = bicubic(picture.pixels.view(), height, width);
+    let as_metric = |source| AuditError::Metric { image: picture.name.clone(), source };
+    let pixels = match channels {
+        1 => {
+            let luma = luma(scaled.view()).map_err(as_metric)?;
+            luma.mapv(|value| (value / 255.0) as f32).insert_axis(Axis(0))
+        }
+        _ => scaled,
+    };
+    Ok(pixels.mapv(|value| value.clamp(0.0, 1.0)).insert_axis(Axis(0)))
+}

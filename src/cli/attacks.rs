@@ -1,0 +1,116 @@
+//! The flags that say how `temper audit` attacks.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::CliError;
+use crate::attack::{Attack, Norm, QUERIES, Region, Settings};
+use crate::audit::Aim;
+use crate::oracle::Objective;
+
+/// Attacks, what they maximise, and how hard they try.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Attacks")]
+pub struct AttackArgs {
+    /// Attacks, separated by commas: fgsm, ifgsm, pgd, mifgsm, apgd and fda climb gradients; square, spsa
+    /// and random need forward passes only, so they run on any model
+    #[arg(long, default_value = "ifgsm", value_name = "NAME,NAME,...", value_delimiter = ',')]
+    attack: Vec<Attack>,
+    /// What they drive the output away from: l2, l1, luma or cosine distance to the unattacked output, l2
+    /// distance to the ground truth (truth), or toward another image (targeted)
+    #[arg(long, value_name = "NAME", default_value = "l2")]
+    objective: Aimed,
+    /// The image that `targeted` goes toward
+    #[arg(long, value_name = "IMAGE")]
+    toward: Option<PathBuf>,
+    /// Feature maps that fda disrupts, by the names of their values or nodes [default: the model's own]
+    #[arg(long = "tap", value_name = "NODE,NODE,...", value_delimiter = ',')]
+    pub taps: Vec<String>,
+    /// Norm of the budgets: linf, the largest change of a value; l2, the root mean square of the changes
+    #[arg(long, value_name = "NORM", default_value = "linf")]
+    pub norm: Norm,
+    /// Attack these LR pixels alone, counted from the top left
+    #[arg(long, value_name = "X,Y,W,H", allow_hyphen_values = true)]
+    pub region: Option<Region>,
+    /// Gradient steps per attack
+    #[arg(long, value_name = "STEPS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    iterations: u32,
+    /// Random starts of pgd and apgd, and draws of random, of which the best counts
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    restarts: u32,
+    /// Forward passes of square and spsa
+    #[arg(long, value_name = "N", default_value_t = QUERIES as u32, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    queries: u32,
+    /// End an attack once the SR PSNR is at or below this, in dB
+    #[arg(long, value_name = "DB", value_parser = parse_decibels, allow_negative_numbers = true)]
+    target_psnr: Option<f64>,
+}
+
+/// An objective and what it is measured against, under one name.
+#[derive(Clone, Debug, PartialEq)]
+enum Aimed {
+    /// Against the unattacked output, or toward an image.
+    Objective(Objective),
+    /// The distance to the ground truth.
+    Truth,
+}
+
+impl FromStr for Aimed {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "truth" { Ok(Self::Truth) } else { name.parse().map(Self::Objective) }
+    }
+}
+
+fn parse_decibels(text: &str) -> Result<f64, String> {
+    let decibels = text.parse::<f64>().ok().filter(|decibels| *decibels > 0.0 && decibels.is_finite());
+    decibels.ok_or_else(|| format!("`{text}` is no PSNR; give a number of dB above 0, such as 30"))
+}
+
+impl AttackArgs {
+    /// The attacks in order, each once.
+    pub fn attacks(&self) -> Result<Vec<Attack>, CliError> {
+        for (index, attack) in self.attack.iter().enumerate() {
+            if self.attack[..index].contains(attack) {
+                let name = attack.name();
+                return Err(CliError::usage(format!("the attack {name} is given twice; give each once")));
+            }
+        }
+        Ok(self.attack.clone())
+    }
+
+    /// What they maximise.
+    pub fn objective(&self) -> Objective {
+        match &self.objective {
+            Aimed::Objective(objective) => objective.clone(),
+            Aimed::Truth => Objective::Distance,
+        }
+    }
+
+    /// What that is measured against.
+    pub fn away_from(&self) -> Result<Aim, CliError> {
+        match (&self.objective, &self.toward) {
+            (Aimed::Objective(Objective::Targeted), Some(image)) => Ok(Aim::Image(image.clone())),
+            (Aimed::Objective(Objective::Targeted), None) => {
+                Err(CliError::usage("the objective `targeted` goes toward an image; give it with --toward"))
+            }
+            (_, Some(_)) => {
+                Err(CliError::usage("--toward is for --objective targeted; leave one of them out"))
+            }
+            (Aimed::Truth, None) => Ok(Aim::Truth),
+            (Aimed::Objective(_), None) => Ok(Aim::Clean),
+        }
+    }
+
+    /// How hard they try.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            iterations: self.iterations as usize,
+            restarts: self.restarts as usize,
+            queries: self.queries as usize,
+            target_psnr: self.target_psnr,
+            ..Settings::default()
+        }
+    }
+}

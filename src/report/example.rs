@@ -1,0 +1,124 @@
+//! A small report for tests.
+
+use super::{
+    Clean, ImageInfo, InterfaceInfo, ModelInfo, Report, Row, SCHEMA, Settings, StoppedNode, Timing, embedded,
+    findings, summarise, worst,
+};
+
+pub fn image(name: &str, scale: usize) -> ImageInfo {
+    let name = name.to_owned();
+    let sha256 = "00".into();
+    ImageInfo { name, made_from_truth: true, sha256, size: [24, 24], channels: 3, fitted: None, scale }
+}
+
+pub fn model(name: &str, stopped: &[&str]) -> ModelInfo {
+    let stopped = stopped.iter().map(|node| StoppedNode { node: (*node).into(), reason: "it is flat" });
+    let metadata = [("temper.recipe", r#"{"lambda": 1.0}"#), ("temper.seed", "0")];
+    ModelInfo {
+        name: name.into(),
+        path: name.into(),
+        sha256: "00".into(),
+        parameters: 1,
+        scale: 2,
+        memory_bound: 0,
+        interface: InterfaceInfo {
+            input: "x".into(),
+            output: "y".into(),
+            dtype: "float32",
+            layout: "nchw",
+            output_layout: "nchw",
+            channels: 3,
+            range: "0..1",
+            output_range: "0..1",
+            margin: 0,
+            fixed: None,
+            multiple: 1,
+            fed: vec![],
+            bicubic_agreement: 40.0,
+        },
+        opset: 17,
+        metadata: metadata.map(|(key, value)| (key.to_owned(), embedded(value))).into(),
+        stopped: stopped.collect(),
+    }
+}
+
+pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row {
+    Row {
+        model: "model.onnx".into(),
+        image: image.into(),
+        attack: "ifgsm".into(),
+        budget,
+        iterations: 50,
+        crafted_on: runtime.0.into(),
+        judged_on: runtime.1.into(),
+        lr_psnr: 40.0,
+        sr_psnr,
+        sr_ssim: Some(0.9),
+        amplification: Some(2.0),
+        bicubic_amplification: Some(0.5),
+        late_gain: None,
+        linf: budget,
+        l2: budget,
+        objective: "distance".into(),
+        objective_start: 0.1,
+        objective_end: 2.0,
+        reached: None,
+        seed: 0,
+        model_sha256: "00".into(),
+    }
+}
+
+pub fn report() -> Report {
+    let rows = vec![
+        row(("ort", "ort"), "a.png", 1.0, 30.0),
+        row(("ort", "tract"), "a.png", 1.0, 30.25),
+        row(("tract", "tract"), "a.png", 1.0, 31.0),
+        row(("ort", "ort"), "b.png", 1.0, 32.0),
+        row(("ort", "ort"), "a.png", 4.0, f64::INFINITY),
+        row(("ort", "ort"), "b.png", 4.0, 25.0),
+        row(("ort", "ort"), "a.png", 8.0, f64::INFINITY),
+        row(("ort", "tract"), "a.png", 8.0, f64::INFINITY),
+        Row { model: "other\n.onnx".into(), ..row(("ort", "ort"), "a.png", 1.0, 27.0) },
+    ];
+    let clean = Clean {
+        model: "model.onnx".into(),
+        image: "a.png".into(),
+        runtime: "ort".into(),
+        psnr: 29.126,
+        ssim: 0.81234,
+        bicubic_psnr: 28.0,
+        bicubic_ssim: 0.8,
+    };
+    let mut report = Report {
+        schema: SCHEMA,
+        temper: "0",
+        conventions: vec![],
+        settings: Settings {
+            attack: "ifgsm".into(),
+            objective: "distance".into(),
+            taps: vec![],
+            norm: "linf",
+            region: None,
+            budgets: vec![1.0, 8.0],
+            iterations: 50,
+            restarts: 1,
+            queries: 500,
+            target_psnr: None,
+            seed: 0,
+            crop: None,
+        },
+        runtimes: vec![],
+        models: vec![model("model.onnx", &["Round node `r`", "Floor node `f`"]), model("other.onnx", &[])],
+        images: vec![image("a.png", 2), image("b.png", 2), image("a.png", 3), image("b.png", 3)],
+        trust: vec![],
+        clean: vec![clean],
+        noise: vec![],
+        summary: summarise(&rows),
+        worst: worst(&rows),
+        findings: vec![],
+        rows,
+        timing: Timing::default(),
+    };
+    report.findings = findings(&report);
+    report
+}

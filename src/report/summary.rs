@@ -1,0 +1,162 @@
+//! Rows averaged over images, and the worst that all attacks together did.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::interval::Interval;
+use super::{Row, decibels};
+
+/// Rows averaged over images.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The model.
+    pub model: String,
+    /// The attack.
+    pub attack: String,
+    /// The budget in 1/255.
+    pub budget: f64,
+    /// The runtime whose gradients made the attacks.
+    pub crafted_on: String,
+    /// The runtime that upscaled the attacked images.
+    pub judged_on: String,
+    /// Images attacked.
+    pub images: usize,
+    /// How many of the attacks left the output as it was, to the last bit. Their PSNR is infinite and
+    /// no part of `sr_psnr`: one of them must not pass off the others as harmless.
+    pub unchanged: usize,
+    /// Mean of `lr_psnr` over the images whose input was changed; null where none was.
+    #[serde(serialize_with = "decibels")]
+    pub lr_psnr: f64,
+    /// Mean of `sr_psnr` over the images whose output was changed; null where none was.
+    #[serde(serialize_with = "decibels")]
+    pub sr_psnr: f64,
+    /// Where that mean lies in 95 of 100 such audits; null for fewer than three images.
+    pub sr_psnr_interval: Option<Interval>,
+    /// Mean of `sr_ssim`; null where there is none.
+    pub sr_ssim: Option<f64>,
+    /// Mean of `amplification`; null where there is none.
+    pub amplification: Option<f64>,
+    /// Mean of `bicubic_amplification`; null where there is none.
+    pub bicubic_amplification: Option<f64>,
+}
+
+/// The rows averaged over images, in the order in which the cells first appear.
+pub fn summarise(rows: &[Row]) -> Vec<Summary> {
+    let mut cells: IndexMap<_, Vec<&Row>> = IndexMap::new();
+    for row in rows {
+        let cell = (&row.model, &row.attack, row.budget.to_bits(), &row.crafted_on, &row.judged_on);
+        cells.entry(cell).or_default().push(row);
+    }
+    cells.values().map(|rows| averaged(rows)).collect()
+}
+
+/// The summary of the rows of one cell, of which there is at least one.
+fn averaged(rows: &[&Row]) -> Summary {
+    let first = rows[0];
+    let sr_psnrs: Vec<f64> = rows.iter().map(|row| row.sr_psnr).collect();
+    Summary {
+        model: first.model.clone(),
+        attack: first.attack.clone(),
+        budget: first.budget,
+        crafted_on: first.crafted_on.clone(),
+        judged_on: first.judged_on.clone(),
+        images: rows.len(),
+        unchanged: rows.iter().filter(|row| row.sr_psnr.is_infinite()).count(),
+        lr_psnr: finite_mean(rows.iter().map(|row| row.lr_psnr)),
+        sr_psnr: finite_mean(sr_psnrs.iter().copied()),
+        sr_psnr_interval: Interval::of_mean(&sr_psnrs),
+        sr_ssim: mean(rows.iter().filter_map(|row| row.sr_ssim)),
+        amplification: mean(rows.iter().filter_map(|row| row.amplification)),
+        bicubic_amplification: mean(rows.iter().filter_map(|row| row.bicubic_amplification)),
+    }
+}
+
+/// The mean, where there is anything to average.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    Some(finite_mean(values)).filter(|mean| mean.is_finite())
+}
+
+/// The mean of the finite values; infinite where there is none.
+pub fn finite_mean(values: impl Iterator<Item = f64>) -> f64 {
+    let finite: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    if finite.is_empty() { f64::INFINITY } else { finite.iter().sum::<f64>() / finite.len() as f64 }
+}
+
+/// What is left of a model on one runtime under the worst of all attacks, whoever crafted it, taken
+/// image by image.
+#[derive(Clone, Debug, Serialize)]
+pub struct Worst {
+    /// The model.
+    pub model: String,
+    /// The runtime that upscaled the attacked images.
+    pub judged_on: String,
+    /// The budget in 1/255.
+    pub budget: f64,
+    /// Images attacked.
+    pub images: usize,
+    /// Mean over images of the least `sr_psnr`; null where no attack changed an output.
+    #[serde(serialize_with = "decibels")]
+    pub sr_psnr: f64,
+    /// Where that mean lies in 95 of 100 such audits; null for fewer than three images.
+    pub interval: Option<Interval>,
+    /// The attack that did the most on the worst image.
+    pub attack: String,
+    /// The image on which the least was left.
+    pub image: String,
+    /// What was left there.
+    #[serde(serialize_with = "decibels")]
+    pub image_sr_psnr: f64,
+}
+
+/// The worst of all attacks for every model, runtime and budget, in the order of the rows.
+pub fn worst(rows: &[Row]) -> Vec<Worst> {
+    let mut cells: IndexMap<_, IndexMap<&str, &Row>> = IndexMap::new();
+    for row in rows {
+        let images = cells.entry((&row.model, &row.judged_on, row.budget.to_bits())).or_default();
+        let least = images.entry(&row.image).or_insert(row);
+        if row.sr_psnr < least.sr_psnr {
+            *least = row;
+        }
+    }
+    cells.values().filter_map(|images| worst_of(images.values().copied())).collect()
+}
+
+fn worst_of<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Option<Worst> {
+    let least = rows.clone().min_by(|a, b| a.sr_psnr.total_cmp(&b.sr_psnr))?;
+    let values: Vec<f64> = rows.map(|row| row.sr_psnr).collect();
+    Some(Worst {
+        model: least.model.clone(),
+        judged_on: least.judged_on.clone(),
+        budget: least.budget,
+        images: values.len(),
+        sr_psnr: finite_mean(values.iter().copied()),
+        interval: Interval::of_mean(&values),
+        attack: least.attack.clone(),
+        image: least.image.clone(),
+        image_sr_psnr: least.sr_psnr,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::row;
+    use super::*;
+
+    #[test]
+    fn the_worst_is_taken_image_by_image() {
+        let square = |row: Row| Row { attack: "square".into(), ..row };
+        let rows = [
+            row(("ort", "ort"), "a.png", 4.0, 30.0),
+            row(("tract", "ort"), "a.png", 4.0, 29.0),
+            square(row(("ort", "ort"), "a.png", 4.0, 31.0)),
+            row(("ort", "ort"), "b.png", 4.0, 28.0),
+            square(row(("ort", "ort"), "b.png", 4.0, 25.0)),
+            row(("ort", "ort"), "a.png", 8.0, f64::INFINITY),
+        ];
+        let found = worst(&rows);
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].sr_psnr, found[0].images), (27.0, 2));
+        assert_eq!((&*found[0].attack, &*found[0].image, found[0].image_sr_psnr), ("square", "b.png", 25.0));
+        assert_eq!(found[1].sr_psnr, f64::INFINITY);
+    }
+}
