@@ -388,7 +388,9 @@ fn a_run_that_diverges_names_step_checkpoint_and_causes() {
     let flags = ["--lr", "1e30", "--lambda", "0", "--steps", "50", "--save-every", "1"];
     let stopped = harden(folder.path()).args(flags).assert().code(3).stdout("");
     stopped.stderr(
-        contains("at step").and(contains("try --lr 1e29")).and(contains("the last good checkpoint is out/")),
+        contains("at step")
+            .and(contains("a learning rate that is too high"))
+            .and(contains("the last good checkpoint is out/")),
     );
     assert!(!folder.path().join("out/model.onnx").exists());
 }
