@@ -11,7 +11,8 @@ use common::{Workspace, apart, mix, picture, rows, upscaler};
 use ndarray::{Array4, Axis, concatenate, s};
 use rand_chacha::ChaCha8Rng;
 use temper::attack::{
-    Attack, AttackError, Attacked, Ball, Goal, Mask, Norm, Settings, parse_budgets, seeded,
+    Attack, AttackError, Attacked, Ball, Discrepancy, Goal, Landscape, Mask, Norm, Settings, Universal,
+    parse_budgets, seeded,
 };
 use temper::onnx::{DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
 use temper::oracle::{Objective, Oracle, OracleError};
@@ -66,6 +67,11 @@ fn share(attack: Attack, model: &Model, ball: Ball, worst: f64) -> f64 {
     share
 }
 
+/// Attacks that climb any objective as far as a budget goes.
+fn of_a_budget() -> impl Iterator<Item = Attack> {
+    Attack::all().filter(|attack| !attack.needs_tap() && !attack.is_minimal())
+}
+
 /// Where every output is w times the sum of a pixel's three colours, the worst of the L-infinity ball
 /// of radius r is 3 r w in each of the 12 outputs of a pixel, and the worst of the L2 ball, by Cauchy
 /// and Schwarz, sqrt(12) sqrt(3) w times its radius in all.
@@ -76,7 +82,7 @@ fn on_a_linear_network_attacks_find_the_worst_there_is() {
     let model = upscaler(|graph, image| mix(graph, image, WEIGHT));
     let x0 = image(9, 11, 0.3);
     let pixels = (x0.len() / 3) as f64;
-    for attack in Attack::all().filter(|attack| !attack.needs_tap()) {
+    for attack in of_a_budget() {
         let linf = Ball::of(Norm::Linf, x0.view(), LEVEL);
         let worst = 3.0 * LEVEL * f64::from(WEIGHT) * (12.0 * pixels).sqrt();
         let least = match attack {
@@ -117,7 +123,7 @@ fn on_a_relu_attacks_move_what_can_be_moved() {
     let above = x0.iter().filter(|value| **value > 0.5).count() as f64;
     assert!(above > 50.0 && above < 250.0);
     let worst = LEVEL * (4.0 * above).sqrt();
-    for attack in Attack::all().filter(|attack| !attack.needs_tap()) {
+    for attack in of_a_budget() {
         let least = match attack {
             Attack::Ifgsm | Attack::Mifgsm => 1.0 - 2.0 / 50.0,
             Attack::Spsa => 0.8,
@@ -144,7 +150,7 @@ fn a_quantiser_stops_gradients_and_not_the_attacks_without() {
     let x0 = image(9, 11, 0.1);
     let ball = || Ball::new(x0.view(), 0.55 / f64::from(STEPS));
     let worst = (4.0 * x0.len() as f64).sqrt() / f64::from(STEPS);
-    for attack in Attack::all().filter(|attack| !attack.needs_tap()) {
+    for attack in of_a_budget() {
         if attack.needs_gradient() {
             let mut oracle = oracle(&model);
             let goal = goal(&mut oracle, ball());
@@ -241,8 +247,8 @@ fn the_same_seed_gives_the_same_bytes_and_another_others() {
             attack.run_one(&mut oracle, &goal, &quick(), &mut rng, &mut || Ok(())).unwrap().image
         };
         assert_eq!(at(0), at(0), "{}", attack.name());
-        // FDA starts at x0 and draws nothing.
-        assert!(at(0) != at(1) || attack == Attack::Fda, "{}", attack.name());
+        // FDA starts at x0 and draws nothing; cw gives x0 back where it does not succeed.
+        assert!(at(0) != at(1) || attack.needs_tap() || attack.is_minimal(), "{}", attack.name());
     }
 }
 
@@ -329,11 +335,11 @@ fn images_that_would_mix_go_alone() {
         let all = oracle.forward(x.view()).unwrap();
         let near = x.mapv(|value| value * 0.97 + 0.01);
         let (values, gradient) = oracle.value_and_gradient(near.view(), all.view()).unwrap();
-        for index in 0..2 {
+        for (index, &expected) in values.iter().enumerate() {
             let of = |all: &Array4<f32>| all.slice(s![index..=index, .., .., ..]).to_owned();
             assert_eq!(oracle.forward(of(&x).view()).unwrap(), of(&all));
             let (value, alone) = oracle.value_and_gradient(of(&near).view(), of(&all).view()).unwrap();
-            assert_eq!((value[0], alone), (values[index], of(&gradient)));
+            assert_eq!((value[0], alone), (expected, of(&gradient)));
         }
     }
 }
@@ -368,6 +374,97 @@ fn an_attack_ends_when_the_target_is_reached() {
     }
 }
 
+/// On a linear network the smallest perturbation lies along the worst direction, where the output
+/// moves by 6 w times it.
+#[test]
+fn the_smallest_perturbation_is_found_or_none() {
+    const WEIGHT: f32 = 0.25;
+    let model = upscaler(|graph, image| mix(graph, image, WEIGHT));
+    let mut oracle = oracle(&model);
+    let x0 = image(9, 11, 0.3);
+    let whole = goal(&mut oracle, Ball::new(x0.view(), 1.0));
+    for psnr in [20.0, 30.0, 40.0] {
+        let settings = Settings { target_psnr: Some(psnr), iterations: 60, ..enough() };
+        let found = run(Attack::Cw, &mut oracle, &whole, &settings);
+        assert_eq!(found.reached, Some(true));
+        let reached = whole.sr_psnr(oracle.forward(found.image.view()).unwrap().view());
+        assert!(reached <= psnr && reached > psnr - 0.1, "{reached} dB where {psnr} were asked for");
+        let wanted = (whole.clean.len() as f64).sqrt() * 10.0_f64.powf(-psnr / 20.0);
+        let least = wanted / (6.0 * f64::from(WEIGHT));
+        let size = (&found.image - &x0).iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
+        println!("{psnr} dB: {:.4} of the least perturbation", size / least);
+        assert!(size >= least * (1.0 - 1e-4) && size <= least * 1.05, "{size}, and {least} would do");
+    }
+    let corner = goal(&mut oracle, whole.ball.clone().masked(corner(&x0)).unwrap());
+    let settings = Settings { target_psnr: Some(3.0), ..quick() };
+    let found = run(Attack::Cw, &mut oracle, &corner, &settings);
+    assert_eq!(found.reached, Some(false));
+    assert_eq!(found.image, x0);
+}
+
+/// One perturbation for many images: found on three, and as good on two that it has not seen.
+#[test]
+fn a_universal_perturbation_serves_images_it_has_not_seen() {
+    let model = upscaler(|graph, image| mix(graph, image, 0.25));
+    let mut oracle = oracle(&model);
+    for norm in [Norm::Linf, Norm::L2] {
+        let goals: Vec<Goal> = [0.1, 0.2, 0.3, 0.35, 0.4]
+            .map(|margin| goal(&mut oracle, Ball::of(norm, image(9, 11, margin).view(), 4.0 / 255.0)))
+            .into();
+        let (seen, unseen): (Vec<&Goal>, Vec<&Goal>) =
+            (goals[..3].iter().collect(), goals[3..].iter().collect());
+        let settings = Settings { batch: 2, ..enough() };
+        let mut rng = random(0, Attack::Pgd);
+        let found = Universal::find(&mut oracle, &seen, &settings, &mut rng, &mut || Ok(())).unwrap();
+        for goal in unseen {
+            let image = found.on(&goal.ball);
+            goal.ball.check(image.view()).unwrap();
+            let worst = match norm {
+                Norm::Linf => 3.0 * goal.ball.level() * 0.25 * (12.0 * 99.0_f64).sqrt(),
+                Norm::L2 => 6.0 * 0.25 * goal.ball.radius(),
+            };
+            let share = distance(&mut oracle, goal, &image) / worst;
+            assert!(share > 0.97 && share <= 1.0 + 1e-4, "{share} of the worst case");
+        }
+    }
+}
+
+/// Two linear networks that differ by a factor are driven apart by brightening every pixel.
+#[test]
+fn runtimes_are_driven_apart() {
+    let level = 4.0 / 255.0;
+    let [mut a, mut b] =
+        [0.25, 0.2].map(|weight| oracle(&upscaler(|graph, image| mix(graph, image, weight))));
+    let x0 = image(9, 11, 0.3);
+    let goal = goal(&mut a, Ball::new(x0.view(), level));
+    let mut apart = Discrepancy::between(&mut a, &mut b);
+    let sums = x0.sum_axis(Axis(1)).mapv(|sum| f64::from(sum) + 3.0 * level);
+    let worst = 0.05 * (12.0 * sums.mapv(|sum| sum * sum).sum()).sqrt();
+    for attack in [Attack::Fgsm, Attack::Ifgsm, Attack::Pgd, Attack::Square] {
+        let mut rng = random(0, attack);
+        let found = attack.run_one(&mut apart, &goal, &enough(), &mut rng, &mut || Ok(())).unwrap();
+        goal.ball.check(found.image.view()).unwrap();
+        let reached = apart.values(found.image.view(), &[&goal]).unwrap()[0];
+        assert!((reached / worst - 1.0).abs() < 2e-3, "{}: {reached}, not {worst}", attack.name());
+    }
+}
+
+#[test]
+fn two_runtimes_are_driven_apart_from_the_command_line() {
+    let workspace = Workspace::new();
+    let refused = "audit model.onnx --images photos --runtime tract --objective runtimes --out none";
+    let message = workspace.refused(&refused.split(' ').collect::<Vec<_>>(), 2);
+    assert!(message.contains("two or more"), "{message}");
+    if runtime::open(Kind::Ort).is_err() {
+        println!("skipped: without ONNX Runtime there are no two runtimes");
+        return;
+    }
+    let arguments =
+        "model.onnx --images photos --budget 4 --iterations 3 --runtime tract,ort --objective runtimes";
+    let (_, report) = workspace.audit(&arguments.split(' ').collect::<Vec<_>>());
+    assert!(rows(&report).iter().all(|row| row["objective"] == "||A(x) - B(x)||_2"));
+}
+
 /// What every audit here asks for.
 fn audited(workspace: &Workspace, flags: &str) -> (String, serde_json::Value) {
     let arguments = format!("model.onnx --images photos --budget 4 --iterations 3 --runtime tract {flags}");
@@ -384,6 +481,10 @@ fn every_attack_runs_from_the_command_line() {
         assert_eq!(rows(&report).len(), 2 * names.len(), "images x attacks");
         for row in rows(&report) {
             let size = row[norm].as_f64().unwrap();
+            if row["attack"] == "cw" {
+                assert!(row["reached"].is_boolean() && row["budget"] == 255.0, "{row}");
+                continue;
+            }
             assert!(size > 0.0 && size <= 4.0 + 1e-9, "{row}");
             assert!(
                 row["objective_end"].as_f64() > row["objective_start"].as_f64() || row["attack"] != "ifgsm"

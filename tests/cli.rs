@@ -266,8 +266,8 @@ fn a_gradient_that_cannot_be_trusted_is_never_a_verdict() {
         apart(graph, &both)
     });
     for (name, model, reason) in [
-        ("partly.onnx", partly, "a part is left out"),
-        ("masked.onnx", masked, "finite difference"),
+        ("partly.onnx", partly, "only a zero gradient passes Round node `rounded`"),
+        ("masked.onnx", masked, "only a zero gradient passes Round node `rounded`"),
         ("rounded.onnx", rounded, "zero gradient everywhere: Round node `rounded`"),
         ("constant.onnx", constant, "100.0% of its entries are exactly zero"),
     ] {

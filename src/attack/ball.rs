@@ -96,6 +96,15 @@ impl Ball {
         Ok(self)
     }
 
+    /// The ball of the same budget, norm and mask around another image of the same size.
+    pub fn around(&self, centre: ArrayView4<'_, f32>) -> Self {
+        let ball = Self::of(self.norm, centre, self.level);
+        match self.mask.clone() {
+            Some(mask) => ball.clone().masked(mask).unwrap_or(ball),
+            None => ball,
+        }
+    }
+
     /// The budget on [0, 1]: what every value may move, or their root mean square.
     pub fn level(&self) -> f64 {
         self.level

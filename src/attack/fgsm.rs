@@ -27,4 +27,9 @@ impl Steps for Fgsm {
     fn step(&mut self, _: &Array4<f32>, _: f64, gradient: &Array4<f32>, ball: &Ball) -> Array4<f32> {
         along(&ball.centre().to_owned(), ball.level() as f32, &ball.direction(gradient))
     }
+
+    /// One step has no other that tells whether it rose.
+    fn weighs_last(&self) -> bool {
+        true
+    }
 }

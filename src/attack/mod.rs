@@ -1,5 +1,6 @@
 //! Attacks: one small file per attack over two templates, one that climbs gradients and one that
-//! searches by forward passes alone.
+//! searches by forward passes alone. `cw`, which looks for the smallest perturbation, and universal
+//! perturbations have loops of their own.
 //!
 //! An attack knows no runtime: it sees a [`Landscape`], which an oracle is, and a [`Goal`] with its
 //! [`Ball`]. It cannot cheat either: the ball is checked outside it.
@@ -7,6 +8,8 @@
 mod apgd;
 mod ball;
 mod budget;
+mod cw;
+mod discrepancy;
 mod fgsm;
 mod goal;
 mod ifgsm;
@@ -19,6 +22,7 @@ mod settings;
 mod spsa;
 mod square;
 mod template;
+mod universal;
 
 use std::str::FromStr;
 
@@ -29,11 +33,13 @@ use sha2::{Digest, Sha256};
 
 pub use ball::{Ball, Norm, OutsideBall};
 pub use budget::{Budget, parse_budgets};
+pub use discrepancy::Discrepancy;
 pub use goal::{Goal, Landscape};
 pub use mask::{Mask, MaskError, Region};
 pub use random::signed_noise;
 pub use settings::{QUERIES, Settings, TARGET_PSNR};
 pub use template::{AttackError, Attacked, Interrupted, OnStep};
+pub use universal::Universal;
 
 use template::{Steps, climb};
 
@@ -50,6 +56,8 @@ pub enum Attack {
     Mifgsm,
     /// Steps that halve when progress stalls.
     Apgd,
+    /// The smallest perturbation that reaches a target.
+    Cw,
     /// Iterated steps that disrupt features, eq. (13).
     Fda,
     /// Random search over windows; forward passes only.
@@ -61,12 +69,13 @@ pub enum Attack {
 }
 
 /// Names on the command line and in reports.
-const NAMES: [(&str, Attack); 9] = [
+const NAMES: [(&str, Attack); 10] = [
     ("fgsm", Attack::Fgsm),
     ("ifgsm", Attack::Ifgsm),
     ("pgd", Attack::Pgd),
     ("mifgsm", Attack::Mifgsm),
     ("apgd", Attack::Apgd),
+    ("cw", Attack::Cw),
     ("fda", Attack::Fda),
     ("square", Attack::Square),
     ("spsa", Attack::Spsa),
@@ -94,6 +103,11 @@ impl Attack {
         self == Attack::Fda
     }
 
+    /// Whether it looks for the smallest perturbation, whatever the budget, and only away from S(x0).
+    pub fn is_minimal(self) -> bool {
+        self == Attack::Cw
+    }
+
     /// Whether its starts or draws are random, so that more of them may find more.
     pub fn restarts(self) -> bool {
         matches!(self, Attack::Pgd | Attack::Apgd | Attack::Random)
@@ -106,6 +120,7 @@ impl Attack {
             Attack::Fgsm => 1,
             Attack::Square | Attack::Spsa => settings.queries,
             Attack::Random => restarts,
+            Attack::Cw => settings.iterations * cw::TRADES,
             _ => settings.iterations * restarts,
         };
         steps as u64
@@ -129,10 +144,15 @@ impl Attack {
         let once =
             Settings { restarts: if self.restarts() { settings.restarts } else { 1 }, ..settings.clone() };
         let (steps, queries) = (settings.iterations, settings.queries);
+        if self == Attack::Cw {
+            let each = goals.iter().zip(rngs);
+            return each.map(|(goal, rng)| cw::smallest(landscape, goal, settings, rng, on_step)).collect();
+        }
         let mut up = |settings: &Settings, make: &dyn Fn(&Goal) -> Box<dyn Steps>| {
             climb(make, landscape, goals, settings, rngs, on_step)
         };
         match self {
+            Attack::Cw => Ok(vec![]),
             Attack::Fgsm => up(&Settings { iterations: 1, ..once }, &|_| Box::new(fgsm::Fgsm)),
             Attack::Ifgsm => up(&once, &|goal| Box::new(ifgsm::Ifgsm::new(goal.ball.level(), steps))),
             Attack::Fda => up(&once, &|goal| Box::new(ifgsm::Ifgsm::from_x0(goal.ball.level(), steps))),

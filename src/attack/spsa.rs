@@ -1,5 +1,6 @@
 //! SPSA, in the form of natural evolution strategies (Uesato et al., ICML 2018; Ilyas et al., ICML
-//! 2018): a gradient estimated from pairs of forward passes along random signs, then a step of PGD.
+//! 2018): a gradient estimated from pairs of forward passes along random signs, then a step along its sign, in
+//! L2 along itself.
 //!
 //! The start is half a budget of random signs away from x0, where the distance to S(x0) rises in
 //! opposite directions alike and pairs would tell nothing. Pairs lie half a budget to either side of
@@ -20,8 +21,8 @@ const PAIRS: usize = 8;
 const DECAY: f32 = 0.9;
 /// The distance of a pair's points from the current one, in budgets.
 const APART: f64 = 0.5;
-/// How many budgets the steps add up to.
-const REACH: f64 = 2.5;
+/// How many budgets the steps add up to: estimates err, so that many steps go astray.
+const REACH: f64 = 8.0;
 
 /// SPSA at its current point.
 #[derive(Debug)]

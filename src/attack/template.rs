@@ -24,6 +24,11 @@ pub trait Steps {
     fn keeps_best(&self) -> bool {
         false
     }
+
+    /// Whether the objective of the last point is taken too, by a forward pass.
+    fn weighs_last(&self) -> bool {
+        self.keeps_best()
+    }
 }
 
 /// An attacked image and how the attack went.
@@ -167,7 +172,7 @@ fn finish(
     settings: &Settings,
 ) -> Result<(), AttackError> {
     let weighed = |climber: &&mut Climber<'_>| {
-        !climber.reached && (settings.restarts > 1 || climber.steps.keeps_best())
+        !climber.reached && (settings.restarts > 1 || climber.steps.weighs_last())
     };
     let mut active: Vec<&mut Climber<'_>> = climbers.iter_mut().filter(weighed).collect();
     for group in active.chunks_mut(settings.batch.max(1)) {

@@ -17,6 +17,9 @@ const TAP: &str = "temper.tap";
 
 /// The objective of an attack on a model.
 pub fn objective(plan: &Plan, subject: &Subject, attack: Attack) -> Result<Objective, AuditError> {
+    if attack.is_minimal() {
+        return Ok(Objective::Distance);
+    }
     if !attack.needs_tap() {
         return Ok(plan.objective.clone());
     }
@@ -28,8 +31,16 @@ pub fn objective(plan: &Plan, subject: &Subject, attack: Attack) -> Result<Objec
     Ok(Objective::Features(taps))
 }
 
+/// Whether an attack drives two runtimes apart.
+pub fn drives_apart(plan: &Plan, attack: Attack) -> bool {
+    plan.away_from == Aim::Runtimes && !attack.needs_tap() && !attack.is_minimal()
+}
+
 /// Checks that every objective of a plan has its place in a model.
 pub fn check(plan: &Plan, subject: &Subject, photos: &[Photo]) -> Result<(), AuditError> {
+    if plan.away_from == Aim::Runtimes && plan.runtimes.len() < 2 {
+        return Err(AuditError::OneRuntime);
+    }
     let Some(photo) = photos.first() else { return Ok(()) };
     for &attack in plan.attacks.iter().filter(|attack| attack.needs_tap()) {
         let objective = objective(plan, subject, attack)?;
@@ -44,7 +55,7 @@ pub fn check(plan: &Plan, subject: &Subject, photos: &[Photo]) -> Result<(), Aud
 }
 
 /// The ball of a budget around a photograph.
-fn ball(plan: &Plan, photo: &Photo, budget: Budget) -> Result<Ball, AuditError> {
+pub fn ball(plan: &Plan, photo: &Photo, budget: Budget) -> Result<Ball, AuditError> {
     let ball = Ball::of(plan.norm, photo.x.view(), budget.radius());
     let Some(region) = plan.region else { return Ok(ball) };
     let size = [photo.shape()[2], photo.shape()[3]];
@@ -57,10 +68,13 @@ pub fn goal(
     plan: &Plan,
     subject: &Subject,
     photo: &Photo,
-    budget: Budget,
+    (attack, budget): (Attack, Budget),
     clean: &Array4<f32>,
 ) -> Result<Goal, AuditError> {
     let goal = Goal::new(ball(plan, photo, budget)?, clean.clone());
+    if attack.is_minimal() {
+        return Ok(goal);
+    }
     match (&plan.away_from, &photo.truth) {
         (Aim::Truth, Some(truth)) => {
             let inside = subject.found.interface.geometry.inside(truth.view());

@@ -91,6 +91,9 @@ pub enum AuditError {
         /// The attack.
         attack: &'static str,
     },
+    /// Nothing to drive apart.
+    #[error("the objective `runtimes` drives two runtimes apart; name two or more with --runtime")]
+    OneRuntime,
     /// An objective that has no place in a model.
     #[error("`{model}`: {source}")]
     Objective {

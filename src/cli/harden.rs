@@ -48,6 +48,7 @@ pub struct Args {
 
 /// The flags of where and how often; a flag that is not given is no part of the table.
 #[derive(Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Files, device and intervals")]
 struct RunFlags {
     /// Folder of HR images to train on (PNG, JPEG, BMP, TIFF, WebP, PNM), or of DIV2K
     #[arg(long, value_name = "DIR")]

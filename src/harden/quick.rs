@@ -6,7 +6,7 @@ use std::path::Path;
 use super::HardenError;
 use super::data::Dataset;
 use crate::attack::{Norm, Settings, parse_budgets};
-use crate::audit::{Aim, Images, Plan};
+use crate::audit::{Aim, Craft, Images, Plan};
 use crate::image::save_png;
 use crate::interface::Wishes;
 use crate::oracle::Objective;
@@ -48,8 +48,13 @@ pub(super) fn plan(
         region: None,
         budgets,
         settings: Settings { iterations: 10, ..Settings::default() },
+        clever: None,
         seed: 0,
         memory: None,
         runtimes: vec![runtime],
+        craft: Craft::All,
+        most_images: None,
+        time_limit: None,
+        left_out: Vec::new(),
     }))
 }

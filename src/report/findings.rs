@@ -25,8 +25,8 @@ const MANY_ZEROS: f64 = 0.5;
 
 /// Attacks that need forward passes only; noise is for comparison and not one of them.
 const GRADIENT_FREE: [&str; 2] = ["square", "spsa"];
-/// An attack that is no more than a baseline.
-const NOISE: &str = "random";
+/// A baseline, and an attack that goes only as far as a target: neither says how far a gradient leads.
+const NO_MEASURE: [&str; 2] = ["random", "cw"];
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -96,7 +96,7 @@ struct Case<'a> {
 
 fn cases(report: &Report) -> Vec<Case<'_>> {
     let mut cases: IndexMap<_, Vec<&Row>> = IndexMap::new();
-    for row in &report.rows {
+    for row in report.rows.iter().filter(|row| row.drives_away()) {
         cases.entry((&row.model, &row.judged_on, row.budget.to_bits())).or_default().push(row);
     }
     let mut made = Vec::with_capacity(cases.len());
@@ -138,10 +138,10 @@ impl<'a> Case<'a> {
 }
 
 fn climbs(attack: &str) -> bool {
-    attack != NOISE && !GRADIENT_FREE.contains(&attack)
+    !NO_MEASURE.contains(&attack) && !GRADIENT_FREE.contains(&attack)
 }
 
-fn least<'a>(left: BTreeMap<&'a str, f64>) -> Option<(&'a str, f64)> {
+fn least(left: BTreeMap<&str, f64>) -> Option<(&str, f64)> {
     left.into_iter().min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
