@@ -268,11 +268,13 @@ fn given(path: &Path, hr: &Path, hr_size: [usize; 2], scale: usize) -> Result<Ar
     let shown = |[height, width]: [usize; 2]| format!("{width}x{height}");
     Err(Failure::Wrong(HardenError::PairSize {
         lr: path.to_owned(),
-        lr_size: shown([height, width]),
+        lr_size: format!("has {} pixels", shown([height, width])),
         hr: hr.to_owned(),
-        hr_size: shown(hr_size),
-        scale,
-        wanted: shown(wanted),
+        hr_size: format!(
+            "has {} (width x height), which at scale {scale} wants {}",
+            shown(hr_size),
+            shown(wanted)
+        ),
     }))
 }
 

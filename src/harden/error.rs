@@ -74,23 +74,16 @@ pub enum HardenError {
         folder: PathBuf,
     },
     /// LR and HR images that cannot be one picture.
-    #[error(
-        "{lr} has {lr_size} pixels and {hr} has {hr_size} (width x height); at scale {scale} that HR image wants \
-         {wanted}: check that they are one picture, and the scale"
-    )]
+    #[error("{lr} {lr_size} and {hr} {hr_size}: check that they are one picture, and the scale")]
     PairSize {
         /// The LR file.
         lr: PathBuf,
-        /// Its size.
+        /// What size it has.
         lr_size: String,
         /// The HR file.
         hr: PathBuf,
-        /// Its size.
+        /// What size it has, and which LR image it wants.
         hr_size: String,
-        /// The scale.
-        scale: usize,
-        /// The LR size that would fit.
-        wanted: String,
     },
     /// Pairs of LR and HR images.
     #[error(transparent)]
