@@ -32,6 +32,7 @@ fn harden_to(folder: &Path, out: &str) -> Command {
     // Threads that spin while others compute would make these small runs slow.
     command.env("OMP_NUM_THREADS", "1");
     command.current_dir(folder).args(["harden", "--device", "cpu", "--data", "photos", "--out", out]);
+    command.arg("--no-audit");
     command.args(["--features", "4", "--blocks", "1", "--scale", "2", "--batch", "2", "--patch", "8"]);
     command
 }
@@ -53,7 +54,7 @@ fn writes_a_model_a_log_and_a_checkpoint() {
     let mut names: Vec<_> =
         fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["checkpoint.safetensors", "model.onnx", "train.jsonl"]);
+    assert_eq!(names, ["checkpoint.safetensors", "config.toml", "model.onnx", "train.jsonl"]);
 
     let model = onnx::read(&out.join("model.onnx")).unwrap();
     let recipe: serde_json::Value = serde_json::from_str(&model.metadata["temper.recipe"]).unwrap();
@@ -75,34 +76,35 @@ fn writes_a_model_a_log_and_a_checkpoint() {
 fn a_killed_run_resumes_to_the_same_file() {
     let folder = tempfile::tempdir().unwrap();
     photographs(&folder.path().join("photos"), &[(40, 50), (33, 61)]);
-    let flags = ["--steps", "300", "--save-every", "2"];
-    harden_to(folder.path(), "whole").args(["--steps", "300"]).assert().success();
+    // Everything that has a state of its own: Adam, averages, noise, attacks, the schedule.
+    let computed =
+        ["--steps", "400", "--ema", "0.9", "--clip", "40", "--adversarial", "8", "--schedule", "cosine"];
+    let flags = [&computed[..], &["--save-every", "2"]].concat();
+    harden_to(folder.path(), "whole").args(computed).assert().success();
 
     let binary = assert_cmd::cargo::cargo_bin("temper");
     let checkpoint = folder.path().join("out/checkpoint.safetensors");
-    for run in 0..2 {
+    let written = || fs::metadata(&checkpoint).and_then(|file| file.modified()).ok();
+    for (run, moment) in [3, 71, 16, 38].into_iter().enumerate() {
         let mut child = std::process::Command::new(&binary);
-        child
-            .env("OMP_NUM_THREADS", "1")
-            .current_dir(folder.path())
-            .args(harden(folder.path()).get_args())
-            .args(flags);
+        child.env("OMP_NUM_THREADS", "1").current_dir(folder.path());
+        child.args(harden(folder.path()).get_args()).args(&flags);
         if run > 0 {
             child.arg("--resume");
         }
-        let before = fs::metadata(&checkpoint).and_then(|file| file.modified()).ok();
+        let before = written();
         let mut child = child.stderr(std::process::Stdio::null()).spawn().unwrap();
-        while fs::metadata(&checkpoint).and_then(|file| file.modified()).ok() == before {
+        while written() == before {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        std::thread::sleep(std::time::Duration::from_millis(17 * (run + 1)));
+        std::thread::sleep(std::time::Duration::from_millis(moment));
         child.kill().unwrap();
         child.wait().unwrap();
     }
     assert!(!folder.path().join("out/model.onnx").exists(), "the run ended before it was killed");
-    harden(folder.path()).args(flags).assert().code(2).stderr(contains("pass --resume"));
+    harden(folder.path()).args(&flags).assert().code(2).stderr(contains("pass --resume"));
     harden(folder.path())
-        .args(flags)
+        .args(&flags)
         .arg("--resume")
         .assert()
         .success()
@@ -127,10 +129,11 @@ fn every_network_trains_by_name_with_its_own_loss_and_lambda() {
         command.env("OMP_NUM_THREADS", "1").current_dir(folder.path());
         command.args(["harden", "--arch", arch, "--preset", "small", "--data", "photos", "--out", arch]);
         command.args(["--scale", "2", "--steps", "2", "--batch", "2", "--patch", "8", "--device", "cpu"]);
+        command.arg("--no-audit");
         command.assert().success().stdout(contains(format!("{arch}/model.onnx: verified")));
         let model = onnx::read(&folder.path().join(arch).join("model.onnx")).unwrap();
         let recipe: serde_json::Value = serde_json::from_str(&model.metadata["temper.recipe"]).unwrap();
-        let stated = (recipe["arch"].as_str(), recipe["preset"].as_str(), recipe["lambda"].as_f64());
+        let stated = (recipe["arch"].as_str(), recipe["size"].as_str(), recipe["lambda"].as_f64());
         assert_eq!(stated, (Some(arch), Some("small"), Some(lambda)));
         let log = fs::read_to_string(folder.path().join(arch).join("train.jsonl")).unwrap();
         let line: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
@@ -202,7 +205,15 @@ fn bad_settings_are_refused_by_name() {
         ("--widths", "3,0", "widths is [3, 0]"),
         ("--log-every", "0", "log interval is 0"),
         ("--arch", "vgg", "invalid value 'vgg'"),
-        ("--preset", "tiny", "[possible values: full, small]"),
+        ("--preset", "tiny", "there is no preset `tiny`; there are paper and small"),
+        ("--size", "tiny", "[possible values: full, small]"),
+        ("--ema", "1", "ema is 1; it must be from 0 (none) up to below 1"),
+        ("--clip", "-1", "clip is -1"),
+        ("--adversarial", "-8", "adversarial budget is -8"),
+        ("--estimator", "maybe", "say on or off"),
+        ("--schedule", "linear", "[possible values: step, cosine]"),
+        ("--tap", "featurs", "did you mean `features`?"),
+        ("--validate-every", "0", "validation interval is 0"),
         ("--vgg", "net.onnx", "--vgg-tap <NAME>"),
         ("--device", "gpu", "unknown device `gpu`"),
         ("--patch", "100", "0.png of 50x40 (width x height): use --patch 20 or less"),
@@ -259,4 +270,158 @@ fn an_output_folder_that_takes_no_files_is_refused_before_training() {
     command.current_dir(folder.path());
     command.args(["harden", "--data", "photos", "--out", "/proc/self", "--patch", "8", "--scale", "2"]);
     command.assert().code(2).stderr(contains("/proc/self: is no folder that can be written to"));
+}
+
+#[test]
+fn a_run_is_repeated_by_its_own_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    photographs(&folder.path().join("photos"), &[(40, 50), (33, 61)]);
+    let flags = ["--steps", "4", "--lambda", "0.5", "--tap", "first", "--ema", "0.5", "--seed", "3"];
+    harden(folder.path()).args(flags).assert().success();
+    let again = |out: &str, more: &[&str]| {
+        let mut command = Command::cargo_bin("temper").unwrap();
+        command.env("OMP_NUM_THREADS", "1").current_dir(folder.path());
+        // Another preset has no say: the file holds every key.
+        command.args(["harden", "--config", "out/config.toml", "--preset", "small", "--out", out]).args(more);
+        command.assert().success();
+        fs::read(folder.path().join(out).join("model.onnx")).unwrap()
+    };
+    let first = fs::read(folder.path().join("out/model.onnx")).unwrap();
+    assert!(again("again", &[]) == first, "the configuration gave another file");
+    assert!(again("other", &["--seed", "4"]) != first, "a flag did not go over the file");
+}
+
+#[test]
+fn the_configuration_is_printed_in_full_and_a_slip_in_it_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::cargo_bin("temper").unwrap();
+    command.args(["harden", "--arch", "carn", "--preset", "small", "--steps", "7", "--print-config"]);
+    let printed = command.assert().success().get_output().stdout.clone();
+    let printed = String::from_utf8(printed).unwrap();
+    for line in ["arch = \"carn\"", "size = \"small\"", "steps = 7", "lambda = 1.0", "# training steps"] {
+        assert!(printed.lines().any(|found| found == line), "{line}: {printed}");
+    }
+    let given = |text: &str| {
+        fs::write(folder.path().join("run.toml"), text).unwrap();
+        let mut command = Command::cargo_bin("temper").unwrap();
+        command.current_dir(folder.path()).args(["harden", "--config", "run.toml"]);
+        command.assert().code(2).stdout("")
+    };
+    given("[recipe]\nlamda = 1\n")
+        .stderr(contains("run.toml: [recipe] has no key `lamda`; did you mean `lambda`?"));
+    given("[recipe]\nlambda = -1\n[run]\ndata = \"x\"\nout = \"y\"\n").stderr(contains("lambda is -1"));
+    given("[run]\nout = \"x\"\n").stderr(contains("no folder of images to train on: give --data DIR"));
+    given("[recipe\n").stderr(contains("run.toml: "));
+}
+
+#[test]
+fn validation_is_logged_and_the_best_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    photographs(&folder.path().join("photos"), &[(40, 50), (48, 61)]);
+    let flags = ["--steps", "6", "--validate", "photos", "--validate-every", "2", "--lr", "0.002"];
+    harden(folder.path()).args(flags).assert().success().stderr(contains("Step 2: PSNR"));
+    let log = fs::read_to_string(folder.path().join("out/validation.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 4, 6]);
+    for key in ["psnr", "ssim", "attacked", "entropy", "spread"] {
+        assert!(lines.iter().all(|line| line[key].as_f64().is_some_and(f64::is_finite)), "{key}");
+    }
+    let best =
+        lines.iter().max_by(|a, b| a["psnr"].as_f64().partial_cmp(&b["psnr"].as_f64()).unwrap()).unwrap();
+    let kept = onnx::read(&folder.path().join("out/best.onnx")).unwrap();
+    assert_eq!(kept.metadata["temper.steps"], best["step"].to_string());
+    let last = onnx::read(&folder.path().join("out/model.onnx")).unwrap();
+    let stated: serde_json::Value = serde_json::from_str(&last.metadata["temper.validation"]).unwrap();
+    assert_eq!(stated, lines[2]);
+    assert_eq!(
+        (last.metadata["temper.lambda"].as_str(), last.metadata["temper.phi"].as_str()),
+        ("1", "features")
+    );
+    assert_eq!(last.metadata["temper.data"].len(), 64);
+}
+
+#[test]
+fn a_run_ends_with_an_audit_and_other_runtimes_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    photographs(&folder.path().join("photos"), &[(60, 70)]);
+    let mut command = harden(folder.path());
+    let mut plain = Command::cargo_bin("temper").unwrap();
+    plain.env("OMP_NUM_THREADS", "1").current_dir(folder.path());
+    plain.args(command.args(["--steps", "2"]).get_args().filter(|flag| *flag != "--no-audit"));
+    plain.assert().success().stdout(contains("tract gives the same within").and(contains("A first audit")));
+    assert!(folder.path().join("out/audit/report.json").exists());
+    assert!(folder.path().join("out/audit/images/0.png").exists());
+}
+
+#[test]
+fn lr_images_may_be_given_and_must_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    photographs(&folder.path().join("photos"), &[(40, 50), (44, 60)]);
+    photographs(&folder.path().join("lr"), &[(20, 25), (22, 30)]);
+    harden(folder.path()).args(["--steps", "2", "--lr-data", "lr"]).assert().success();
+    fs::remove_dir_all(folder.path().join("out")).unwrap();
+    photographs(&folder.path().join("lr"), &[(20, 25), (22, 31)]);
+    refused(folder.path(), &["--lr-data", "lr"], "lr/1.png has 31x22 pixels and photos/1.png has 60x44");
+    fs::remove_file(folder.path().join("lr/1.png")).unwrap();
+    refused(folder.path(), &["--lr-data", "lr"], "photos/1.png: no LR image for it in lr");
+}
+
+#[test]
+fn images_of_every_kind_are_taken_or_skipped_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let photos = folder.path().join("photos");
+    photographs(&photos, &[(40, 50)]);
+    let header = |kind: &str, levels: &str| format!("{kind}\n50 40\n{levels}\n").into_bytes();
+    let grey = [header("P5", "255"), (0..2000u32).map(|at| (at % 251) as u8).collect()].concat();
+    fs::write(photos.join("grey.pgm"), grey).unwrap();
+    let deep = (0..6000u32).flat_map(|at| ((at * 11 % 65_536) as u16).to_be_bytes()).collect();
+    fs::write(photos.join("deep.ppm"), [header("P6", "65535"), deep].concat()).unwrap();
+    fs::write(photos.join("torn.jpg"), b"\xff\xd8\xff\xe0\x00\x10JFIF").unwrap();
+    let run = harden(folder.path()).args(["--steps", "2"]).assert().success();
+    run.stderr(contains("on 3 images").and(contains("Skipped 1 images")).and(contains("torn.jpg")));
+}
+
+#[test]
+fn a_run_that_diverges_names_step_checkpoint_and_causes() {
+    let folder = tempfile::tempdir().unwrap();
+    photographs(&folder.path().join("photos"), &[(40, 50)]);
+    let flags = ["--lr", "1e30", "--lambda", "0", "--steps", "50", "--save-every", "1"];
+    let stopped = harden(folder.path()).args(flags).assert().code(3).stdout("");
+    stopped.stderr(
+        contains("at step")
+            .and(contains("a learning rate that is too high"))
+            .and(contains("the last good checkpoint is out/")),
+    );
+    assert!(!folder.path().join("out/model.onnx").exists());
+}
+
+#[test]
+fn images_that_change_between_two_parts_of_a_run_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    photographs(&folder.path().join("photos"), &[(40, 50)]);
+    harden(folder.path()).args(["--steps", "2"]).assert().success();
+    photographs(&folder.path().join("photos"), &[(40, 52)]);
+    let resumed = harden(folder.path()).args(["--steps", "4", "--resume"]).assert().code(2);
+    resumed.stderr(contains("checkpoint.safetensors: was saved by a run on other images"));
+}
+
+/// A disk that is full, as far as a process can tell: no file may grow beyond a few kilobytes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_one_message_and_no_half_file() {
+    let folder = tempfile::tempdir().unwrap();
+    photographs(&folder.path().join("photos"), &[(40, 50)]);
+    let mut shell = std::process::Command::new("bash");
+    // A signal that is ignored is an error of the write instead, as on a full disk.
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "bash"]);
+    shell.arg(assert_cmd::cargo::cargo_bin("temper")).args(harden(folder.path()).get_args());
+    shell.args(["--steps", "4", "--save-every", "2"]).current_dir(folder.path()).env("OMP_NUM_THREADS", "1");
+    let output = shell.output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("out/checkpoint.safetensors: cannot be written: File too large"), "{message}");
+    let mut left: Vec<_> =
+        fs::read_dir(folder.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["config.toml", "train.jsonl"]);
 }

@@ -19,7 +19,7 @@ use temper::metric::{bicubic, downscale_8_bit};
 use temper::onnx::{self, Model};
 use temper::rewrite::specialise;
 use temper::runtime::{self, Kind};
-use temper::torch::{self, Device};
+use temper::torch;
 use temper::zoo::{Arch, Discriminator, Network, Preset, parameter_count};
 
 const SCALE: usize = 2;
@@ -40,7 +40,7 @@ fn picture() -> Array3<f32> {
 fn recipe(arch: Arch) -> Recipe {
     let (steps, learning_rate) = (STEPS, 2e-3);
     let (preset, scale, batch, patch) = (Preset::Small, SCALE, 4, SIDE / SCALE);
-    Recipe { preset, scale, steps, batch, patch, learning_rate, halve_every: 150, ..Recipe::of(arch) }
+    Recipe { size: preset, scale, steps, batch, patch, learning_rate, halve_every: 150, ..Recipe::of(arch) }
 }
 
 const STEPS: u64 = 300;
@@ -52,7 +52,7 @@ fn job(recipe: Recipe, folder: &Path) -> Job {
         save_png(&data.join("picture.png"), picture().view()).unwrap();
     }
     let out = folder.join("out");
-    Job { recipe, data, out, device: Device::Cpu, log_every: 10, save_every: 1000, resume: false }
+    Job::new(recipe, data, out)
 }
 
 struct Trained {

@@ -11,7 +11,7 @@ for lambda in 0 1; do
     echo
     echo "Training a small EDSR with lambda $lambda"
     rm -rf "demo/lambda$lambda" # of an earlier demo
-    "$temper" harden --arch edsr --features 16 --blocks 4 --scale 4 \
+    "$temper" harden --no-audit --arch edsr --features 16 --blocks 4 --scale 4 \
         --steps 1500 --batch 8 --patch 24 --lr 0.002 --halve-every 500 --lambda "$lambda" --seed 0 \
         --data demo/photos/train --out "demo/lambda$lambda"
 done

@@ -124,7 +124,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     args.check_thresholds()?;
     let plan = args.plan()?;
     let folder = OutputFolder::claim(&args.out)?;
-    let mut view = View { bar: Bar::spinner(), raised: on_interrupt()? };
+    let mut view = Spectator::new(on_interrupt()?);
     let report = audit::run(&plan, &mut view).map_err(stopped)?;
     drop(view);
     let path = args.out.join("report.json");
@@ -258,18 +258,23 @@ fn duration(seconds: f64) -> String {
 }
 
 /// What is seen of an audit, and the ear for Ctrl-C.
-struct View {
+pub struct Spectator {
     bar: Bar,
     raised: Arc<AtomicBool>,
 }
 
-impl View {
+impl Spectator {
+    /// One that a flag stops.
+    pub fn new(raised: Arc<AtomicBool>) -> Self {
+        Self { bar: Bar::spinner(), raised }
+    }
+
     fn unless_interrupted(&self) -> Result<(), Interrupted> {
         if self.raised.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
     }
 }
 
-impl Watch for View {
+impl Watch for Spectator {
     fn doing(&mut self, what: &str) -> Result<(), Interrupted> {
         self.bar.set_message(what.to_owned());
         self.unless_interrupted()

@@ -1,191 +1,269 @@
-//! `temper harden`: flags to a recipe, events to a progress bar, the outcome to lines.
+//! `temper harden`: flags to settings, events to a progress bar, the outcome to lines.
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
+use super::audit::Spectator;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
 use super::progress::Bar;
 use super::{CliError, EXIT_CODES};
-use crate::harden::{Event, HardenError, Job, Outcome, Reason, Recipe, Record, Skipped, harden};
+use crate::harden::{
+    Agreement, Event, HardenError, Job, Outcome, Reason, Record, Settings, Skipped, Validated, harden,
+};
+use crate::report::table;
 use crate::torch;
-use crate::zoo::{Arch, Preset};
-use clap::ValueEnum;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use crate::zoo::Arch;
+use crate::{audit, report};
+use clap::builder::PossibleValuesParser;
 
 /// Trains a network with the entropy regularisation and exports it to ONNX.
 ///
-/// LR images are made from the HR images of --data. Written to --out: model.onnx (the network
-/// without the estimator), train.jsonl (one line per --log-every steps) and
-/// checkpoint.safetensors (for --resume). Ctrl-C finishes the step and writes all three.
+/// What no flag says comes from --config, and what that does not say from --preset; --print-config shows
+/// the outcome. LR images are made from the HR images of --data unless --lr-data gives them. Written to
+/// --out: model.onnx (the network without the estimator), train.jsonl, checkpoint.safetensors (for
+/// --resume) and config.toml (for --config); with --validate also validation.jsonl and best.onnx; and
+/// audit/, a first audit. Ctrl-C finishes the step and writes what there is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// Network to train
-    #[arg(long, value_parser = arch_parser(), default_value_t = Arch::Edsr)]
-    arch: Arch,
-    /// Fine-tune this ONNX file instead: any network that libtorch can run here. The result is the same
-    /// graph with new weights
-    #[arg(long, value_name = "MODEL.onnx", conflicts_with_all = ["arch", "preset"])]
-    from: Option<PathBuf>,
-    /// The network's size: `full` is the original's, `small` one for tests and CPUs
-    #[arg(long, value_parser = preset_parser(), default_value = "full")]
-    preset: Preset,
-    /// Folder of HR images to train on (PNG, JPEG, BMP, TIFF, WebP, PNM)
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Folder to write to; made if it is not there
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    /// Settings to start from: paper or small, of the network
+    #[arg(long, value_name = "NAME", default_value = "paper")]
+    preset: String,
+    /// Settings of a file over those of the preset; config.toml of a run repeats it
+    #[arg(long, value_name = "RUN.toml")]
+    config: Option<PathBuf>,
+    /// Print all settings as TOML and stop
+    #[arg(long)]
+    print_config: bool,
     #[command(flatten)]
-    recipe: RecipeArgs,
-    /// Where to compute: cpu, cuda, cuda:N, or auto (a GPU if there is one)
-    #[arg(long, default_value = "auto")]
-    device: String,
+    recipe: RecipeFlags,
+    #[command(flatten)]
+    run: RunFlags,
     /// Go on from the checkpoint in --out; give the same flags (--steps may be larger)
     #[arg(long)]
     resume: bool,
-    /// Steps per line of train.jsonl
-    #[arg(long, value_name = "STEPS", default_value_t = 10)]
-    log_every: u64,
-    /// Steps per checkpoint
-    #[arg(long, value_name = "STEPS", default_value_t = 1000)]
-    save_every: u64,
 }
 
-/// The flags of a recipe; the defaults are the paper's.
-#[derive(Debug, clap::Args)]
-struct RecipeArgs {
-    /// Training steps
-    #[arg(long, default_value_t = defaults().steps)]
-    steps: u64,
-    /// Crops per step
-    #[arg(long, default_value_t = defaults().batch)]
-    batch: usize,
-    /// Side of a crop in LR pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = defaults().patch)]
-    patch: usize,
-    /// Regularise the entropy of the features; off with noise on is the ablation's case of noise alone
-    #[arg(long, value_enum, value_name = "on|off", default_value_t = Switch::On)]
-    estimator: Switch,
-    /// Add noise to the features while training
-    #[arg(long, value_enum, value_name = "on|off", default_value_t = Switch::On)]
-    noise: Switch,
-    /// Weight of the entropy loss; 0 trains the plain network, without estimator and noise
-    /// [default: 1; srresnet and srgan: 0.1]
-    #[arg(long, allow_negative_numbers = true)]
-    lambda: Option<f64>,
-    /// Width of the probability's bins and of the noise, in units of the features
-    #[arg(long, default_value_t = defaults().delta, allow_negative_numbers = true)]
-    delta: f64,
-    /// Hidden widths of the density estimator: K - 1 numbers
-    #[arg(long, value_delimiter = ',', value_name = "N,N,...", default_values_t = defaults().widths)]
-    widths: Vec<usize>,
-    /// The features that estimator and noise work on: last or first feature map, or the name of a value
-    /// or node
-    #[arg(long, value_name = "last|first|NAME", default_value_t = defaults().tap)]
-    tap: String,
-    /// Train on every crop and on the same crop attacked by one step of I-FGSM of this budget, in 1/255
-    /// (the paper's is 8); 0 for none
-    #[arg(long, value_name = "BUDGET", default_value_t = defaults().adversarial, allow_negative_numbers = true)]
-    adversarial: f64,
-    /// Channels of the network's feature maps [default: the preset's; full: 64]
+/// The flags of where and how often; a flag that is not given is no part of the table.
+#[derive(Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Files, device and intervals")]
+struct RunFlags {
+    /// Folder of HR images to train on (PNG, JPEG, BMP, TIFF, WebP, PNM), or of DIV2K
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
+    /// Folder of LR images, matched to the HR images by name [default: made by bicubic]
+    #[arg(long = "lr-data", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lr: Option<PathBuf>,
+    /// Folder to write to; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<PathBuf>,
+    /// Where to compute: cpu, cuda, cuda:N, or auto (a GPU if there is one) [default: auto]
     #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    /// Steps per line of train.jsonl [default: 10]
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_every: Option<u64>,
+    /// Steps per checkpoint [default: 1000]
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    save_every: Option<u64>,
+    /// Folder of HR images to validate on: PSNR and SSIM on luma, SR PSNR under a short attack
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validate: Option<PathBuf>,
+    /// Steps per validation [default: 1000]
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validate_every: Option<u64>,
+    /// Leave out the audit at the end
+    #[arg(long = "no-audit", action = clap::ArgAction::SetFalse)]
+    #[serde(skip_serializing_if = "Clone::clone")]
+    audit: bool,
+}
+
+/// The flags of a recipe; their names are the keys of its table.
+#[derive(Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "What is computed")]
+struct RecipeFlags {
+    /// Network to train [default: edsr]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Arch::ALL.map(Arch::name)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arch: Option<String>,
+    /// Fine-tune this ONNX file instead: any network that libtorch can run here. The result is the same
+    /// graph with new weights
+    #[arg(long, value_name = "MODEL.onnx", conflicts_with = "arch")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<PathBuf>,
+    /// Its size: the original's, or a small one for tests and CPUs
+    #[arg(long, value_name = "full|small", value_parser = PossibleValuesParser::new(["full", "small"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<String>,
+    /// Channels of the network's feature maps
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     features: Option<usize>,
-    /// Blocks of the network, of rcan in each group; carn has a fixed number [default: the
-    /// preset's; full: edsr, srresnet and srgan 16, rcan 20, msrn 8]
-    #[arg(long)]
+    /// Blocks of the network, of rcan in each group; carn has a fixed number
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     blocks: Option<usize>,
     /// Upscaling factor: 2, 3 or 4; srresnet and srgan: 2 or 4
-    #[arg(long, default_value_t = defaults().scale)]
-    scale: usize,
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale: Option<usize>,
+    /// Training steps
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<u64>,
+    /// Crops per step
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<usize>,
+    /// Side of a crop in LR pixels
+    #[arg(long, value_name = "PIXELS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<usize>,
     /// Learning rate of Adam at the start
-    #[arg(long, value_name = "RATE", default_value_t = defaults().learning_rate, allow_negative_numbers = true)]
-    lr: f64,
+    #[arg(long = "lr", value_name = "RATE", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learning_rate: Option<f64>,
+    /// How the learning rate falls: halved every --halve-every steps, or by a cosine to 0
+    #[arg(long, value_name = "step|cosine", value_parser = PossibleValuesParser::new(["step", "cosine"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
     /// The learning rate halves every so many steps
-    #[arg(long, value_name = "STEPS", default_value_t = defaults().halve_every)]
-    halve_every: u64,
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    halve_every: Option<u64>,
+    /// Shorten gradients that are longer than this in L2; 0 for none
+    #[arg(long, value_name = "LENGTH", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clip: Option<f64>,
+    /// Export averaged weights, of which this share stays at every step, such as 0.999; 0 for none
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ema: Option<f64>,
+    /// Convolutions in bfloat16 (mixed precision); weights stay float32
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_off")]
+    amp: bool,
+    /// Regularise the entropy of the features; off with noise on is the ablation's case of noise alone
+    #[arg(long, value_name = "on|off", value_parser = on_or_off)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimator: Option<bool>,
+    /// Add noise to the features while training
+    #[arg(long, value_name = "on|off", value_parser = on_or_off)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noise: Option<bool>,
+    /// Weight of the entropy loss; 0 trains the plain network, without estimator and noise
+    #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lambda: Option<f64>,
+    /// Width of the probability's bins and of the noise, in units of the features
+    #[arg(long, value_name = "WIDTH", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<f64>,
+    /// Hidden widths of the density estimator: K - 1 numbers
+    #[arg(long, value_delimiter = ',', value_name = "N,N,...")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    widths: Option<Vec<usize>>,
+    /// The features that estimator and noise work on: last or first feature map, or the name of a value
+    /// or node
+    #[arg(long, value_name = "last|first|NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tap: Option<String>,
+    /// Train on every crop and on the same crop attacked by one step of I-FGSM of this budget, in 1/255
+    /// (the paper's is 8); 0 for none
+    #[arg(long, value_name = "BUDGET", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adversarial: Option<f64>,
     /// SRGAN: compare outputs by features of this VGG network, an ONNX file fed as torchvision's are
     /// (RGB, ImageNet's mean and deviation), and not by pixels
     #[arg(long, value_name = "FILE", requires = "vgg_tap")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     vgg: Option<PathBuf>,
     /// The feature map of --vgg to compare: the name of a value that a node writes
     #[arg(long, value_name = "NAME", requires = "vgg")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     vgg_tap: Option<String>,
     /// Decides initial weights, crops and noise
-    #[arg(long, default_value_t = defaults().seed)]
-    seed: u64,
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
 }
 
-fn arch_parser() -> impl TypedValueParser<Value = Arch> {
-    PossibleValuesParser::new(Arch::ALL.map(Arch::name)).try_map(|name| name.parse::<Arch>())
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("say on or off".to_owned()),
+    }
 }
 
-fn preset_parser() -> impl TypedValueParser<Value = Preset> {
-    PossibleValuesParser::new(["full", "small"]).map(|name| match name.as_str() {
-        "small" => Preset::Small,
-        _ => Preset::Full,
-    })
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
+fn is_off(flag: &bool) -> bool {
+    !flag
 }
 
-/// A part that can be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
-}
-
-fn defaults() -> Recipe {
-    Recipe::default()
+/// The flags as a file would state them.
+#[derive(Serialize)]
+struct Flags<'a> {
+    recipe: &'a RecipeFlags,
+    run: &'a RunFlags,
 }
 
 impl Args {
-    fn job(&self) -> Result<Job, CliError> {
-        let flags = &self.recipe;
-        let recipe = Recipe {
-            arch: self.arch,
-            preset: self.preset,
-            from: self.from.clone(),
-            features: flags.features,
-            blocks: flags.blocks,
-            scale: flags.scale,
-            steps: flags.steps,
-            batch: flags.batch,
-            patch: flags.patch,
-            learning_rate: flags.lr,
-            halve_every: flags.halve_every,
-            estimator: flags.estimator == Switch::On,
-            noise: flags.noise == Switch::On,
-            tap: flags.tap.clone(),
-            adversarial: flags.adversarial,
-            lambda: flags.lambda.unwrap_or(self.arch.lambda()),
-            delta: flags.delta,
-            widths: flags.widths.clone(),
-            vgg: flags.vgg.clone(),
-            vgg_tap: flags.vgg_tap.clone(),
-            seed: flags.seed,
-            ..defaults()
+    fn settings(&self) -> Result<Settings, HardenError> {
+        let flags = Flags { recipe: &self.recipe, run: &self.run };
+        Settings::layered(&self.preset, self.config.as_deref(), &flags)
+    }
+
+    fn job(&self, settings: &Settings) -> Result<Job, CliError> {
+        let run = &settings.run;
+        let needed = |path: &Option<PathBuf>, flag: &str, what: &str| {
+            let missing = || CliError::usage(format!("no {what}: give {flag} DIR, or name it in --config"));
+            path.clone().ok_or_else(missing)
         };
+        let data = needed(&run.data, "--data", "folder of images to train on")?;
+        let out = needed(&run.out, "--out", "folder to write to")?;
         Ok(Job {
-            recipe,
-            data: self.data.clone(),
-            out: self.out.clone(),
-            device: torch::device(&self.device).map_err(|error| told(&error.into()))?,
-            log_every: self.log_every,
-            save_every: self.save_every,
+            lr: run.lr.clone(),
+            validate: run.validate.clone(),
+            validate_every: run.validate_every,
+            audit: run.audit,
+            config: Some(settings.to_toml().map_err(|error| told(&error))?),
+            device: torch::device(&run.device).map_err(|error| told(&error.into()))?,
+            log_every: run.log_every,
+            save_every: run.save_every,
             resume: self.resume,
+            ..Job::new(settings.recipe.clone(), data, out)
         })
     }
 }
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let job = args.job()?;
+    let settings = args.settings().map_err(|error| told(&error))?;
+    if args.print_config {
+        settings.recipe.check().map_err(|error| told(&error))?;
+        return say(settings.to_toml().map_err(|error| told(&error))?.trim_end());
+    }
+    let job = args.job(&settings)?;
     let stop = on_interrupt()?;
     let mut view = View::new(&job);
     let outcome = harden(&job, &stop, &mut |event| view.show(event));
     drop(view);
     let outcome = outcome.map_err(|error| told(&error))?;
     say(summary(&job, &outcome))?;
+    if let Some((plan, folder)) = &outcome.audit {
+        first_audit(plan, folder, Spectator::new(stop))?;
+    }
     if outcome.interrupted {
         let (done, steps) = (outcome.steps, job.recipe.steps);
         return Err(CliError::interrupted(format!(
@@ -193,6 +271,26 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         )));
     }
     Ok(())
+}
+
+/// Runs the audit of the end, and prints its table. The model is written, whatever comes of it.
+fn first_audit(plan: &audit::Plan, folder: &std::path::Path, mut view: Spectator) -> Result<(), CliError> {
+    let report: report::Report = match audit::run(plan, &mut view) {
+        Ok(report) => report,
+        Err(error) => {
+            drop(view);
+            note(format_args!("note: no audit: {error}"));
+            return Ok(());
+        }
+    };
+    drop(view);
+    let path = folder.join("report.json");
+    report.write(&path).map_err(CliError::usage)?;
+    say(format_args!(
+        "\nA first audit, on crops of training images:\n{}\nWritten: {}",
+        table(&report),
+        path.display()
+    ))
 }
 
 fn told(error: &HardenError) -> CliError {
@@ -236,8 +334,18 @@ impl View {
             }
             Event::Step { done } => self.bar.set_position(done),
             Event::Logged(record) => self.bar.set_message(in_short(record)),
+            Event::Validated(found, best) => self.bar.suspend(|| note(validated(found, best))),
         }
     }
+}
+
+fn validated(found: &Validated, best: bool) -> String {
+    let Validated { step, psnr, ssim, attacked, entropy, spread, .. } = found;
+    let best = if best { ", the best so far" } else { "" };
+    format!(
+        "Step {step}: PSNR {psnr:.2} dB, SSIM {ssim:.4}, SR PSNR under attack {attacked:.2} dB, features of \
+         {entropy:.2} bits, spread {spread:.3}{best}"
+    )
 }
 
 fn in_short(record: &Record) -> String {
@@ -292,6 +400,12 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
         model.display(),
         outcome.difference
     ));
+    for Agreement { runtime, difference } in &outcome.agreements {
+        lines.push(match difference {
+            Ok(difference) => format!("  {runtime} gives the same within {difference:.1e}"),
+            Err(reason) => format!("  {runtime} cannot run it: {reason}"),
+        });
+    }
     lines.push(format!("Wrote {} and {}", log.display(), checkpoint.display()));
     let next = job.out.join("audit");
     lines.push(format!("Next: temper audit {} --images DIR --out {}", model.display(), next.display()));

@@ -36,6 +36,12 @@ pub enum AdamError {
         /// What does not fit.
         problem: String,
     },
+    /// A gradient with NaN or infinity in it.
+    #[error("adam: the gradient of `{name}` is not finite")]
+    NotFinite {
+        /// The first such parameter.
+        name: String,
+    },
     /// libtorch refused.
     #[error(transparent)]
     Torch(#[from] TorchError),
@@ -97,13 +103,37 @@ impl Adam {
     /// # Errors
     /// libtorch cannot allocate.
     pub fn step(&mut self, learning_rate: f64) -> Result<(), AdamError> {
-        no_grad(|| self.step_without_graph(learning_rate))
+        self.step_clipped(learning_rate, 0.0)
     }
 
-    fn step_without_graph(&mut self, learning_rate: f64) -> Result<(), AdamError> {
+    /// As [`Self::step`], with a gradient that is longer than `clip` (in L2, over all parameters)
+    /// shortened to that; 0 clips nothing.
+    ///
+    /// # Errors
+    /// [`AdamError::NotFinite`] before anything is changed; libtorch cannot allocate.
+    pub fn step_clipped(&mut self, learning_rate: f64, clip: f64) -> Result<(), AdamError> {
+        no_grad(|| self.step_without_graph(learning_rate, clip))
+    }
+
+    /// The first parameter whose gradient is not finite.
+    fn not_finite(&self) -> Option<String> {
+        let finite = |tensor: &Tensor| flat_gradient(tensor).isfinite().all().int64_value(&[]) == 1;
+        self.parameters.iter().find(|(_, tensor)| !finite(tensor)).map(|(name, _)| name.clone())
+    }
+
+    fn step_without_graph(&mut self, learning_rate: f64, clip: f64) -> Result<(), AdamError> {
         let gradients: Vec<Tensor> =
             self.parameters.iter().map(|(_, parameter)| flat_gradient(parameter)).collect();
-        let gradient = Tensor::f_cat(&gradients, 0)?;
+        let mut gradient = Tensor::f_cat(&gradients, 0)?;
+        let length = gradient.f_norm()?.f_double_value(&[])?;
+        if !length.is_finite()
+            && let Some(name) = self.not_finite()
+        {
+            return Err(AdamError::NotFinite { name });
+        }
+        if clip > 0.0 && length > clip {
+            let _ = gradient.g_mul_scalar_(clip / length);
+        }
         self.steps += 1;
         // m <- beta m + (1 - beta) g, as a step of 1 - beta from m towards g.
         let _ = self.first.f_lerp_(&gradient, 1.0 - BETA1)?;
@@ -254,6 +284,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_long_gradient_is_shortened_and_one_that_is_no_number_refused() {
+        let weights = leaves(Kind::Double);
+        let mut adam = adam(&weights);
+        backward(&weights);
+        let squares = weights.iter().map(|weight| weight.grad().square().sum(Kind::Double).double_value(&[]));
+        let length = squares.sum::<f64>().sqrt();
+        adam.step_clipped(0.1, length / 4.0).unwrap();
+        // The gradient of element 2 at 0.5 is 3 (0.5 - 2).
+        let first = adam.state().first[0].1.double_value(&[2]);
+        assert!((first - 0.1 * 3.0 * -1.5 / 4.0).abs() < 1e-12, "{first}");
+
+        let before = values(&weights);
+        let _ = weights[1].grad().get(0).fill_(f64::NAN);
+        assert!(matches!(adam.step(0.1), Err(AdamError::NotFinite { name }) if name == "w1"));
+        assert_eq!((values(&weights), adam.steps()), (before, 1));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Adversarial training's attack, Sec. 5.6 of the paper: I-FGSM, eq. (14), with T = 1.
+//! I-FGSM, eq. (14), by autograd on the network under training: with T = 1 the attack of adversarial
+//! training (Sec. 5.6), with a few more steps that of validation.
 //!
-//! At x0 the norm has no gradient, so the one step starts from x0 plus seeded uniform noise of at
-//! most alpha, and ends within alpha of x0. The sign of the norm's gradient is that of its
+//! At x0 the norm has no gradient, so the first step starts from x0 plus seeded uniform noise of at
+//! most alpha / T; all stay within alpha of x0. The sign of the norm's gradient is that of its
 //! square's. Deliberately absent: the defence's noise, for what is attacked is the network as it
 //! would serve.
 
@@ -11,18 +12,20 @@ use crate::density::Noise;
 use crate::runtime::torch::gradient;
 use crate::torch::{Kind, Tensor, no_grad};
 
-/// The attack on training inputs.
+/// An attack on inputs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Adversary {
     /// On [0, 1].
     alpha: f64,
+    /// T.
+    steps: u32,
     start: Noise,
 }
 
 impl Adversary {
-    /// An attack of `budget` / 255 under a run's seed.
-    pub fn new(budget: f64, seed: u64) -> Self {
-        Self { alpha: budget / 255.0, start: Noise::new(Purpose::Attack.seed(seed)) }
+    /// An attack of `budget` / 255 in `steps` steps under a run's seed.
+    pub fn new(budget: f64, steps: u32, seed: u64) -> Self {
+        Self { alpha: budget / 255.0, steps, start: Noise::new(Purpose::Attack.seed(seed)) }
     }
 
     /// Attacked versions of the images `x` (N, C, H, W) on [0, 1]; the same for the same step.
@@ -36,15 +39,20 @@ impl Adversary {
         step: u64,
     ) -> Result<Tensor, HardenError> {
         let target = no_grad(|| network(x))?;
-        let start = (x + self.start.uniform_like(x, 2.0 * self.alpha, step)?).f_clamp(0.0, 1.0)?;
-        let start = start.f_detach()?.set_requires_grad(true);
-        let distance = network(&start)?.f_sub(&target)?.f_square()?.f_sum(Kind::Float)?;
-        let direction = gradient(&distance, &start)?;
-        no_grad(|| {
-            let step = start.f_detach()? + direction.f_sign()? * self.alpha;
-            let within = step.f_minimum(&(x + self.alpha))?.f_maximum(&(x - self.alpha))?;
-            Ok(within.f_clamp(0.0, 1.0)?)
-        })
+        let size = self.alpha / f64::from(self.steps);
+        let noise = self.start.uniform_like(x, 2.0 * size, step)?;
+        let mut attacked = (x + noise).f_clamp(0.0, 1.0)?.f_detach()?;
+        for _ in 0..self.steps {
+            let start = attacked.f_detach()?.set_requires_grad(true);
+            let distance = network(&start)?.f_sub(&target)?.f_square()?.f_sum(Kind::Float)?;
+            let direction = gradient(&distance, &start)?.f_sign()?;
+            attacked = no_grad(|| -> Result<Tensor, HardenError> {
+                let moved = start.f_detach()? + direction * size;
+                let within = moved.f_minimum(&(x + self.alpha))?.f_maximum(&(x - self.alpha))?;
+                Ok(within.f_clamp(0.0, 1.0)?)
+            })?;
+        }
+        Ok(attacked)
     }
 }
 
@@ -63,7 +71,7 @@ mod tests {
         let parameters = network.parameters();
         let ramp = Tensor::arange(2 * 3 * 12 * 10, (Kind::Float, Device::Cpu)) / 719.0;
         let x = ramp.view([2, 3, 12, 10]);
-        let adversary = Adversary::new(8.0, 5);
+        let adversary = Adversary::new(8.0, 1, 5);
         let network = |x: &Tensor| Ok(network.run(&[x.shallow_clone()])?.remove(0));
         let attacked = adversary.attack(&network, &x, 7).unwrap();
         assert!(!attacked.requires_grad());

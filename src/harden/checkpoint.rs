@@ -22,6 +22,9 @@ const MAX_BYTES: u64 = 1 << 33;
 
 const STEP: &str = "temper.step";
 const UNIT: &str = "temper.unit";
+const DATA: &str = "temper.data";
+const BEST: &str = "temper.best";
+const EMA: &str = "ema/";
 const WEIGHTS: &str = "network/";
 const ESTIMATOR: &str = "estimator/";
 const FIRST: &str = "adam.first/";
@@ -41,6 +44,12 @@ pub struct Checkpoint {
     pub unit: f64,
     /// The network's parameters and running statistics.
     pub weights: Named,
+    /// SHA-256 of the images.
+    pub data: String,
+    /// The best score of a validation so far.
+    pub best: Option<f64>,
+    /// Averages of the weights; none where the recipe keeps none.
+    pub ema: Named,
     /// The estimator's parameters; none where the recipe does not regularise.
     pub estimator: Named,
     /// The optimiser's moments.
@@ -57,6 +66,7 @@ impl Checkpoint {
     pub fn write(&self, path: &Path) -> Result<(), HardenError> {
         let mut parts = vec![
             (WEIGHTS, &self.weights),
+            (EMA, &self.ema),
             (ESTIMATOR, &self.estimator),
             (FIRST, &self.adam.first),
             (SECOND, &self.adam.second),
@@ -80,12 +90,16 @@ impl Checkpoint {
             (name.as_str(), view.expect("a tensor has as many values as its shape holds"))
         });
         let recipe = serde_json::to_string(&self.recipe).expect("a recipe has string keys only");
-        let metadata = HashMap::from([
+        let mut metadata = HashMap::from([
+            (DATA.to_owned(), self.data.clone()),
             (STEP.to_owned(), self.step.to_string()),
             (UNIT.to_owned(), self.unit.to_string()),
             (export::RECIPE.to_owned(), recipe),
             (export::VERSIONS.to_owned(), export::versions()),
         ]);
+        if let Some(best) = self.best {
+            metadata.insert(BEST.to_owned(), best.to_string());
+        }
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|error| problem(path, error.to_string()))?;
         Ok(files::write_atomically(path, |out| out.write_all(&bytes))?)
@@ -109,6 +123,8 @@ impl Checkpoint {
         };
         let step = entry(STEP)?.parse().map_err(|error| format!("its step: {error}"))?;
         let unit = entry(UNIT)?.parse().map_err(|error| format!("its unit: {error}"))?;
+        let data = entry(DATA)?.clone();
+        let best = entry(BEST).ok().and_then(|best| best.parse().ok());
         let recipe =
             serde_json::from_str(entry(export::RECIPE)?).map_err(|error| format!("its recipe: {error}"))?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
@@ -132,7 +148,10 @@ impl Checkpoint {
             recipe,
             step,
             unit,
+            data,
+            best,
             weights: part(WEIGHTS)?,
+            ema: part(EMA)?,
             estimator: part(ESTIMATOR)?,
             adam: moments(FIRST, SECOND)?,
             opponent: Some(opponent).filter(|opponent| !opponent.weights.is_empty()),

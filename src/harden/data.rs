@@ -5,15 +5,17 @@
 //! are. Deliberately absent: libtorch, threads that outlive a call, and any state: a batch is a
 //! function of the seed and the step.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use ndarray::ArrayView3;
+use ndarray::{Array3, ArrayView3};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 use super::HardenError;
+use super::source::Files;
 use crate::image;
 use crate::metric::{crop_to_multiple, downscale};
 
@@ -23,6 +25,7 @@ pub struct Dataset {
     images: Vec<Photograph>,
     skipped: Vec<Skipped>,
     scale: usize,
+    sha256: String,
 }
 
 /// An image that takes no part in training.
@@ -54,6 +57,15 @@ struct Photograph {
     hr: Pixels,
 }
 
+/// Why a file becomes no photograph.
+#[derive(Debug)]
+enum Failure {
+    /// It is left out.
+    Skipped(Skipped),
+    /// The data set is wrong.
+    Wrong(HardenError),
+}
+
 /// RGB pixels, row by row.
 #[derive(Debug, PartialEq)]
 struct Pixels {
@@ -71,30 +83,30 @@ pub(super) struct Batch {
 }
 
 impl Dataset {
-    /// Decodes the images at `paths` on all processors; `loaded` hears how many are done. Images
+    /// Decodes the images of `files` on all processors; `loaded` hears how many are done. Images
     /// that are broken or smaller than a patch are skipped and listed.
     ///
     /// # Errors
     /// [`HardenError::TooSmall`] or [`HardenError::AllBroken`] where none is left.
-    pub fn load(
+    pub(super) fn load(
         folder: &Path,
-        paths: &[PathBuf],
+        files: &[Files],
         scale: usize,
         patch: usize,
         loaded: &mut dyn FnMut(usize),
     ) -> Result<Self, HardenError> {
-        let mut found: Vec<Option<Result<Photograph, Skipped>>> = Vec::new();
-        found.resize_with(paths.len(), || None);
+        let mut found: Vec<Option<Result<Photograph, Failure>>> = Vec::new();
+        found.resize_with(files.len(), || None);
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             let (send, receive) = mpsc::channel();
-            let threads = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len());
+            let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len());
             for _ in 0..threads {
                 let (send, next) = (send.clone(), &next);
                 scope.spawn(move || {
-                    while let Some((index, path)) = take(next, paths) {
+                    while let Some((index, files)) = take(next, files) {
                         // The receiver outlives this scope's threads.
-                        let _ = send.send((index, Photograph::load(path, scale, patch)));
+                        let _ = send.send((index, Photograph::load(files, scale, patch)));
                     }
                 });
             }
@@ -104,14 +116,45 @@ impl Dataset {
                 loaded(done + 1);
             }
         });
-        let mut dataset = Self { images: Vec::new(), skipped: Vec::new(), scale };
+        let mut dataset = Self { images: Vec::new(), skipped: Vec::new(), scale, sha256: String::new() };
         for photograph in found.into_iter().flatten() {
             match photograph {
                 Ok(photograph) => dataset.images.push(photograph),
-                Err(skipped) => dataset.skipped.push(skipped),
+                Err(Failure::Skipped(skipped)) => dataset.skipped.push(skipped),
+                Err(Failure::Wrong(error)) => return Err(error),
             }
         }
-        if dataset.images.is_empty() { Err(dataset.nothing(folder, patch)) } else { Ok(dataset) }
+        if dataset.images.is_empty() {
+            return Err(dataset.nothing(folder, patch));
+        }
+        dataset.sha256 = dataset.hash();
+        Ok(dataset)
+    }
+
+    /// SHA-256 over the sizes and pixels of all images, in order.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        for pixels in self.images.iter().flat_map(|image| [&image.lr, &image.hr]) {
+            hash.update([pixels.height, pixels.width].map(|side| side as u64).map(u64::to_le_bytes).concat());
+            hash.update(pixels.values.as_flattened());
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The HR image of photograph `index`, at most `side` pixels high and wide from its middle: (3, H, W)
+    /// on [0, 1].
+    pub(super) fn middle(&self, index: usize, side: usize) -> Option<Array3<f32>> {
+        let Pixels { height, width, values } = &self.images.get(index)?.hr;
+        let (rows, columns) = (side.min(*height), side.min(*width));
+        let (top, left) = ((height - rows) / 2, (width - columns) / 2);
+        let pixel = |(channel, y, x): (usize, usize, usize)| {
+            f32::from(values[(top + y) * width + left + x][channel]) / 255.0
+        };
+        Some(Array3::from_shape_fn((3, rows, columns), pixel))
     }
 
     /// Why no image can be used.
@@ -182,28 +225,57 @@ impl Dataset {
     }
 }
 
-fn take<'a>(next: &AtomicUsize, paths: &'a [PathBuf]) -> Option<(usize, &'a PathBuf)> {
+fn take<'a>(next: &AtomicUsize, files: &'a [Files]) -> Option<(usize, &'a Files)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
-    paths.get(index).map(|path| (index, path))
+    files.get(index).map(|files| (index, files))
 }
 
 impl Photograph {
-    fn load(path: &Path, scale: usize, patch: usize) -> Result<Self, Skipped> {
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let picture = match image::load(path) {
-            Ok(picture) => picture,
-            Err(error) => return Err(Skipped { name, reason: Reason::Broken(error.to_string()) }),
-        };
-        let (_, height, width) = picture.pixels.dim();
+    fn load(files: &Files, scale: usize, patch: usize) -> Result<Self, Failure> {
+        let (name, hr) = read(&files.hr)?;
+        let (_, height, width) = hr.dim();
         if height.min(width) / scale < patch {
-            return Err(Skipped { name, reason: Reason::Small { height, width } });
+            return Err(Failure::Skipped(Skipped { name, reason: Reason::Small { height, width } }));
         }
-        let hr = picture.pixels.view();
+        let lr = match &files.lr {
+            Some(path) => given(path, &files.hr, [height, width], scale)?,
+            None => downscale(hr.view(), scale),
+        };
         Ok(Self {
-            lr: Pixels::from_planes(downscale(hr, scale).view()),
-            hr: Pixels::from_planes(crop_to_multiple(hr, scale)),
+            lr: Pixels::from_planes(lr.view()),
+            hr: Pixels::from_planes(crop_to_multiple(hr.view(), scale)),
         })
     }
+}
+
+/// The name and pixels of a file.
+fn read(path: &Path) -> Result<(String, Array3<f32>), Failure> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    match image::load(path) {
+        Ok(picture) => Ok((name, picture.pixels)),
+        Err(error) => Err(Failure::Skipped(Skipped { name, reason: Reason::Broken(error.to_string()) })),
+    }
+}
+
+/// The LR image at `path`, whose size must be that of the HR image over the scale.
+fn given(path: &Path, hr: &Path, hr_size: [usize; 2], scale: usize) -> Result<Array3<f32>, Failure> {
+    let (_, lr) = read(path)?;
+    let (_, height, width) = lr.dim();
+    let wanted = hr_size.map(|side| side / scale);
+    if [height, width] == wanted {
+        return Ok(lr);
+    }
+    let shown = |[height, width]: [usize; 2]| format!("{width}x{height}");
+    Err(Failure::Wrong(HardenError::PairSize {
+        lr: path.to_owned(),
+        lr_size: format!("has {} pixels", shown([height, width])),
+        hr: hr.to_owned(),
+        hr_size: format!(
+            "has {} (width x height), which at scale {scale} wants {}",
+            shown(hr_size),
+            shown(wanted)
+        ),
+    }))
 }
 
 impl Pixels {
@@ -243,10 +315,10 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source;
     use super::*;
     use crate::image::save_png;
     use crate::metric::round_to_8_bits;
-    use ndarray::Array3;
     use std::collections::HashSet;
 
     fn picture(height: usize, width: usize) -> Array3<f32> {
@@ -256,8 +328,8 @@ mod tests {
     }
 
     fn load(folder: &Path, scale: usize, patch: usize) -> Result<Dataset, HardenError> {
-        let paths = image::list_images(folder).unwrap();
-        Dataset::load(folder, &paths, scale, patch, &mut |_| {})
+        let files = source::find(folder, None, scale, source::Part::Train)?;
+        Dataset::load(folder, &files, scale, patch, &mut |_| {})
     }
 
     #[test]
@@ -312,6 +384,34 @@ mod tests {
         assert_eq!(one.batch(3, 7, 4, 5), other.batch(3, 7, 4, 5));
         assert_ne!(one.batch(3, 7, 4, 5), one.batch(3, 8, 4, 5));
         assert_ne!(one.batch(3, 7, 4, 5), one.batch(4, 7, 4, 5));
+    }
+
+    #[test]
+    fn given_lr_images_are_taken_as_they_are_and_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hr, lr) = (folder.path().join("hr"), folder.path().join("lr"));
+        for folder in [&hr, &lr] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        save_png(&hr.join("a.png"), picture(41, 30).view()).unwrap();
+        save_png(&lr.join("a_x2.png"), picture(20, 15).view()).unwrap();
+        let load = || {
+            let files = source::find(&hr, Some(&lr), 2, source::Part::Train).unwrap();
+            Dataset::load(&hr, &files, 2, 4, &mut |_| {})
+        };
+        let dataset = load().unwrap();
+        assert_eq!(dataset.images[0].lr, Pixels::from_planes(picture(20, 15).view()));
+        assert_eq!(dataset.middle(0, 8).unwrap().dim(), (3, 8, 8));
+        let before = dataset.sha256().to_owned();
+        save_png(&lr.join("a_x2.png"), (picture(20, 15) * 0.5).view()).unwrap();
+        assert_ne!(load().unwrap().sha256(), before);
+        save_png(&lr.join("a_x2.png"), picture(21, 15).view()).unwrap();
+        let error = load().unwrap_err().to_string();
+        assert!(
+            error.contains("lr/a_x2.png has 15x21 pixels") && error.contains("hr/a.png has 30x41"),
+            "{error}"
+        );
+        assert!(error.contains("wants 15x20"), "{error}");
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use super::adam::AdamError;
 use crate::density::DensityError;
 use crate::files::FileError;
-use crate::image::ImageError;
+use crate::image::{ImageError, PairError};
 use crate::interface::InterfaceError;
+use crate::metric::MetricError;
 use crate::onnx::OnnxError;
 use crate::runtime::RuntimeError;
 use crate::torch::{TchError, TorchError};
@@ -24,6 +25,14 @@ pub enum HardenError {
         given: String,
         /// What it may be.
         must: &'static str,
+    },
+    /// A configuration that cannot be read.
+    #[error("{origin}: {problem}")]
+    Config {
+        /// The file or flag.
+        origin: String,
+        /// What is wrong with it, and what can be done.
+        problem: String,
     },
     /// A tap that is not there, or is no feature map.
     #[error("tap `{wish}`: {problem}")]
@@ -53,6 +62,53 @@ pub enum HardenError {
     /// Settings that no network has.
     #[error(transparent)]
     Network(#[from] ZooError),
+    /// An HR image without an LR image.
+    #[error(
+        "{hr}: no LR image for it in {folder}; name it like the HR image, apart from endings such as x4 or _LR, \
+             or leave the LR folder out: LR images are then made"
+    )]
+    Unpaired {
+        /// The HR file.
+        hr: PathBuf,
+        /// The folder of LR images.
+        folder: PathBuf,
+    },
+    /// LR and HR images that cannot be one picture.
+    #[error("{lr} {lr_size} and {hr} {hr_size}: check that they are one picture, and the scale")]
+    PairSize {
+        /// The LR file.
+        lr: PathBuf,
+        /// What size it has.
+        lr_size: String,
+        /// The HR file.
+        hr: PathBuf,
+        /// What size it has, and which LR image it wants.
+        hr_size: String,
+    },
+    /// Pairs of LR and HR images.
+    #[error(transparent)]
+    Pairs(#[from] PairError),
+    /// An image that cannot be validated on.
+    #[error(
+        "{path}: cannot be validated on: its LR image of {size} (width x height) is too small, or of another scale"
+    )]
+    Validation {
+        /// The HR file.
+        path: PathBuf,
+        /// The size of its LR image.
+        size: String,
+    },
+    /// A picture that cannot be compared.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    /// A checkpoint of the same recipe on other images.
+    #[error(
+        "{path}: was saved by a run on other images; resume with the images of that run, or choose another --out"
+    )]
+    OtherImages {
+        /// The file.
+        path: PathBuf,
+    },
     /// The folder of images.
     #[error(transparent)]
     Images(#[from] ImageError),
@@ -131,7 +187,7 @@ pub enum HardenError {
         steps: u64,
     },
     /// The loss is no number any more.
-    #[error("the loss became {value} at step {step} ({parts}); {advice}")]
+    #[error("the loss became {value} at step {step} ({parts}); {advice}; {saved}")]
     Diverged {
         /// The step, counted from 1.
         step: u64,
@@ -141,6 +197,20 @@ pub enum HardenError {
         parts: String,
         /// Likely causes and what can be done.
         advice: String,
+        /// The last checkpoint.
+        saved: String,
+    },
+    /// A gradient is no number any more.
+    #[error("the gradient of `{name}` is not finite at step {step}; {advice}; {saved}")]
+    Exploded {
+        /// The step, counted from 1.
+        step: u64,
+        /// The first parameter whose gradient is NaN or infinite.
+        name: String,
+        /// Likely causes and what can be done.
+        advice: String,
+        /// The last checkpoint.
+        saved: String,
     },
     /// The exported file does not compute what was trained.
     #[error(
@@ -174,6 +244,14 @@ impl From<TchError> for HardenError {
 }
 
 impl HardenError {
+    /// The error with the last checkpoint, where training stopped by itself.
+    pub(super) fn with_checkpoint(mut self, what: String) -> Self {
+        if let Self::Diverged { saved, .. } | Self::Exploded { saved, .. } = &mut self {
+            *saved = what;
+        }
+        self
+    }
+
     /// The error with the file that it is about, where its own message does not name one.
     pub(super) fn of_file(self, path: &Path) -> Self {
         match self {
@@ -190,6 +268,7 @@ impl HardenError {
         !matches!(
             self,
             Self::Diverged { .. }
+                | Self::Exploded { .. }
                 | Self::Unfaithful { .. }
                 | Self::Runtime(_)
                 | Self::Density(_)

@@ -7,7 +7,10 @@ use std::path::Path;
 use super::HardenError;
 use super::recipe::Recipe;
 use super::trainer::Trainer;
+use super::validate::Validated;
 use crate::onnx;
+use crate::rewrite::specialise;
+use crate::runtime;
 use crate::runtime::torch::Program;
 use crate::torch::{self, Kind, Tensor, no_grad};
 use crate::zoo::TAP;
@@ -26,6 +29,29 @@ pub const UNIT: &str = "temper.unit";
 /// The metadata key of the versions that trained it, as JSON.
 pub const VERSIONS: &str = "temper.versions";
 
+/// The metadata key of the weight of the entropy loss.
+pub const LAMBDA: &str = "temper.lambda";
+/// The metadata key of delta.
+pub const DELTA: &str = "temper.delta";
+/// The metadata key of the value that was regularised.
+pub const TAPPED: &str = "temper.phi";
+/// The metadata key of the SHA-256 of the training images, decoded.
+pub const DATA: &str = "temper.data";
+/// The metadata key of the last validation, as JSON: clean PSNR and SSIM, and what an attack left.
+pub const VALIDATION: &str = "temper.validation";
+
+/// What another runtime makes of a written model.
+#[derive(Clone, Debug)]
+pub struct Agreement {
+    /// The runtime.
+    pub runtime: runtime::Kind,
+    /// The largest difference of its output on [0, 1] from libtorch's, or why it cannot run the model.
+    pub difference: Result<f64, String>,
+}
+
+/// The largest difference of two runtimes' outputs on [0, 1] that passes.
+const RUNTIMES_TOLERANCE: f64 = 1e-3;
+
 /// The largest difference of two outputs on [0, 1] that passes.
 const TOLERANCE: f64 = 1e-5;
 /// The same where the file keeps its weights in half precision.
@@ -39,7 +65,12 @@ pub(super) fn versions() -> String {
 }
 
 /// Writes the model file.
-pub(super) fn write(trainer: &Trainer, recipe: &Recipe, path: &Path) -> Result<(), HardenError> {
+pub(super) fn write(
+    trainer: &Trainer,
+    recipe: &Recipe,
+    (data, clean): (&str, Option<&Validated>),
+    path: &Path,
+) -> Result<(), HardenError> {
     let network = trainer.network();
     let mut model = network.export(trainer.program())?;
     let recipe_json = serde_json::to_string(&recipe.spelled_out()).expect("a recipe has string keys only");
@@ -48,7 +79,15 @@ pub(super) fn write(trainer: &Trainer, recipe: &Recipe, path: &Path) -> Result<(
         (SEED, recipe.seed.to_string()),
         (STEPS, trainer.step().to_string()),
         (VERSIONS, versions()),
+        (LAMBDA, recipe.lambda.to_string()),
+        (DELTA, recipe.delta.to_string()),
+        (TAPPED, network.tap.clone()),
+        (DATA, data.to_owned()),
     ];
+    if let Some(clean) = clean {
+        let json = serde_json::to_string(clean).expect("a validation has string keys only");
+        model.metadata.insert(VALIDATION.into(), json);
+    }
     if let Some(sha256) = network.origin() {
         model.metadata.insert(FROM.into(), sha256.to_owned());
         model.metadata.insert(UNIT.into(), trainer.unit().to_string());
@@ -74,4 +113,39 @@ pub(super) fn verify(path: &Path, trainer: &Trainer, image: &Tensor) -> Result<f
     } else {
         Err(HardenError::Unfaithful { path: path.to_owned(), difference })
     }
+}
+
+/// Runs the file on the other runtimes that are there, and holds them to the trained network.
+///
+/// # Errors
+/// [`HardenError::Unfaithful`] where one gives another output. One that cannot run the model is told of.
+pub(super) fn agree(path: &Path, trainer: &Trainer, image: &Tensor) -> Result<Vec<Agreement>, HardenError> {
+    let network = trainer.network();
+    let image = network.colours(image.shallow_clone())?;
+    let expected = torch::to_ndarray(&no_grad(|| trainer.run(&image))?)?;
+    let image = torch::to_ndarray(&image)?;
+    let fixed = specialise(&network.canonical(&onnx::read(path)?), &[image.shape()]);
+    let run = |kind: runtime::Kind| {
+        let fixed = fixed.as_ref().map_err(ToString::to_string)?;
+        let mut session =
+            runtime::open(kind).and_then(|runtime| runtime.load(fixed)).map_err(|e| e.to_string())?;
+        let found = session.run(&[image.view()]).map_err(|error| error.to_string())?.swap_remove(0);
+        let apart = found.iter().zip(&expected).map(|(found, expected)| f64::from((found - expected).abs()));
+        Ok(apart.fold(0.0, |worst: f64, apart| if apart.is_nan() { f64::INFINITY } else { worst.max(apart) }))
+    };
+    let tolerance = if network.rounds() { HALF_TOLERANCE } else { RUNTIMES_TOLERANCE };
+    let mut found = Vec::new();
+    for kind in [runtime::Kind::Ort, runtime::Kind::Tract] {
+        if runtime::open(kind).is_err() {
+            continue;
+        }
+        let difference = run(kind);
+        if let Ok(difference) = difference
+            && difference > tolerance
+        {
+            return Err(HardenError::Unfaithful { path: path.to_owned(), difference });
+        }
+        found.push(Agreement { runtime: kind, difference });
+    }
+    Ok(found)
 }

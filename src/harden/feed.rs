@@ -57,8 +57,9 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source;
     use super::*;
-    use crate::image::{list_images, save_png};
+    use crate::image::save_png;
     use ndarray::Array3;
 
     #[test]
@@ -66,8 +67,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pixels = Array3::from_shape_fn((3, 30, 40), |(c, y, x)| ((c + y * x) % 256) as f32 / 255.0);
         save_png(&folder.path().join("a.png"), pixels.view()).unwrap();
-        let paths = list_images(folder.path()).unwrap();
-        let dataset = Arc::new(Dataset::load(folder.path(), &paths, 2, 3, &mut |_| {}).unwrap());
+        let files = source::find(folder.path(), None, 2, source::Part::Train).unwrap();
+        let dataset = Arc::new(Dataset::load(folder.path(), &files, 2, 3, &mut |_| {}).unwrap());
         let recipe = Recipe { batch: 2, patch: 3, steps: 12, scale: 2, ..Recipe::default() };
         let batches = |first, threads| {
             let mut feed = Feed::new(&dataset, &recipe, first, threads);

@@ -47,7 +47,7 @@ pub struct OpponentState {
 impl Opponent {
     /// The discriminator of a recipe, with its initial weights.
     pub fn new(recipe: &Recipe, device: Device) -> Result<Self, HardenError> {
-        let design = match recipe.preset {
+        let design = match recipe.size {
             Preset::Full => Discriminator::FULL,
             Preset::Small => SMALL,
         };
@@ -124,7 +124,7 @@ mod tests {
     use crate::zoo::Arch;
 
     fn opponent() -> Opponent {
-        Opponent::new(&Recipe { preset: Preset::Small, ..Recipe::of(Arch::Srgan) }, Device::Cpu).unwrap()
+        Opponent::new(&Recipe { size: Preset::Small, ..Recipe::of(Arch::Srgan) }, Device::Cpu).unwrap()
     }
 
     /// Four smooth images and four fine-grained ones, no two alike: BatchNormalization leaves nothing

@@ -86,27 +86,38 @@ impl Means {
 /// The file.
 pub(super) struct Log {
     path: PathBuf,
-    file: File,
+    file: Option<File>,
+}
+
+/// What every line has.
+#[derive(Deserialize)]
+struct Stamp {
+    step: u64,
 }
 
 impl Log {
+    /// As [`Self::open`] where there is something to write; without, no file is made.
+    pub fn open_where(path: &Path, first: u64, wanted: bool) -> Result<Self, FileError> {
+        if wanted { Self::open(path, first) } else { Ok(Self { path: path.to_owned(), file: None }) }
+    }
+
     /// Opens the log of a run that continues at step `first`: lines of later steps, which a killed
     /// run may have written after its last checkpoint, are dropped. At step 0 all are.
     pub fn open(path: &Path, first: u64) -> Result<Self, FileError> {
         let unwritable = |cause: io::Error| FileError::Unwritable { path: path.to_owned(), cause };
         let before = if first > 0 { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
-        let done =
-            |line: &&str| serde_json::from_str::<Record>(line).is_ok_and(|record| record.step <= first);
+        let done = |line: &&str| serde_json::from_str::<Stamp>(line).is_ok_and(|stamp| stamp.step <= first);
         let kept: String = before.lines().take_while(done).flat_map(|line| [line, "\n"]).collect();
         crate::files::write_atomically(path, |out| out.write_all(kept.as_bytes()))?;
         let file = OpenOptions::new().append(true).open(path).map_err(unwritable)?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file: Some(file) })
     }
 
     /// Appends a line at once, so that a reader sees it and a killed run keeps it.
-    pub fn write(&mut self, record: &Record) -> Result<(), FileError> {
+    pub fn write(&mut self, record: &impl Serialize) -> Result<(), FileError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
         let line = serde_json::to_string(record).map_err(io::Error::other);
-        let written = line.and_then(|line| self.file.write_all(format!("{line}\n").as_bytes()));
+        let written = line.and_then(|line| file.write_all(format!("{line}\n").as_bytes()));
         written.map_err(|cause| FileError::Unwritable { path: self.path.clone(), cause })
     }
 }
@@ -138,7 +149,7 @@ mod tests {
             total,
             reconstruction: 2.0 * total,
             entropy,
-            spread: total,
+            spread: 3.0 * total,
             ..Losses::default()
         };
         for total in [1.0, 2.0] {
@@ -158,7 +169,7 @@ mod tests {
             log.write(&record(step)).unwrap();
         }
         // A line that a kill cut short.
-        log.file.write_all(b"{\"step\": 40, \"lo").unwrap();
+        log.file.as_mut().unwrap().write_all(b"{\"step\": 40, \"lo").unwrap();
         let mut log = Log::open(&path, 20).unwrap();
         log.write(&record(25)).unwrap();
         let text = fs::read_to_string(&path).unwrap();

@@ -11,6 +11,7 @@ mod checkpoint;
 mod content;
 mod data;
 mod defence;
+mod ema;
 mod error;
 mod export;
 mod feed;
@@ -20,21 +21,31 @@ mod loss;
 mod nearest;
 mod network;
 mod output;
+mod quick;
 mod random;
 mod recipe;
 mod run;
+mod schedule;
+mod settings;
+mod source;
 mod stranger;
 mod tap;
 #[cfg(test)]
 mod tests;
 mod trainer;
 mod upsampling;
+mod validate;
 
 pub use checkpoint::Checkpoint;
 pub use data::{Dataset, Reason, Skipped};
 pub use error::HardenError;
-pub use export::{FROM, RECIPE, SEED, STEPS, UNIT, VERSIONS};
+pub use export::{
+    Agreement, DATA, DELTA, FROM, LAMBDA, RECIPE, SEED, STEPS, TAPPED, UNIT, VALIDATION, VERSIONS,
+};
 pub use gan::OpponentState;
 pub use log::Record;
 pub use recipe::Recipe;
 pub use run::{Event, Job, Outcome, harden};
+pub use schedule::Schedule;
+pub use settings::{Run, Settings};
+pub use validate::Validated;

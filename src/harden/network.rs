@@ -11,7 +11,7 @@ use super::{HardenError, stranger, tap, upsampling};
 use crate::interface::{Geometry, Interface, Wishes, discover};
 use crate::onnx::{self, Model};
 use crate::runtime::Runtime;
-use crate::runtime::torch::{Program, Torch};
+use crate::runtime::torch::{Mode, Program, Torch};
 use crate::torch::{Device, Kind, Tensor};
 
 /// A graph to train, and what it asks of images.
@@ -107,13 +107,23 @@ impl Network {
         Err(HardenError::Stranger { problem: wrong })
     }
 
+    /// The largest size that the network takes of an image of `given` height and width, at most `most` a
+    /// side; none where it takes another size only.
+    pub fn fitting(&self, given: [usize; 2], most: usize) -> Option<[usize; 2]> {
+        let (fixed, multiple) =
+            self.geometry().map_or((None, 1), |geometry| (geometry.fixed, geometry.multiple));
+        let size = fixed.unwrap_or_else(|| given.map(|side| side.min(most) / multiple * multiple));
+        (0..2).all(|axis| size[axis] > 0 && size[axis] <= given[axis]).then_some(size)
+    }
+
     /// The network ready to be trained.
-    pub fn program(&self, device: Device) -> Result<Program, HardenError> {
+    pub fn program(&self, device: Device, amp: bool) -> Result<Program, HardenError> {
         let mut program = Program::compile(&self.model, device, Kind::Float)?;
         if let Some(file) = &self.file {
             program.train_only(&|name| file.weights.contains(name));
         }
         program.set_trainable(true);
+        program.set_amp(amp);
         Ok(program)
     }
 
@@ -157,6 +167,11 @@ impl Network {
     /// Whether it is from somewhere else than the zoo.
     pub fn is_stranger(&self) -> bool {
         self.file.is_some()
+    }
+
+    /// What a training pass is for: a stranger's running statistics stay.
+    pub fn mode(&self) -> Mode {
+        if self.is_stranger() { Mode::Evaluate } else { Mode::Train }
     }
 
     /// RGB images (N, 3, H, W) as the network takes them: luma where it knows no colour.

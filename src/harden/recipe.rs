@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::HardenError;
+use super::schedule::Schedule;
 use crate::density::DensityShape;
 use crate::onnx::Model;
-use crate::zoo::{Arch, Network, Preset};
+use crate::zoo::{Arch, Loss, Network, Preset};
 
 /// The settings of a run; the defaults are the paper's, for EDSR-baseline at scale 4.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,13 +17,12 @@ use crate::zoo::{Arch, Network, Preset};
 pub struct Recipe {
     /// The network.
     pub arch: Arch,
-    /// A model file to fine-tune instead: `arch`, `preset`, `features`, `blocks` and `scale` are then
-    /// its own.
+    /// A model file to fine-tune instead: `arch`, `features`, `blocks` and `scale` are then its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
     /// Its size, where the next two do not say.
     #[serde(skip_serializing_if = "is_full")]
-    pub preset: Preset,
+    pub size: Preset,
     /// Channels of its feature maps; none for the preset's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<usize>,
@@ -39,8 +39,16 @@ pub struct Recipe {
     pub patch: usize,
     /// Adam's learning rate at the first step.
     pub learning_rate: f64,
-    /// The learning rate halves every so many steps.
+    /// How the learning rate falls.
+    pub schedule: Schedule,
+    /// The learning rate halves every so many steps, where the schedule is by steps.
     pub halve_every: u64,
+    /// The longest gradient in L2; 0 for any.
+    pub clip: f64,
+    /// The share of the averaged weights that stays at a step; 0 exports the last weights.
+    pub ema: f64,
+    /// Convolutions and products in bfloat16; weights stay float32.
+    pub amp: bool,
     /// Whether the entropy of Phi is estimated and regularised, eq. (1) to (11).
     pub estimator: bool,
     /// Whether noise goes into Phi, eq. (12).
@@ -73,7 +81,7 @@ impl Default for Recipe {
         Self {
             arch: Arch::Edsr,
             from: None,
-            preset: Preset::Full,
+            size: Preset::Full,
             features: None,
             blocks: None,
             scale: 4,
@@ -82,6 +90,10 @@ impl Default for Recipe {
             patch: 48,
             learning_rate: 1e-4,
             halve_every: 200_000,
+            schedule: Schedule::Step,
+            clip: 0.0,
+            ema: 0.0,
+            amp: false,
             estimator: true,
             noise: true,
             lambda: 1.0,
@@ -111,19 +123,21 @@ impl Recipe {
     /// # Errors
     /// [`HardenError::Network`] where there is none of these settings.
     pub fn network(&self) -> Result<Model, HardenError> {
-        let Self { arch, preset, features, blocks, scale, .. } = *self;
-        Ok(Network { arch, preset, features, blocks, scale }.build(self.seed)?)
+        let Self { arch, size, features, blocks, scale, .. } = *self;
+        Ok(Network { arch, preset: size, features, blocks, scale }.build(self.seed)?)
+    }
+
+    /// L_r of eq. (2); that of EDSR for a stranger's file.
+    pub fn loss(&self) -> Loss {
+        if self.from.is_some() { Loss::L1 } else { self.arch.loss() }
     }
 
     /// The same recipe with the network's size in numbers, as files state it.
     pub fn spelled_out(&self) -> Self {
-        let Self { arch, preset, .. } = *self;
-        if self.from.is_some() {
-            return self.clone();
-        }
+        let Self { arch, size, .. } = *self;
         Self {
-            features: self.features.or(Some(arch.features(preset))),
-            blocks: self.blocks.or(arch.blocks(preset)),
+            features: self.features.or(Some(arch.features(size))),
+            blocks: self.blocks.or(arch.blocks(size)),
             ..self.clone()
         }
     }
@@ -146,14 +160,14 @@ impl Recipe {
 
     /// The learning rate of a step, counted from 0.
     pub fn learning_rate_at(&self, step: u64) -> f64 {
-        let halvings = i32::try_from(step / self.halve_every).unwrap_or(i32::MAX);
-        self.learning_rate * 0.5f64.powi(halvings)
+        self.learning_rate * self.schedule.factor(step, self.halve_every, self.steps)
     }
 
     /// Whether a checkpoint of `other` may be continued under this recipe: all but the number of
-    /// steps must agree.
+    /// steps must agree, and that too where the learning rate depends on it.
     pub fn continues(&self, other: &Self) -> bool {
-        self.spelled_out() == Self { steps: self.steps, ..other.spelled_out() }
+        let bound = self.schedule == Schedule::Cosine && self.steps != other.steps;
+        !bound && self.spelled_out() == Self { steps: self.steps, ..other.spelled_out() }
     }
 
     /// Checks every setting.
@@ -191,6 +205,12 @@ impl Recipe {
         if !(0.0..=255.0).contains(&self.adversarial) {
             let must = "from 0 (none) to 255, in 1/255; the paper's is 8";
             return Err(setting("adversarial budget", self.adversarial, must));
+        }
+        if !(0.0..1.0).contains(&self.ema) {
+            return Err(setting("ema", self.ema, "from 0 (none) up to below 1, such as 0.999"));
+        }
+        if !(self.clip.is_finite() && self.clip >= 0.0) {
+            return Err(setting("clip", self.clip, "0 (none) or a positive number"));
         }
         self.check_vgg()?;
         let side = self.patch.checked_mul(self.scale);
@@ -241,12 +261,12 @@ mod tests {
     fn a_file_states_the_size_in_numbers() {
         let states = |recipe: Recipe| {
             let json = serde_json::to_value(recipe.spelled_out()).unwrap();
-            ["arch", "preset", "features", "blocks"].map(|key| json.get(key).map(ToString::to_string))
+            ["arch", "size", "features", "blocks"].map(|key| json.get(key).map(ToString::to_string))
         };
         let some = |text: &str| Some(text.to_owned());
         let edsr = states(Recipe { features: Some(16), ..Recipe::default() });
         assert_eq!(edsr, [some("\"edsr\""), None, some("16"), some("16")]);
-        let carn = states(Recipe { preset: Preset::Small, ..Recipe::of(Arch::Carn) });
+        let carn = states(Recipe { size: Preset::Small, ..Recipe::of(Arch::Carn) });
         assert_eq!(carn, [some("\"carn\""), some("\"small\""), some("16"), None]);
         assert_eq!(Recipe::of(Arch::SrResNet).lambda, 0.1);
     }
@@ -274,6 +294,8 @@ mod tests {
         assert!(with(|recipe| recipe.lambda = f64::NAN).starts_with("lambda is NaN"));
         assert!(with(|recipe| recipe.delta = 0.0).starts_with("delta is 0"));
         assert!(with(|recipe| recipe.learning_rate = f64::INFINITY).starts_with("learning rate is inf"));
+        assert!(with(|recipe| recipe.ema = 1.0).starts_with("ema is 1"));
+        assert!(with(|recipe| recipe.clip = f64::NAN).starts_with("clip is NaN"));
         assert!(with(|recipe| recipe.adversarial = -1.0).starts_with("adversarial budget is -1"));
         assert!(with(|recipe| recipe.batch = 0).starts_with("batch is 0"));
         assert!(with(|recipe| recipe.patch = usize::MAX).starts_with("batch is 16 crops"));
@@ -302,5 +324,8 @@ mod tests {
         assert!(Recipe { steps: 1, ..recipe.clone() }.continues(&recipe));
         assert!(Recipe { features: Some(64), ..recipe.clone() }.continues(&recipe));
         assert!(!Recipe { seed: 1, ..recipe.clone() }.continues(&recipe));
+        let cosine = Recipe { schedule: Schedule::Cosine, ..recipe };
+        assert!(cosine.continues(&cosine));
+        assert!(!Recipe { steps: 1, ..cosine.clone() }.continues(&cosine));
     }
 }

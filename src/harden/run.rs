@@ -5,22 +5,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::HardenError;
 use super::checkpoint::Checkpoint;
 use super::data::{Dataset, Skipped};
+use super::export::{self, Agreement};
 use super::feed::Feed;
 use super::log::{Log, Means, Record};
 use super::network::Network;
 use super::output::OutputFolder;
+use super::quick;
 use super::random::Purpose;
 use super::recipe::Recipe;
+use super::source::{self, Part};
 use super::trainer::{Losses, Trainer, images};
-use super::{HardenError, export};
-use crate::image::list_images;
+use super::validate::{Validated, Validation};
+use crate::audit::Plan;
+use crate::files::write_atomically;
 use crate::torch::Device;
 
 pub(super) const MODEL: &str = "model.onnx";
 pub(super) const LOG: &str = "train.jsonl";
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
+const VALIDATIONS: &str = "validation.jsonl";
+const BEST: &str = "best.onnx";
+const CONFIG: &str = "config.toml";
+const AUDIT: &str = "audit";
 
 /// The side of the image on which the export is compared, in LR pixels.
 const VERIFIED_SIDE: usize = 64;
@@ -35,8 +44,18 @@ const FEEDERS_OF_A_GPU: usize = 4;
 pub struct Job {
     /// What to compute.
     pub recipe: Recipe,
-    /// The folder of HR images.
+    /// The folder of HR images, or of DIV2K.
     pub data: PathBuf,
+    /// The folder of LR images; made by bicubic where there is none.
+    pub lr: Option<PathBuf>,
+    /// The folder of HR images to validate on.
+    pub validate: Option<PathBuf>,
+    /// A validation every so many steps, and at the end.
+    pub validate_every: u64,
+    /// Whether an audit of the written model is planned.
+    pub audit: bool,
+    /// The settings as a file, written beside the model.
+    pub config: Option<String>,
     /// The folder to write to; made if it is not there.
     pub out: PathBuf,
     /// Where to compute.
@@ -47,6 +66,26 @@ pub struct Job {
     pub save_every: u64,
     /// Whether to go on from the checkpoint in `out`.
     pub resume: bool,
+}
+
+impl Job {
+    /// A job on the CPU with the usual intervals, without validation and audit.
+    pub fn new(recipe: Recipe, data: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {
+        Self {
+            recipe,
+            data: data.into(),
+            lr: None,
+            validate: None,
+            validate_every: 1000,
+            audit: false,
+            config: None,
+            out: out.into(),
+            device: Device::Cpu,
+            log_every: 10,
+            save_every: 1000,
+            resume: false,
+        }
+    }
 }
 
 /// What happens in a run, for whoever watches.
@@ -85,6 +124,8 @@ pub enum Event<'a> {
     },
     /// A line was written to the log.
     Logged(&'a Record),
+    /// The network was validated; whether it is the best so far.
+    Validated(&'a Validated, bool),
 }
 
 /// What a run left behind.
@@ -100,6 +141,12 @@ pub struct Outcome {
     pub last: Option<Record>,
     /// The largest difference between the file's outputs and the trained network's.
     pub difference: f64,
+    /// What other runtimes make of the file.
+    pub agreements: Vec<Agreement>,
+    /// The last validation.
+    pub validated: Option<Validated>,
+    /// The audit that was asked for, and the folder for its report.
+    pub audit: Option<(Plan, PathBuf)>,
 }
 
 /// Trains a network, exports it and verifies the file. When `stop` becomes true the step in hand is
@@ -116,16 +163,19 @@ pub fn harden(
     job.check()?;
     let network = Network::new(&job.recipe, job.device)?;
     let job = &job.of(&network);
-    let paths = list_images(&job.data)?;
+    let scale = job.recipe.scale;
+    let files = source::find(&job.data, job.lr.as_deref(), scale, Part::Train)?;
     let mut folder = OutputFolder::create(&job.out)?;
     let saved = job.saved(&folder.file(CHECKPOINT))?;
-    let (scale, patch) = (job.recipe.scale, job.recipe.patch);
-    let total = paths.len();
-    let dataset = Dataset::load(&job.data, &paths, scale, patch, &mut |done| {
+    let (patch, total) = (job.recipe.patch, files.len());
+    let dataset = Dataset::load(&job.data, &files, scale, patch, &mut |done| {
         observe(Event::Loading { done, total });
     })?;
     let mut trainer = Trainer::new(&job.recipe, network, job.device)?;
     match &saved {
+        Some(saved) if saved.data != dataset.sha256() => {
+            return Err(HardenError::OtherImages { path: folder.file(CHECKPOINT) });
+        }
         Some(saved) => trainer.restore(saved)?,
         None if job.recipe.from.is_some() => {
             let (seed, Recipe { batch, patch, .. }) = (Purpose::Crops.seed(job.recipe.seed), &job.recipe);
@@ -134,6 +184,8 @@ pub fn harden(
         }
         None => {}
     }
+    let validate = |folder: &PathBuf| Validation::load(folder, &trainer, job.recipe.seed);
+    let validation = job.validate.as_ref().map(validate).transpose()?;
     let (parameters, estimator) = trainer.parameter_counts();
     let (skipped, images) = (dataset.skipped(), dataset.len());
     let network = trainer.network();
@@ -150,27 +202,49 @@ pub fn harden(
 
     folder.keep();
     let dataset = Arc::new(dataset);
-    let session = Session { job, stop, checkpoint: folder.file(CHECKPOINT), log: folder.file(LOG) };
+    if let Some(config) = &job.config {
+        write_atomically(&folder.file(CONFIG), |out| out.write_all(config.as_bytes()))?;
+    }
+    let mut session = Session {
+        job,
+        stop,
+        validation,
+        data: dataset.sha256().to_owned(),
+        best: saved.as_ref().and_then(|saved| saved.best),
+        kept: saved.as_ref().map(|saved| saved.step),
+        validated: None,
+        folder: &folder,
+    };
     let last = session.train(&mut trainer, &dataset, observe)?;
-    trainer.checkpoint().write(&folder.file(CHECKPOINT))?;
+    session.save(&trainer)?;
+    let Session { validated, .. } = session;
     let path = folder.file(MODEL);
     let step = trainer.step();
-    export::write(&trainer, &job.recipe, &path)?;
     let side = if trainer.network().is_stranger() { patch } else { VERIFIED_SIDE };
-    let difference = export::verify(&path, &trainer, &sample(&dataset, side, job.device)?)?;
-    Ok(Outcome {
-        files: [path, folder.file(LOG), folder.file(CHECKPOINT)],
-        steps: step,
-        interrupted: step < job.recipe.steps,
-        last,
-        difference,
-    })
+    let image = sample(&dataset, side, job.device)?;
+    let (difference, agreements) = trainer.served(|trainer| {
+        export::write(trainer, &job.recipe, (dataset.sha256(), validated.as_ref()), &path)?;
+        Ok((export::verify(&path, trainer, &image)?, export::agree(&path, trainer, &image)?))
+    })?;
+    let interrupted = step < job.recipe.steps;
+    let audit = if job.audit && !interrupted {
+        let folder = folder.file(AUDIT);
+        quick::plan(&path, &folder, &dataset, scale)?.map(|plan| (plan, folder))
+    } else {
+        None
+    };
+    let files = [path, folder.file(LOG), folder.file(CHECKPOINT)];
+    Ok(Outcome { files, steps: step, interrupted, last, difference, agreements, validated, audit })
 }
 
 impl Job {
     fn check(&self) -> Result<(), HardenError> {
         self.recipe.check()?;
-        for (what, given) in [("log interval", self.log_every), ("save interval", self.save_every)] {
+        for (what, given) in [
+            ("log interval", self.log_every),
+            ("save interval", self.save_every),
+            ("validation interval", self.validate_every),
+        ] {
             if given == 0 {
                 let must = "at least 1 step";
                 return Err(HardenError::Setting { what, given: given.to_string(), must });
@@ -208,8 +282,13 @@ impl Job {
 fn first_difference(given: &Recipe, saved: &Recipe) -> String {
     let json = |recipe: &Recipe| serde_json::to_value(recipe.spelled_out()).unwrap_or_default();
     let (given, saved) = (json(given), json(saved));
-    let keys = given.as_object().into_iter().flatten().filter(|(key, _)| *key != "steps");
-    keys.filter(|(key, value)| saved[key.as_str()] != **value)
+    let keys = given.as_object().into_iter().flatten();
+    // The number of steps differs often and matters seldom: it is told last.
+    let (last, first): (Vec<_>, Vec<_>) = keys.partition(|(key, _)| *key == "steps");
+    first
+        .into_iter()
+        .chain(last)
+        .filter(|(key, value)| saved[key.as_str()] != **value)
         .map(|(key, value)| format!("{key} is {value} now and was {}", saved[key.as_str()]))
         .next()
         .unwrap_or_default()
@@ -224,25 +303,40 @@ fn sample(dataset: &Dataset, side: usize, device: Device) -> Result<crate::torch
 struct Session<'a> {
     job: &'a Job,
     stop: &'a AtomicBool,
-    checkpoint: PathBuf,
-    log: PathBuf,
+    folder: &'a OutputFolder,
+    validation: Option<Validation>,
+    /// SHA-256 of the images.
+    data: String,
+    /// The best score of a validation so far.
+    best: Option<f64>,
+    /// The step of the last checkpoint.
+    kept: Option<u64>,
+    /// The last validation.
+    validated: Option<Validated>,
 }
 
 impl Session<'_> {
     /// Trains to the last step, or until it is stopped; gives the last line of the log.
     fn train(
-        &self,
+        &mut self,
         trainer: &mut Trainer,
         dataset: &Arc<Dataset>,
         observe: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<Record>, HardenError> {
         let recipe = &self.job.recipe;
-        let mut log = Log::open(&self.log, trainer.step())?;
+        let mut log = Log::open(&self.folder.file(LOG), trainer.step())?;
+        let mut validations =
+            Log::open_where(&self.folder.file(VALIDATIONS), trainer.step(), self.validation.is_some())?;
+        if trainer.network().is_stranger() && trainer.step() == 0 {
+            // What there is to lose, and to gain.
+            self.validate(trainer, &mut validations, observe)?;
+            self.best = None;
+        }
         let threads = if self.job.device == Device::Cpu { 1 } else { FEEDERS_OF_A_GPU };
         let mut feed = Feed::new(dataset, recipe, trainer.step(), threads);
         let (mut means, mut clock, mut last) = (Means::default(), Clock::start(), None);
         while let Some(batch) = feed.next() {
-            means.add(&trainer.train(&batch)?);
+            means.add(&trainer.train(&batch).map_err(|error| error.with_checkpoint(self.last_checkpoint()))?);
             let step = trainer.step();
             observe(Event::Step { done: step });
             let ends = step == recipe.steps || self.stop.load(Ordering::Relaxed);
@@ -252,14 +346,61 @@ impl Session<'_> {
                 observe(Event::Logged(&record));
                 last = Some(record);
             }
+            if ends || step.is_multiple_of(self.job.validate_every) {
+                self.validate(trainer, &mut validations, observe)?;
+            }
             if ends {
                 break;
             }
             if step.is_multiple_of(self.job.save_every) {
-                trainer.checkpoint().write(&self.checkpoint)?;
+                self.save(trainer)?;
             }
         }
         Ok(last)
+    }
+
+    /// Writes the checkpoint.
+    fn save(&mut self, trainer: &Trainer) -> Result<(), HardenError> {
+        let (data, best) = (self.data.clone(), self.best);
+        Checkpoint { data, best, ..trainer.checkpoint() }.write(&self.folder.file(CHECKPOINT))?;
+        self.kept = Some(trainer.step());
+        Ok(())
+    }
+
+    fn last_checkpoint(&self) -> String {
+        match self.kept {
+            Some(step) => format!(
+                "the last good checkpoint is {}, after step {step}",
+                self.folder.file(CHECKPOINT).display()
+            ),
+            None => "there was no checkpoint yet: --save-every N writes them more often".to_owned(),
+        }
+    }
+
+    /// Judges the network as it stands, and keeps it where it is the best so far.
+    fn validate(
+        &mut self,
+        trainer: &Trainer,
+        log: &mut Log,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), HardenError> {
+        let Some(validation) = &self.validation else { return Ok(()) };
+        let path = self.folder.file(BEST);
+        let (recipe, data, before) = (&self.job.recipe, self.data.as_str(), self.best);
+        let (found, best) = trainer.served(|trainer| {
+            let found = validation.measure(trainer)?;
+            let score = found.score(trainer.network().is_stranger());
+            let better = before.is_none_or(|before| score > before);
+            if better && trainer.step() > 0 {
+                export::write(trainer, recipe, (data, Some(&found)), &path)?;
+            }
+            Ok((found, better.then_some(score)))
+        })?;
+        self.best = best.or(self.best);
+        log.write(&found)?;
+        observe(Event::Validated(&found, best.is_some()));
+        self.validated = Some(found);
+        Ok(())
     }
 }
 

@@ -46,15 +46,7 @@ fn small() -> Recipe {
 }
 
 fn job(recipe: Recipe, data: &Path, out: &Path) -> Job {
-    Job {
-        recipe,
-        data: data.to_owned(),
-        out: out.to_owned(),
-        device: Device::Cpu,
-        log_every: 1,
-        save_every: 2,
-        resume: false,
-    }
+    Job { log_every: 1, save_every: 2, ..Job::new(recipe, data, out) }
 }
 
 fn run(job: &Job) -> Result<Outcome, HardenError> {

@@ -3,12 +3,13 @@
 //! Deliberately absent: files, images and time.
 
 use super::HardenError;
-use super::adam::Adam;
+use super::adam::{Adam, AdamError};
 use super::adversary::Adversary;
 use super::checkpoint::Checkpoint;
 use super::content::Content;
 use super::data::Batch;
 use super::defence::{Defence, Seen};
+use super::ema::{Ema, copies, overwrite};
 use super::gan::{self, Opponent};
 use super::loss;
 use super::network::Network;
@@ -46,13 +47,14 @@ pub(super) struct Trainer {
     content: Option<Content>,
     opponent: Option<Opponent>,
     adam: Adam,
+    ema: Option<Ema>,
     step: u64,
 }
 
 impl Trainer {
     /// A trainer of the recipe's network at step 0.
     pub fn new(recipe: &Recipe, network: Network, device: Device) -> Result<Self, HardenError> {
-        let program = network.program(device)?;
+        let program = network.program(device, recipe.amp)?;
         let side = if network.is_stranger() { recipe.patch } else { 16 };
         let blank =
             network.colours(Tensor::f_zeros([2, 3, side as i64, side as i64], (Kind::Float, device))?)?;
@@ -62,14 +64,21 @@ impl Trainer {
         let mut leaves = program.parameters();
         leaves.extend(defence.parameters());
         let adam = Adam::new(leaves)?;
-        let adversary = (recipe.adversarial > 0.0).then(|| Adversary::new(recipe.adversarial, recipe.seed));
+        let adversary =
+            (recipe.adversarial > 0.0).then(|| Adversary::new(recipe.adversarial, 1, recipe.seed));
         let content = match recipe.vgg.as_ref().zip(recipe.vgg_tap.as_ref()) {
             Some((file, tap)) => Some(Content::read(file, tap, device)?),
             None => None,
         };
-        let opponent = if recipe.arch.adversarial() { Some(Opponent::new(recipe, device)?) } else { None };
+        let opponent = if recipe.from.is_none() && recipe.arch.adversarial() {
+            Some(Opponent::new(recipe, device)?)
+        } else {
+            None
+        };
+        let ema = (recipe.ema > 0.0).then(|| Ema::new(recipe.ema, &program.state()));
         let recipe = recipe.clone();
-        Ok(Self { recipe, network, program, batches, defence, adversary, content, opponent, adam, step: 0 })
+        let (step, program) = (0, program);
+        Ok(Self { recipe, network, program, batches, defence, adversary, content, opponent, adam, ema, step })
     }
 
     /// Steps done.
@@ -90,6 +99,35 @@ impl Trainer {
     /// Lets delta count in `unit`.
     pub fn set_unit(&mut self, unit: f64) {
         self.defence.set_unit(unit);
+    }
+
+    /// Does something with the network as it would be exported: with the averaged weights, where there
+    /// are any.
+    pub fn served<T>(&self, what: impl FnOnce(&Self) -> Result<T, HardenError>) -> Result<T, HardenError> {
+        let Some(ema) = &self.ema else { return what(self) };
+        let own = self.program.state();
+        let kept = copies(&own);
+        overwrite(&own, &ema.state())?;
+        let result = what(self);
+        overwrite(&own, &kept)?;
+        result
+    }
+
+    /// The output and Phi for images as the network takes them, without noise.
+    pub fn look(&self, x: &Tensor) -> Result<(Tensor, Tensor), HardenError> {
+        let mut seen = None;
+        let mut outputs = no_grad(|| {
+            self.program.run_tapped::<HardenError>(std::slice::from_ref(x), &self.network.tap, &mut |phi| {
+                seen = Some(phi.shallow_clone());
+                Ok(phi)
+            })
+        })?;
+        Ok((outputs.swap_remove(0), seen.unwrap_or_default()))
+    }
+
+    /// The width of eq. (11)'s bins in units of Phi.
+    pub fn bin(&self) -> f64 {
+        self.recipe.delta * self.defence.unit()
     }
 
     /// What delta counts in.
@@ -120,14 +158,14 @@ impl Trainer {
         let lr = self.network.colours(self.images(&batch.lr, side)?)?;
         let hr = self.network.inside(self.network.colours(self.images(&batch.hr, side * scale)?)?)?;
         let (lr, hr) = self.with_attacked(lr, hr)?;
-        self.program.set_mode(Mode::Train);
+        self.program.set_mode(self.network.mode());
         let forward = self.forward(&lr);
         self.program.set_mode(Mode::Evaluate);
         let (output, Seen { bits: entropy, spread }) = forward?;
         let rate = self.recipe.learning_rate_at(self.step);
         let reconstruction = match &self.content {
             Some(content) => content.distance(&output, &hr)?,
-            None => loss::reconstruction(self.recipe.arch.loss(), &output, &hr)?,
+            None => loss::reconstruction(self.recipe.loss(), &output, &hr)?,
         };
         let round = match &mut self.opponent {
             Some(opponent) => Some(opponent.round(&output, &hr, rate)?),
@@ -153,7 +191,10 @@ impl Trainer {
         }
         self.adam.zero_grad();
         total.f_backward()?;
-        self.adam.step(rate)?;
+        self.adam.step_clipped(rate, self.recipe.clip).map_err(|error| self.exploded(error))?;
+        if let Some(ema) = &mut self.ema {
+            ema.update(&self.program.state())?;
+        }
         self.step += 1;
         Ok(losses)
     }
@@ -217,14 +258,30 @@ impl Trainer {
         if let (Some(fooling), Some(discriminator)) = (losses.fooling, losses.discriminator) {
             parts += &format!(", adversarial {fooling}, discriminator {discriminator}");
         }
+        let (step, value, advice) = (self.step + 1, losses.total, self.advice());
+        HardenError::Diverged { step, value, parts, advice, saved: String::new() }
+    }
+
+    fn exploded(&self, error: AdamError) -> HardenError {
+        match error {
+            AdamError::NotFinite { name } => {
+                let (step, advice) = (self.step + 1, self.advice());
+                HardenError::Exploded { step, name, advice, saved: String::new() }
+            }
+            error => error.into(),
+        }
+    }
+
+    /// Why losses and gradients stop being numbers.
+    fn advice(&self) -> String {
         let rate = self.recipe.learning_rate_at(self.step);
-        let advice = format!(
-            "likely causes are a learning rate that is too high (it is {rate}: try --lr {}) or a lambda \
-             that is too large (it is {}); the last checkpoint is from before this step",
+        let clip = if self.recipe.clip > 0.0 { "" } else { ", or gradients that --clip would shorten" };
+        format!(
+            "likely causes are a learning rate that is too high (it is {rate}: try --lr {}), a lambda that is \
+             too large (it is {}){clip}",
             rate / 10.0,
             self.recipe.lambda
-        );
-        HardenError::Diverged { step: self.step + 1, value: losses.total, parts, advice }
+        )
     }
 
     /// Everything that a resumed run needs.
@@ -238,6 +295,9 @@ impl Trainer {
             estimator: self.defence.parameters(),
             adam,
             opponent: self.opponent.as_ref().map(Opponent::state),
+            ema: self.ema.as_ref().map(Ema::state).unwrap_or_default(),
+            data: String::new(),
+            best: None,
         }
     }
 
@@ -254,6 +314,9 @@ impl Trainer {
             opponent.restore(checkpoint.opponent.as_ref())?;
         }
         self.adam.load_state(&checkpoint.adam)?;
+        if let Some(ema) = &self.ema {
+            ema.restore(&checkpoint.ema)?;
+        }
         self.defence.set_unit(checkpoint.unit);
         self.step = checkpoint.step;
         Ok(())

@@ -33,6 +33,7 @@ impl<'a> Compiler<'a> {
         let program = Program {
             place,
             mode: Mode::default(),
+            amp: false,
             layout: Layout::of(&model.graph),
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -98,7 +99,9 @@ impl<'a> Compiler<'a> {
         let outputs = node.outputs.iter().map(|name| (!name.is_empty()).then(|| self.value(name))).collect();
         let follows = node.inputs.iter().any(|name| self.statistics.contains(name.as_str()));
         let label = node.label();
-        self.program.steps.push(Step { label, kernel, inputs, follows, outputs, last_read: Vec::new() });
+        let product = matches!(node.op.as_str(), "Conv" | "ConvTranspose" | "MatMul" | "Gemm");
+        let last_read = Vec::new();
+        self.program.steps.push(Step { label, kernel, inputs, product, follows, outputs, last_read });
         Ok(())
     }
 

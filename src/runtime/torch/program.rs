@@ -16,6 +16,7 @@ use crate::torch::{Device, Kind, Tensor};
 pub struct Program {
     pub(super) place: Place,
     pub(super) mode: Mode,
+    pub(super) amp: bool,
     pub(super) layout: Layout,
     pub(super) inputs: Vec<Input>,
     pub(super) outputs: Vec<Source>,
@@ -80,6 +81,8 @@ pub(super) struct Step {
     pub(super) label: String,
     pub(super) kernel: Kernel,
     pub(super) inputs: Vec<Option<Source>>,
+    /// Whether its time is in products, which bfloat16 makes cheaper.
+    pub(super) product: bool,
     /// Whether it does something else in training.
     pub(super) follows: bool,
     /// The value each output becomes; `None` where nobody reads it.
@@ -129,6 +132,12 @@ impl Program {
     /// Sets what the runs that follow are for; at first it is to evaluate.
     pub fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
+    }
+
+    /// Whether convolutions and matrix products compute in bfloat16 (mixed precision). Their inputs are
+    /// rounded and their results are float32 again, so that parameters and gradients stay float32.
+    pub fn set_amp(&mut self, amp: bool) {
+        self.amp = amp;
     }
 
     /// Whether autograd is to find gradients of the parameters; at first it is not.
@@ -256,7 +265,12 @@ impl Program {
         let read = |source: &Option<Source>| source.and_then(|source| self.find(source, values));
         let training = step.follows && self.mode == Mode::Train;
         let inputs = Inputs { values: step.inputs.iter().map(read).collect(), training };
-        let written = (step.kernel)(&inputs).map_err(|refusal| at_run(step, &inputs, &refusal))?;
+        let written = if self.amp && step.product {
+            half_precision(&step.kernel, &inputs)
+        } else {
+            (step.kernel)(&inputs)
+        };
+        let written = written.map_err(|refusal| at_run(step, &inputs, &refusal))?;
         if written.len() < step.outputs.len() {
             let refusal =
                 Refusal::new(format!("has {} outputs, wrote {}", step.outputs.len(), written.len()));
@@ -276,6 +290,19 @@ impl Program {
             Source::Value(index) => values[index].as_ref(),
         }
     }
+}
+
+/// Runs a kernel in bfloat16 on float32 values.
+fn half_precision(kernel: &Kernel, inputs: &Inputs<'_>) -> Result<Vec<Tensor>, Refusal> {
+    let narrow = |value: &Option<&Tensor>| -> Result<Option<Tensor>, Refusal> {
+        let Some(value) = value else { return Ok(None) };
+        let kind = if value.kind() == Kind::Float { Kind::BFloat16 } else { value.kind() };
+        Ok(Some(value.f_to_kind(kind)?))
+    };
+    let narrowed = inputs.values.iter().map(narrow).collect::<Result<Vec<_>, _>>()?;
+    let values = narrowed.iter().map(Option::as_ref).collect();
+    let written = kernel(&Inputs { values, training: inputs.training })?;
+    written.iter().map(|value| Ok(value.f_to_kind(Kind::Float)?)).collect()
 }
 
 const WRITE_BACK: &str = "write its weights back into the model";
