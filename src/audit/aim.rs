@@ -55,7 +55,7 @@ pub fn check(plan: &Plan, subject: &Subject, photos: &[Photo]) -> Result<(), Aud
 }
 
 /// The ball of a budget around a photograph.
-fn ball(plan: &Plan, photo: &Photo, budget: Budget) -> Result<Ball, AuditError> {
+pub fn ball(plan: &Plan, photo: &Photo, budget: Budget) -> Result<Ball, AuditError> {
     let ball = Ball::of(plan.norm, photo.x.view(), budget.radius());
     let Some(region) = plan.region else { return Ok(ball) };
     let size = [photo.shape()[2], photo.shape()[3]];

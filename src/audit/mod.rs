@@ -10,17 +10,20 @@ mod fit;
 mod memory;
 mod photo;
 mod run;
+mod schedule;
 mod single;
 mod subject;
 mod trust;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use error::AuditError;
 pub use fit::{Feed, Fitted, fit};
 pub use memory::least_bytes;
 pub use photo::Images;
 pub use run::{Watch, run};
+pub use schedule::Planned;
 
 use crate::attack::{Attack, Budget, Norm, Region, Settings};
 use crate::interface::Wishes;
@@ -58,8 +61,26 @@ pub struct Plan {
     pub seed: u64,
     /// The most bytes that a gradient step may need; what the machine has free where `None`.
     pub memory: Option<u64>,
-    /// The runtimes that craft and judge.
+    /// The runtimes that judge, and craft where `craft` lets them.
     pub runtimes: Vec<Kind>,
+    /// Who crafts.
+    pub craft: Craft,
+    /// The most images, evenly picked; all where `None`.
+    pub most_images: Option<usize>,
+    /// How long it may take; as long as it takes where `None`.
+    pub time_limit: Option<Duration>,
+    /// What whoever made the plan left out already, in words.
+    pub left_out: Vec<String>,
+}
+
+/// The runtimes that attacks are crafted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Craft {
+    /// All that judge.
+    #[default]
+    All,
+    /// The fastest with a trusted gradient.
+    Fastest,
 }
 
 /// What an objective compares the output with.

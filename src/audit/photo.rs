@@ -54,17 +54,19 @@ enum Files {
 }
 
 impl Images {
-    /// The images as models such as `model` take them, each cut to at most `crop` LR pixels a side.
+    /// The images as models such as `model` take them, at most `most` of them, evenly picked, each cut to at
+    /// most `crop` LR pixels a side.
     /// `on_image` hears the name of every file before it is read.
     pub fn load(
         &self,
         (model, feed): (&str, &Feed),
         crop: Option<usize>,
+        most: Option<usize>,
         on_image: &mut dyn FnMut(&Path) -> Result<(), Interrupted>,
     ) -> Result<Vec<Photo>, AuditError> {
         let side = crop.unwrap_or(usize::MAX);
         let mut photos = Vec::new();
-        for files in self.files()? {
+        for files in picked(self.files()?, most) {
             let (Files::Given(path, _) | Files::Truth(path)) = &files;
             on_image(path)?;
             let photo = match files {
@@ -92,6 +94,18 @@ impl Images {
             Images::Truth(folder) => list_images(folder)?.into_iter().map(Files::Truth).collect(),
         })
     }
+}
+
+/// At most `most` of them, evenly picked, the first among them.
+fn picked<T>(all: Vec<T>, most: Option<usize>) -> Vec<T> {
+    let (count, most) = (all.len(), most.unwrap_or(usize::MAX).max(1).min(all.len()));
+    let mut next = 0;
+    let pick = |(index, one)| {
+        let wanted = next < most && index == next * count / most;
+        next += usize::from(wanted);
+        wanted.then_some(one)
+    };
+    all.into_iter().enumerate().filter_map(pick).collect()
 }
 
 impl Photo {
@@ -198,6 +212,16 @@ mod tests {
             made: true,
             scale,
         }
+    }
+
+    #[test]
+    fn images_are_picked_evenly() {
+        let all = || (0..10).collect::<Vec<_>>();
+        assert_eq!(picked(all(), Some(3)), [0, 3, 6]);
+        assert_eq!(picked(all(), Some(10)), all());
+        assert_eq!(picked(all(), Some(99)), all());
+        assert_eq!(picked(all(), None), all());
+        assert!(picked(Vec::<u8>::new(), Some(3)).is_empty());
     }
 
     #[test]

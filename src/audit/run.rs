@@ -10,6 +10,7 @@ use super::aim;
 use super::fit::Feed;
 use super::memory::{free_bytes, peak_bytes};
 use super::photo::Photo;
+use super::schedule::{Planned, planned, schedule};
 use super::single::Audit;
 use super::subject::Subject;
 use super::{AuditError, Plan};
@@ -44,8 +45,8 @@ pub trait Watch {
     /// Before every longer part: what will be done now.
     fn doing(&mut self, what: &str) -> Result<(), Interrupted>;
 
-    /// Before the first attack: how many gradient steps there will be.
-    fn planned(&mut self, steps: u64);
+    /// Before the first attack: what there will be to do.
+    fn planned(&mut self, planned: &Planned);
 
     /// After every gradient step of an attack.
     fn stepped(&mut self) -> Result<(), Interrupted>;
@@ -79,11 +80,18 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     for audit in &mut audits {
         audit.test_gradients(watch)?;
     }
-    watch.planned(audits.iter().map(Audit::steps).sum());
+    let mut left_out = schedule(plan, &mut audits);
+    watch.planned(&planned(plan, &audits));
+    let deadline = plan.time_limit.map(|limit| Instant::now() + limit);
     for mut audit in audits {
-        audit.run(watch)?;
+        let images = audit.run(deadline, watch)?;
+        if images > 0 {
+            left_out
+                .push(format!("--time-limit was over before the last {images} images of {}", audit.name()));
+        }
         audit.into_report(&mut report);
     }
+    report.settings.left_out.extend(left_out);
     report.summary = summarise(&report.rows);
     report.worst = worst(&report.rows);
     report.findings = findings(&report);
@@ -103,7 +111,8 @@ fn load_photos(
         if let Entry::Vacant(entry) = photos.entry(subject.feed) {
             let mut on_image = |path: &Path| watch.doing(&format!("reading {}", path.display()));
             let model = (subject.name.as_str(), &subject.feed);
-            entry.insert(plan.images.load(model, plan.crop, &mut on_image)?);
+            let loaded = plan.images.load(model, plan.crop, plan.most_images, &mut on_image)?;
+            entry.insert(loaded);
         }
     }
     Ok(photos)
@@ -133,6 +142,7 @@ fn empty(
             target_psnr: plan.settings.target_psnr,
             seed: plan.seed,
             crop: plan.crop,
+            left_out: plan.left_out.clone(),
         },
         runtimes: runtimes
             .iter()

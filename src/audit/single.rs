@@ -1,6 +1,7 @@
 //! The audit of one model: its gradients tested, its images attacked, the outputs judged.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis};
 
@@ -12,9 +13,9 @@ use super::trust::{Probe, probe, refused, require};
 use super::{AuditError, Plan};
 use crate::attack::{Attack, AttackError, Attacked, Budget, Discrepancy, Landscape, seeded, signed_noise};
 use crate::metric::{self, MetricError, Quality};
-use crate::oracle::{Objective, Oracle, OracleError};
+use crate::oracle::{Effort, Objective, Oracle, OracleError};
 use crate::report::{Clean, Noise, Report, Row, Trust};
-use crate::runtime::Runtime;
+use crate::runtime::{Kind, Runtime};
 
 /// The audit of one model.
 pub struct Audit<'a> {
@@ -22,10 +23,30 @@ pub struct Audit<'a> {
     subject: &'a Subject,
     photos: &'a [Photo],
     oracles: Vec<Oracle>,
+    /// The oracles that attacks are crafted with; all judge.
+    crafters: Vec<usize>,
+    /// Seconds of a forward run and of a gradient step on every oracle, where they were measured.
+    paces: Vec<Pace>,
     trust: Vec<Trust>,
     clean: Vec<Clean>,
     noise: Vec<Noise>,
     rows: Vec<Row>,
+}
+
+/// How fast a runtime is, in seconds.
+#[derive(Clone, Copy)]
+struct Pace {
+    forward: f64,
+    gradient: f64,
+}
+
+impl Pace {
+    /// From what was done between two readings: a gradient step does the work of two forward runs.
+    fn of(before: Effort, after: Effort) -> Self {
+        let runs = (after.forwards - before.forwards) + 2 * (after.gradients - before.gradients);
+        let forward = (after.inside - before.inside).as_secs_f64() / runs.max(1) as f64;
+        Self { forward, gradient: 2.0 * forward }
+    }
 }
 
 /// What a judge says of an attacked image.
@@ -47,13 +68,25 @@ impl<'a> Audit<'a> {
         let oracle = |runtime: &Arc<dyn Runtime>| {
             Oracle::new(Arc::clone(runtime), Arc::clone(&subject.model), Objective::Distance)
         };
-        let oracles = runtimes.iter().map(oracle).collect();
-        Self { plan, subject, photos, oracles, trust: vec![], clean: vec![], noise: vec![], rows: vec![] }
+        let oracles: Vec<Oracle> = runtimes.iter().map(oracle).collect();
+        let crafters = (0..oracles.len()).collect();
+        Self {
+            plan,
+            subject,
+            photos,
+            oracles,
+            crafters,
+            paces: vec![],
+            trust: vec![],
+            clean: vec![],
+            noise: vec![],
+            rows: vec![],
+        }
     }
 
     /// The steps of all its attacks, tries without gradients included.
     pub fn steps(&self) -> u64 {
-        let attacks = (0..self.oracles.len()).flat_map(|index| self.attacks(index));
+        let attacks = self.crafters.iter().flat_map(|&index| self.attacks(index));
         let of_photo = attacks.map(|attack| {
             let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
             attack.steps(&self.plan.settings) * budgets as u64
@@ -82,6 +115,7 @@ impl<'a> Audit<'a> {
         let mut first: Option<Probe> = None;
         for oracle in &mut self.oracles {
             watch.doing(&format!("{name}: testing the gradient on {}", oracle.kind()))?;
+            let before = oracle.effort();
             let mut on_run = || watch.tested();
             let found = probe(name, oracle, photo.x.view(), self.plan.seed, first.as_ref(), &mut on_run);
             let trust = match found {
@@ -102,19 +136,68 @@ impl<'a> Audit<'a> {
                 Err(error) => return Err(AuditError::attack(name, &photo.name, error)),
             };
             self.trust.push(trust);
+            self.paces.push(Pace::of(before, oracle.effort()));
             // Its memory is for the models before it in the meantime.
             oracle.rest();
         }
         Ok(())
     }
 
-    /// Attacks and judges every image.
-    pub fn run(&mut self, watch: &mut dyn Watch) -> Result<(), AuditError> {
-        for photo in self.photos {
+    /// Leaves crafting to the fastest oracle whose gradient is trusted, where there is one.
+    pub fn craft_on_the_fastest(&mut self) {
+        let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
+        let pace = |index: &usize| self.paces.get(*index).map_or(f64::INFINITY, |pace| pace.gradient);
+        let fastest = (0..self.oracles.len()).filter(trusted).min_by(|a, b| pace(a).total_cmp(&pace(b)));
+        self.crafters = vec![fastest.unwrap_or(0)];
+    }
+
+    /// The runtimes that craft.
+    pub fn crafters(&self) -> impl Iterator<Item = Kind> {
+        self.crafters.iter().map(|&index| self.oracles[index].kind())
+    }
+
+    /// Seconds that its attacks will take, going by the self-tests; `None` where there were none.
+    pub fn seconds(&self) -> Option<f64> {
+        let settings = &self.plan.settings;
+        let of_crafter = |&index: &usize| -> Option<f64> {
+            let pace = self.paces.get(index)?;
+            let of = |attack: &Attack| {
+                let each = if attack.needs_gradient() { pace.gradient } else { pace.forward };
+                let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
+                (attack.steps(settings) as usize * budgets) as f64 * each
+            };
+            Some(self.attacks(index).iter().map(of).sum())
+        };
+        let crafting: f64 = self.crafters.iter().map(of_crafter).sum::<Option<f64>>()?;
+        Some(crafting * self.photos.len() as f64)
+    }
+
+    /// Keeps the first images alone.
+    pub fn keep_photos(&mut self, count: usize) {
+        self.photos = &self.photos[..count.min(self.photos.len())];
+    }
+
+    /// What its model is called.
+    pub fn name(&self) -> &str {
+        &self.subject.name
+    }
+
+    /// How many images it has.
+    pub fn photo_count(&self) -> usize {
+        self.photos.len()
+    }
+
+    /// Attacks and judges every image, or those for which there is time before `deadline`; gives how many
+    /// were left out.
+    pub fn run(&mut self, deadline: Option<Instant>, watch: &mut dyn Watch) -> Result<usize, AuditError> {
+        for (done, photo) in self.photos.iter().enumerate() {
+            if done > 0 && deadline.is_some_and(|deadline| Instant::now() > deadline) {
+                return Ok(self.photos.len() - done);
+            }
             watch.doing(&format!("{}: {}", self.subject.name, photo.name))?;
             self.image(photo, watch)?;
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Attacks one image with every runtime's gradients at every budget, and judges everywhere.
@@ -140,7 +223,7 @@ impl<'a> Audit<'a> {
         clean: &[Array4<f32>],
         watch: &mut dyn Watch,
     ) -> Result<(), AuditError> {
-        for crafter in 0..self.oracles.len() {
+        for crafter in self.crafters.clone() {
             for attack in self.attacks(crafter).into_iter().filter(|&attack| which(attack)) {
                 self.attack(photo, (attack, budget), crafter, clean, watch)?;
             }
@@ -215,10 +298,10 @@ impl<'a> Audit<'a> {
         clean: &[Array4<f32>],
     ) -> Result<(), AuditError> {
         let plan = self.plan;
-        let goal = aim::goal(plan, self.subject, photo, (Attack::Random, budget), &clean[0])?;
+        let ball = aim::ball(plan, photo, budget)?;
         let mut rng = seeded(plan.seed, &photo.name, Attack::Random, budget);
-        let noisy = signed_noise(&goal.ball, &mut rng);
-        goal.ball.check(noisy.view())?;
+        let noisy = signed_noise(&ball, &mut rng);
+        ball.check(noisy.view())?;
         for (judge, clean) in clean.iter().enumerate() {
             let output = self.upscale(judge, photo, noisy.view())?;
             let sr_psnr = self.psnr(photo, clean, &output)?;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::CliError;
-use crate::attack::{Attack, Norm, QUERIES, Region, Settings};
+use super::preset::Preset;
+use crate::attack::{Attack, Norm, Region, Settings};
 use crate::audit::Aim;
 use crate::oracle::Objective;
 
@@ -12,9 +13,9 @@ use crate::oracle::Objective;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Attacks")]
 pub struct AttackArgs {
-    /// Attacks, separated by commas: fgsm, ifgsm, pgd, mifgsm, apgd, cw and fda climb gradients; square,
-    /// spsa and random need forward passes only, so they run on any model
-    #[arg(long, default_value = "ifgsm", value_name = "NAME,NAME,...", value_delimiter = ',')]
+    /// Attacks, separated by commas [default: ifgsm]: fgsm, ifgsm, pgd, mifgsm, apgd, cw and fda climb
+    /// gradients; square, spsa and random need forward passes only, so they run on any model
+    #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
     attack: Vec<Attack>,
     /// What they drive the output away from: l2, l1, luma or cosine distance to the unattacked output, l2
     /// distance to the ground truth (truth), toward another image (targeted), or away from what the next
@@ -33,15 +34,15 @@ pub struct AttackArgs {
     /// Attack these LR pixels alone, counted from the top left
     #[arg(long, value_name = "X,Y,W,H", allow_hyphen_values = true)]
     pub region: Option<Region>,
-    /// Gradient steps per attack
-    #[arg(long, value_name = "STEPS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
-    iterations: u32,
+    /// Gradient steps per attack [default: 50]
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    iterations: Option<u32>,
     /// Random starts of pgd and apgd, and draws of random, of which the best counts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     restarts: u32,
-    /// Forward passes of square and spsa
-    #[arg(long, value_name = "N", default_value_t = QUERIES as u32, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
-    queries: u32,
+    /// Forward passes of square and spsa [default: 500]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    queries: Option<u32>,
     /// End an attack once the SR PSNR is at or below this, in dB; cw looks for the smallest perturbation that
     /// gets there [default for cw: 30]
     #[arg(long, value_name = "DB", value_parser = parse_decibels, allow_negative_numbers = true)]
@@ -77,8 +78,16 @@ fn parse_decibels(text: &str) -> Result<f64, String> {
 }
 
 impl AttackArgs {
+    /// Whether anything is said of which attacks there are and how hard they try.
+    pub fn are_chosen(&self) -> bool {
+        !self.attack.is_empty() || self.iterations.is_some() || self.queries.is_some() || self.restarts > 1
+    }
+
     /// The attacks in order, each once.
-    pub fn attacks(&self) -> Result<Vec<Attack>, CliError> {
+    pub fn attacks(&self, preset: &Preset) -> Result<Vec<Attack>, CliError> {
+        if self.attack.is_empty() {
+            return Ok(preset.attacks.to_vec());
+        }
         for (index, attack) in self.attack.iter().enumerate() {
             if self.attack[..index].contains(attack) {
                 let name = attack.name();
@@ -113,11 +122,11 @@ impl AttackArgs {
     }
 
     /// How hard they try.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self, preset: &Preset) -> Settings {
         Settings {
-            iterations: self.iterations as usize,
+            iterations: self.iterations.map_or(preset.iterations, |steps| steps as usize),
             restarts: self.restarts as usize,
-            queries: self.queries as usize,
+            queries: self.queries.map_or(preset.queries, |passes| passes as usize),
             target_psnr: self.target_psnr,
             ..Settings::default()
         }

@@ -3,16 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::ValueEnum;
 
 use super::attacks::AttackArgs;
 use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
+use super::preset::{self, Preset};
 use super::progress::Bar;
 use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
-use crate::audit::{self, AuditError, Images, Plan, Watch};
+use crate::audit::{self, AuditError, Craft, Images, Plan, Planned, Watch};
 use crate::report::{LeastSrPsnr, Report, table};
 use crate::runtime::{self, Kind};
 
@@ -38,8 +42,20 @@ pub struct Args {
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
     crop: Option<u32>,
     /// How far a pixel value may move, in 1/255 (above 0, up to 255); several, separated by commas
-    #[arg(long, default_value = "1,4,8", value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
-    budget: Budgets,
+    /// [default: 1,4,8]
+    #[arg(long, value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
+    budget: Option<Budgets>,
+    /// What is done where flags do not say [default: quick, or all that is asked for where --attack,
+    /// --budget, --iterations, --queries or --restarts are given]
+    #[arg(long, value_name = "NAME")]
+    preset: Option<preset::Name>,
+    /// Runtimes that attacks are crafted on: all, or the fastest whose gradient is trusted; every runtime
+    /// judges [default: all]
+    #[arg(long, value_name = "WHICH", value_enum)]
+    craft_on: Option<CraftOn>,
+    /// Do what can be done in so many minutes: craft on the fastest runtime, then attack fewer images
+    #[arg(long, value_name = "MINUTES", value_parser = parse_minutes, allow_negative_numbers = true)]
+    time_limit: Option<Duration>,
     /// Decides every random number: the same seed, the same report
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
@@ -70,6 +86,19 @@ impl Budgets {
     fn parse(text: &str) -> Result<Self, String> {
         parse_budgets(text).map(Self)
     }
+}
+
+/// Who crafts, as a flag names it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CraftOn {
+    All,
+    Fastest,
+}
+
+fn parse_minutes(text: &str) -> Result<Duration, String> {
+    let minutes = text.parse::<f64>().ok().filter(|minutes| *minutes > 0.0);
+    let time = minutes.and_then(|minutes| Duration::try_from_secs_f64(60.0 * minutes).ok());
+    time.ok_or_else(|| format!("`{text}` is no time; give a number of minutes above 0, such as 2"))
 }
 
 /// An amount of memory in bytes.
@@ -103,7 +132,19 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 }
 
 impl Args {
+    fn preset(&self) -> Preset {
+        Preset::of(self.preset, self.attacks.are_chosen() || self.budget.is_some())
+    }
+
+    fn budgets(&self) -> Result<Vec<Budget>, CliError> {
+        match &self.budget {
+            Some(budgets) => Ok(budgets.0.clone()),
+            None => parse_budgets(self.preset().budgets).map_err(CliError::usage),
+        }
+    }
+
     fn plan(&self) -> Result<Plan, CliError> {
+        let preset = self.preset();
         let images = match (&self.images, &self.truth) {
             (Some(images), truth) => Images::Lr { images: images.clone(), truth: truth.clone() },
             (None, Some(truth)) => Images::Truth(truth.clone()),
@@ -116,24 +157,33 @@ impl Args {
             models: self.models.clone(),
             wishes: self.interface.wishes(),
             images,
-            crop: self.crop.map(|side| side as usize),
-            attacks: self.attacks.attacks()?,
+            crop: self.crop.map(|side| side as usize).or(preset.crop),
+            attacks: self.attacks.attacks(&preset)?,
             objective: self.attacks.objective(),
             away_from: self.attacks.away_from()?,
             taps: self.attacks.taps.clone(),
             norm: self.attacks.norm,
             region: self.attacks.region,
-            budgets: self.budget.0.clone(),
-            settings: self.attacks.settings(),
+            budgets: self.budgets()?,
+            settings: self.attacks.settings(&preset),
             seed: self.seed,
             memory: self.memory.map(|memory| memory.0),
             runtimes: self.runtimes()?,
+            craft: match self.craft_on {
+                None => preset.craft,
+                Some(CraftOn::All) => Craft::All,
+                Some(CraftOn::Fastest) => Craft::Fastest,
+            },
+            most_images: preset.images,
+            time_limit: self.time_limit,
+            left_out: preset.left_out.map(str::to_owned).into_iter().collect(),
         })
     }
 
     /// Whether every threshold names a row to come.
     fn check_thresholds(&self) -> Result<(), CliError> {
-        let budgets = || self.budget.0.iter().map(|budget| budget.levels());
+        let budgets = self.budgets()?;
+        let budgets = || budgets.iter().map(|budget| budget.levels());
         match self.min_sr_psnr.iter().find(|least| !least.names_any(budgets())) {
             Some(least) => Err(CliError::usage(format!(
                 "--min-sr-psnr {least} names no row: the budgets are {}",
@@ -195,6 +245,14 @@ fn stopped(error: AuditError) -> CliError {
     }
 }
 
+/// Seconds as a person says them.
+fn duration(seconds: f64) -> String {
+    match seconds.ceil() as u64 {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds.div_ceil(60)),
+    }
+}
+
 /// What is seen of an audit, and the ear for Ctrl-C.
 struct View {
     bar: Bar,
@@ -213,8 +271,10 @@ impl Watch for View {
         self.unless_interrupted()
     }
 
-    fn planned(&mut self, steps: u64) {
-        self.bar = Bar::new(steps, "attacking", "steps");
+    fn planned(&mut self, planned: &Planned) {
+        let time = planned.seconds.map_or(String::new(), |seconds| format!(", about {}", duration(seconds)));
+        note(format_args!("Plan: {}{time}", planned.words));
+        self.bar = Bar::new(planned.steps, "attacking", "steps");
     }
 
     fn stepped(&mut self) -> Result<(), Interrupted> {

@@ -13,6 +13,7 @@ mod harden;
 mod inspect;
 mod interrupt;
 mod output;
+mod preset;
 mod progress;
 mod wishes;
 
@@ -26,6 +27,7 @@ pub use error::CliError;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
+  1    a threshold that was asked for is not met
   2    bad input or usage: the message says what and what to do
   3    a runtime failed, or its gradient is not trusted
   130  Ctrl-C";

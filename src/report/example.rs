@@ -106,6 +106,7 @@ pub fn report() -> Report {
             target_psnr: None,
             seed: 0,
             crop: None,
+            left_out: vec![],
         },
         runtimes: vec![],
         models: vec![model("model.onnx", &["Round node `r`", "Floor node `f`"]), model("other.onnx", &[])],

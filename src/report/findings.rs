@@ -25,8 +25,8 @@ const MANY_ZEROS: f64 = 0.5;
 
 /// Attacks that need forward passes only; noise is for comparison and not one of them.
 const GRADIENT_FREE: [&str; 2] = ["square", "spsa"];
-/// An attack that is no more than a baseline.
-const NOISE: &str = "random";
+/// A baseline, and an attack that goes only as far as a target: neither says how far a gradient leads.
+const NO_MEASURE: [&str; 2] = ["random", "cw"];
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -138,7 +138,7 @@ impl<'a> Case<'a> {
 }
 
 fn climbs(attack: &str) -> bool {
-    attack != NOISE && !GRADIENT_FREE.contains(&attack)
+    !NO_MEASURE.contains(&attack) && !GRADIENT_FREE.contains(&attack)
 }
 
 fn least<'a>(left: BTreeMap<&'a str, f64>) -> Option<(&'a str, f64)> {

@@ -108,6 +108,8 @@ pub struct Settings {
     pub seed: u64,
     /// The most LR pixels a side that were kept of an image, from its middle; null for all.
     pub crop: Option<usize>,
+    /// What was left out, and why, in words.
+    pub left_out: Vec<String>,
 }
 
 /// A runtime.

@@ -107,6 +107,7 @@ fn notes(report: &Report) -> String {
         names.len(),
         if names.len() == 1 { "" } else { "s" },
     )];
+    notes.extend(report.settings.left_out.iter().map(|what| format!("Left out: {what}.")));
     if report.settings.attack.split(',').any(|name| name == "cw") {
         notes.push(
             "cw looks for the smallest perturbation that reaches the target, whatever the budget: its size is \

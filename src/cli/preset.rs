@@ -1,0 +1,92 @@
+//! What `temper audit` does where flags do not say: a quick look, the paper's grid, or what was asked for.
+
+use clap::ValueEnum;
+
+use crate::attack::{Attack, QUERIES};
+use crate::audit::Craft;
+
+/// The presets, as a flag names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Name {
+    /// About two minutes for a small network: few steps, and only the middles of three images
+    Quick,
+    /// The paper's grid: I-FGSM and FDA, 50 steps, six budgets
+    Paper,
+}
+
+/// The values of a preset, each of which a flag overrides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Preset {
+    /// The attacks.
+    pub attacks: &'static [Attack],
+    /// Budgets as the flag takes them.
+    pub budgets: &'static str,
+    /// Gradient steps per attack.
+    pub iterations: usize,
+    /// Forward passes of attacks without gradients.
+    pub queries: usize,
+    /// The most LR pixels a side.
+    pub crop: Option<usize>,
+    /// The most images.
+    pub images: Option<usize>,
+    /// Who crafts.
+    pub craft: Craft,
+    /// What it leaves out, in words.
+    pub left_out: Option<&'static str>,
+}
+
+/// What is done where some flags say what to attack with: nothing is left out.
+const GIVEN: Preset = Preset {
+    attacks: &[Attack::Ifgsm],
+    budgets: "1,4,8",
+    iterations: 50,
+    queries: QUERIES,
+    crop: None,
+    images: None,
+    craft: Craft::All,
+    left_out: None,
+};
+
+const QUICK: Preset = Preset {
+    attacks: &[Attack::Ifgsm, Attack::Square],
+    iterations: 20,
+    queries: 100,
+    crop: Some(64),
+    images: Some(3),
+    craft: Craft::Fastest,
+    left_out: Some(
+        "this is a quick look, of 20 steps and 100 tries on at most 3 images cut to 64 pixels a side, crafted \
+         on the fastest runtime; --preset paper and flags of your own do more",
+    ),
+    ..GIVEN
+};
+
+const PAPER: Preset = Preset { attacks: &[Attack::Ifgsm, Attack::Fda], budgets: "1,2,4,8,16,32", ..GIVEN };
+
+impl Preset {
+    /// The preset of a name; without one, a quick look unless flags say what to attack with.
+    pub fn of(name: Option<Name>, chosen: bool) -> Self {
+        match name {
+            Some(Name::Quick) => QUICK,
+            Some(Name::Paper) => PAPER,
+            None if chosen => GIVEN,
+            None => QUICK,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::parse_budgets;
+
+    #[test]
+    fn presets_hold_what_flags_would_take() {
+        for preset in [GIVEN, QUICK, PAPER] {
+            assert!(parse_budgets(preset.budgets).is_ok());
+        }
+        assert_eq!(Preset::of(None, true).left_out, None);
+        assert!(Preset::of(None, false).left_out.is_some());
+        assert_eq!(Preset::of(Some(Name::Paper), false), PAPER);
+    }
+}

@@ -1,0 +1,150 @@
+//! What an audit says against its own numbers, what it leaves out, and the thresholds of pipelines.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod common;
+
+use common::{Workspace, apart, rows, upscaler};
+use serde_json::Value;
+use temper::onnx::{Model, Tensor};
+
+const AUDIT: [&str; 6] = ["model.onnx", "--images", "photos", "--range", "0..1", "--runtime"];
+
+fn audit<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&AUDIT[..], &["tract"], more].concat()
+}
+
+fn codes(report: &Value) -> Vec<&str> {
+    report["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+}
+
+/// Upscales x + 0.01 sin(2000 x): its gradient is right everywhere and leads from one ripple to the next.
+fn rippled() -> Model {
+    upscaler(|graph, image| {
+        let often = graph.initializer("often", Tensor::scalar(2000.0));
+        let little = graph.initializer("little", Tensor::scalar(0.01));
+        let phase = graph.node("Mul", "phase", &[image, &often], []);
+        let wave = graph.node("Sin", "wave", &[&phase], []);
+        let ripple = graph.node("Mul", "ripple", &[&wave, &little], []);
+        let both = graph.node("Add", "both", &[image, &ripple], []);
+        apart(graph, &both)
+    })
+}
+
+/// Upscales x as sixteen levels: no gradient passes.
+fn stepped() -> Model {
+    upscaler(|graph, image| {
+        let fine = graph.initializer("fine", Tensor::scalar(16.0));
+        let levels = graph.node("Mul", "levels", &[image, &fine], []);
+        let rounded = graph.node("Round", "rounded", &[&levels], []);
+        let stepped = graph.node("Div", "stepped", &[&rounded, &fine], []);
+        apart(graph, &stepped)
+    })
+}
+
+#[test]
+fn a_gradient_that_is_right_and_leads_nowhere_is_an_alarm() {
+    let workspace = Workspace::new();
+    workspace.model("model.onnx", &rippled());
+    let flags = ["--attack", "ifgsm,square", "--budget", "8", "--iterations", "20", "--queries", "200"];
+    let (table, report) = workspace.audit(&audit(&flags));
+    assert_eq!(report["trust"][0]["trusted"], true, "{}", report["trust"][0]);
+    let found = codes(&report);
+    assert!(found.contains(&"noise-wins") && found.contains(&"gradient-free-wins"), "{found:?}\n{table}");
+    assert!(table.contains("ALARM: model.onnx on tract: "), "{table}");
+    let alarm = &report["findings"][0];
+    let (free, white) = (&alarm["numbers"]["gradient_free_sr_psnr"], &alarm["numbers"]["white_box_sr_psnr"]);
+    if alarm["code"] == "gradient-free-wins" {
+        assert!(free.as_f64().unwrap() + 0.5 < white.as_f64().unwrap(), "{alarm}");
+        assert!(["a.png", "b.png"].contains(&alarm["image"].as_str().unwrap()));
+    }
+}
+
+#[test]
+fn a_quantising_step_is_an_alarm_and_is_broken_without_gradients() {
+    let workspace = Workspace::new();
+    workspace.model("model.onnx", &stepped());
+    let flags = ["--attack", "ifgsm", "--budget", "8", "--iterations", "5", "--queries", "200"];
+    let (_, report) = workspace.audit(&audit(&flags));
+    assert_eq!(codes(&report)[0], "gradient-not-trusted");
+    let broken =
+        rows(&report).iter().all(|row| row["attack"] == "square" && row["sr_psnr"].as_f64().unwrap() < 35.0);
+    assert!(broken, "{:?}", rows(&report));
+}
+
+#[test]
+fn an_honest_network_raises_no_alarm_and_its_rows_say_what_bicubic_does() {
+    let workspace = Workspace::new();
+    let flags = ["--attack", "ifgsm,square", "--budget", "4", "--iterations", "20", "--queries", "50"];
+    let (table, report) = workspace.audit(&audit(&flags));
+    let alarms = report["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == "alarm");
+    assert_eq!(alarms.count(), 0, "{table}");
+    for row in rows(&report) {
+        let number = |name: &str| row[name].as_f64().unwrap();
+        let expected = 10f64.powf((number("lr_psnr") - number("sr_psnr")) / 20.0);
+        assert!((number("amplification") - expected).abs() < 1e-9 * expected);
+        // Bicubic's kernel is no amplifier: the sum of its squared weights is below 1, but for edges.
+        assert!(number("bicubic_amplification") < 1.1 && number("sr_ssim") < 1.0, "{row}");
+    }
+    let worst = &report["worst"][0];
+    let least =
+        rows(&report).iter().map(|row| row["sr_psnr"].as_f64().unwrap()).fold(f64::INFINITY, f64::min);
+    assert_eq!(worst["image_sr_psnr"].as_f64().unwrap(), least);
+    assert_eq!(report["noise"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_threshold_that_is_missed_fails_with_the_rows_and_keeps_the_report() {
+    let workspace = Workspace::new();
+    let run = |threshold: &str| {
+        let flags = ["--budget", "1,8", "--iterations", "3", "--out", "out", "--min-sr-psnr", threshold];
+        workspace.temper(&[&["audit"], &audit(&flags)[..]].concat()).output().unwrap()
+    };
+    assert_eq!(run("1").status.code(), Some(0));
+    std::fs::remove_dir_all(workspace.path("out")).unwrap();
+    let missed = run("1@1,99@8");
+    let said = String::from_utf8(missed.stderr).unwrap();
+    assert_eq!(missed.status.code(), Some(1), "{said}");
+    assert!(said.contains("2 rows miss --min-sr-psnr") && !said.contains("at 1/255"), "{said}");
+    for image in ["a.png", "b.png"] {
+        assert!(said.contains(&format!("model.onnx on tract, ifgsm at 8/255, {image}: ")), "{said}");
+    }
+    assert!(workspace.path("out/report.json").exists());
+    std::fs::remove_dir_all(workspace.path("out")).unwrap();
+    let flags =
+        ["audit", "model.onnx", "--images", "photos", "--budget", "1,8", "--out", "out", "--min-sr-psnr"];
+    let unknown = workspace.refused(&[&flags[..], &["30@4"]].concat(), 2);
+    assert!(unknown.contains("30@4 names no row: the budgets are 1, 8"), "{unknown}");
+    let odd = workspace.temper(&[&flags[..], &["much"]].concat()).output().unwrap();
+    assert_eq!(odd.status.code(), Some(2));
+}
+
+#[test]
+fn a_quick_look_says_what_it_leaves_out() {
+    let workspace = Workspace::new();
+    for name in ["c", "d", "e"] {
+        workspace.photo(&format!("photos/{name}.png"), 70, 24);
+    }
+    let (table, report) = workspace.audit(&["model.onnx", "--images", "photos", "--runtime", "tract"]);
+    assert!(table.contains("Left out: this is a quick look"), "{table}");
+    assert_eq!(report["images"].as_array().unwrap().len(), 3);
+    let images = report["images"].as_array().unwrap();
+    assert!(images.iter().all(|image| image["size"][0].as_u64().unwrap() <= 64), "{images:?}");
+    // Said what to attack with, nothing is left out.
+    let flags =
+        ["model.onnx", "--images", "photos", "--runtime", "tract", "--budget", "4", "--iterations", "2"];
+    let (table, report) = workspace.audit(&flags);
+    assert!(!table.contains("Left out"), "{table}");
+    assert_eq!(report["images"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn a_time_limit_is_kept_by_attacking_less_and_said() {
+    let workspace = Workspace::new();
+    let flags = ["--iterations", "20000", "--budget", "4", "--time-limit", "0.02"];
+    let start = std::time::Instant::now();
+    let (table, report) = workspace.audit(&[&audit(&flags)[..], &["--crop", "12"]].concat());
+    assert!(report["images"].as_array().unwrap().len() == 2 && rows(&report).len() == 1, "{table}");
+    assert!(table.contains("only the first 1 of 2 images were attacked, to keep --time-limit"), "{table}");
+    assert!(start.elapsed().as_secs() < 60);
+}
