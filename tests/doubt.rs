@@ -148,3 +148,30 @@ fn a_time_limit_is_kept_by_attacking_less_and_said() {
     assert!(table.contains("only the first 1 of 2 images were attacked, to keep --time-limit"), "{table}");
     assert!(start.elapsed().as_secs() < 60);
 }
+
+/// On a linear network every gradient of the distance has the same direction up to the output's: CLEVER is
+/// the largest over the samples of ||W^T r||_1 with r the output's unit vector.
+#[test]
+fn clever_is_that_of_a_linear_network_and_grows_with_its_weights() {
+    let workspace = Workspace::new();
+    let index = |weight: f32, samples: &str| {
+        workspace.model("model.onnx", &upscaler(|graph, image| common::mix(graph, image, weight)));
+        let (table, report) = workspace.audit(&audit(&["--iterations", "2", "--budget", "4", samples]));
+        assert!(table.contains("CLEVER"), "{table}");
+        let found = report["clever"].as_array().unwrap().clone();
+        assert_eq!(found.len(), 2);
+        // Every output is w times the sum s of a pixel's colours: the distance is w sqrt(12) ||s||_2, whose
+        // gradient is w sqrt(12) s / ||s||_2 in each of 3 colours. Its L1 norm is at most 3 w sqrt(12 n) for n
+        // pixels, and near 3 w sqrt(12 n) sqrt(2 / pi) for many, where s is the sum of three uniform numbers.
+        let pixels = 22.0 * 30.0f64;
+        let most = 3.0 * f64::from(weight) * (12.0 * pixels).sqrt();
+        let index = found[0]["index"].as_f64().unwrap();
+        assert!(index < most && index > 0.78 * most, "{index} of {most}");
+        (index, found[0]["extreme"]["bound"].as_f64())
+    };
+    let (little, none) = index(0.1, "--clever=16");
+    assert_eq!(none, None, "too few samples for an extreme value");
+    let (much, bound) = index(0.2, "--clever=512");
+    assert!(much > 1.95 * little, "{much} {little}");
+    assert!(bound.is_none_or(|bound| bound >= much), "{bound:?} {much}");
+}

@@ -5,8 +5,10 @@
 //! passed their self-test. Deliberately absent: flags and printing.
 
 mod aim;
+mod clever;
 mod error;
 mod fit;
+mod judge;
 mod memory;
 mod photo;
 mod run;
@@ -57,6 +59,8 @@ pub struct Plan {
     pub budgets: Vec<Budget>,
     /// How the attacks are carried out.
     pub settings: Settings,
+    /// Gradients per image that CLEVER is taken from; it is not taken where `None`.
+    pub clever: Option<usize>,
     /// The seed of everything random.
     pub seed: u64,
     /// The most bytes that a gradient step may need; what the machine has free where `None`.

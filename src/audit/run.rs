@@ -154,6 +154,7 @@ fn empty(
         clean: Vec::new(),
         rows: Vec::new(),
         noise: Vec::new(),
+        clever: Vec::new(),
         summary: Vec::new(),
         worst: Vec::new(),
         findings: Vec::new(),

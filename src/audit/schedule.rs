@@ -5,6 +5,9 @@
 
 use super::single::Audit;
 use super::{Craft, Plan};
+use crate::attack::Attack;
+use crate::oracle::Effort;
+use crate::runtime::Kind;
 
 /// What will be done, for whoever watches.
 #[derive(Clone, Debug)]
@@ -66,4 +69,79 @@ pub fn planned(plan: &Plan, audits: &[Audit<'_>]) -> Planned {
 
 fn seconds(audits: &[Audit<'_>]) -> Option<f64> {
     audits.iter().map(Audit::seconds).sum()
+}
+
+/// How fast a runtime is, in seconds.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) forward: f64,
+    pub(super) gradient: f64,
+}
+
+impl Pace {
+    /// From what was done between two readings: a gradient step does the work of two forward runs.
+    pub(super) fn of(before: Effort, after: Effort) -> Self {
+        let runs = (after.forwards - before.forwards) + 2 * (after.gradients - before.gradients);
+        let forward = (after.inside - before.inside).as_secs_f64() / runs.max(1) as f64;
+        Self { forward, gradient: 2.0 * forward }
+    }
+}
+
+impl Audit<'_> {
+    /// The steps of all its attacks, tries without gradients included.
+    pub(super) fn steps(&self) -> u64 {
+        let attacks = self.crafters.iter().flat_map(|&index| self.attacks(index));
+        let of_photo = attacks.map(|attack| {
+            let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
+            attack.steps(&self.plan.settings) * budgets as u64
+        });
+        let clever = self.plan.clever.map_or(0, |samples| samples * self.samplers().len()) as u64;
+        (of_photo.sum::<u64>() + clever) * self.photos.len() as u64
+    }
+
+    /// Leaves crafting to the fastest oracle whose gradient is trusted, where there is one.
+    pub(super) fn craft_on_the_fastest(&mut self) {
+        let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
+        let pace = |index: &usize| self.paces.get(*index).map_or(f64::INFINITY, |pace| pace.gradient);
+        let fastest = (0..self.oracles.len()).filter(trusted).min_by(|a, b| pace(a).total_cmp(&pace(b)));
+        self.crafters = vec![fastest.unwrap_or(0)];
+    }
+
+    /// The runtimes that craft.
+    pub(super) fn crafters(&self) -> impl Iterator<Item = Kind> {
+        self.crafters.iter().map(|&index| self.oracles[index].kind())
+    }
+
+    /// Seconds that its attacks will take, going by the self-tests; `None` where there were none.
+    pub(super) fn seconds(&self) -> Option<f64> {
+        let settings = &self.plan.settings;
+        let of_crafter = |&index: &usize| -> Option<f64> {
+            let pace = self.paces.get(index)?;
+            let of = |attack: &Attack| {
+                let each = if attack.needs_gradient() { pace.gradient } else { pace.forward };
+                let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
+                (attack.steps(settings) as usize * budgets) as f64 * each
+            };
+            Some(self.attacks(index).iter().map(of).sum())
+        };
+        let samples = self.plan.clever.unwrap_or(0) as f64;
+        let clever: f64 = self.samplers().iter().map(|&index| samples * self.paces[index].gradient).sum();
+        let crafting: f64 = self.crafters.iter().map(of_crafter).sum::<Option<f64>>()?;
+        Some((crafting + clever) * self.photos.len() as f64)
+    }
+
+    /// Keeps the first images alone.
+    pub(super) fn keep_photos(&mut self, count: usize) {
+        self.photos = &self.photos[..count.min(self.photos.len())];
+    }
+
+    /// What its model is called.
+    pub(super) fn name(&self) -> &str {
+        &self.subject.name
+    }
+
+    /// How many images it has.
+    pub(super) fn photo_count(&self) -> usize {
+        self.photos.len()
+    }
 }

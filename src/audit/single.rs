@@ -3,58 +3,37 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ndarray::{Array4, ArrayView3, ArrayView4, Axis};
+use ndarray::{Array4, ArrayView4};
 
 use super::aim;
+use super::judge::{Judged, metric_error, only};
 use super::photo::Photo;
 use super::run::Watch;
+use super::schedule::Pace;
 use super::subject::Subject;
 use super::trust::{Probe, probe, refused, require};
 use super::{AuditError, Plan};
-use crate::attack::{Attack, AttackError, Attacked, Budget, Discrepancy, Landscape, seeded, signed_noise};
-use crate::metric::{self, MetricError, Quality};
-use crate::oracle::{Effort, Objective, Oracle, OracleError};
-use crate::report::{Clean, Noise, Report, Row, Trust};
-use crate::runtime::{Kind, Runtime};
+use crate::attack::{Attack, AttackError, Budget, Discrepancy, Landscape, seeded};
+use crate::metric;
+use crate::oracle::{Objective, Oracle, OracleError};
+use crate::report::{Clean, Clever, Noise, Report, Row, Trust};
+use crate::runtime::Runtime;
 
 /// The audit of one model.
 pub struct Audit<'a> {
-    plan: &'a Plan,
-    subject: &'a Subject,
-    photos: &'a [Photo],
-    oracles: Vec<Oracle>,
+    pub(super) plan: &'a Plan,
+    pub(super) subject: &'a Subject,
+    pub(super) photos: &'a [Photo],
+    pub(super) oracles: Vec<Oracle>,
     /// The oracles that attacks are crafted with; all judge.
-    crafters: Vec<usize>,
+    pub(super) crafters: Vec<usize>,
     /// Seconds of a forward run and of a gradient step on every oracle, where they were measured.
-    paces: Vec<Pace>,
-    trust: Vec<Trust>,
-    clean: Vec<Clean>,
-    noise: Vec<Noise>,
-    rows: Vec<Row>,
-}
-
-/// How fast a runtime is, in seconds.
-#[derive(Clone, Copy)]
-struct Pace {
-    forward: f64,
-    gradient: f64,
-}
-
-impl Pace {
-    /// From what was done between two readings: a gradient step does the work of two forward runs.
-    fn of(before: Effort, after: Effort) -> Self {
-        let runs = (after.forwards - before.forwards) + 2 * (after.gradients - before.gradients);
-        let forward = (after.inside - before.inside).as_secs_f64() / runs.max(1) as f64;
-        Self { forward, gradient: 2.0 * forward }
-    }
-}
-
-/// What a judge says of an attacked image.
-#[derive(Clone, Copy)]
-struct Judged {
-    sr_psnr: f64,
-    sr_ssim: Option<f64>,
-    bicubic_psnr: f64,
+    pub(super) paces: Vec<Pace>,
+    pub(super) trust: Vec<Trust>,
+    pub(super) clean: Vec<Clean>,
+    pub(super) noise: Vec<Noise>,
+    pub(super) clever: Vec<Clever>,
+    pub(super) rows: Vec<Row>,
 }
 
 impl<'a> Audit<'a> {
@@ -80,22 +59,13 @@ impl<'a> Audit<'a> {
             trust: vec![],
             clean: vec![],
             noise: vec![],
+            clever: vec![],
             rows: vec![],
         }
     }
 
-    /// The steps of all its attacks, tries without gradients included.
-    pub fn steps(&self) -> u64 {
-        let attacks = self.crafters.iter().flat_map(|&index| self.attacks(index));
-        let of_photo = attacks.map(|attack| {
-            let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
-            attack.steps(&self.plan.settings) * budgets as u64
-        });
-        of_photo.sum::<u64>() * self.photos.len() as u64
-    }
-
     /// The attacks that are made on a runtime: where its gradient is not trusted, those without.
-    fn attacks(&self, index: usize) -> Vec<Attack> {
+    pub(super) fn attacks(&self, index: usize) -> Vec<Attack> {
         if self.trust.get(index).is_none_or(|trust| trust.trusted) {
             return self.plan.attacks.clone();
         }
@@ -109,7 +79,8 @@ impl<'a> Audit<'a> {
 
     /// Tests the gradient on every runtime, near the first image, where an attack needs one.
     pub fn test_gradients(&mut self, watch: &mut dyn Watch) -> Result<(), AuditError> {
-        let needed = self.plan.attacks.iter().any(|attack| attack.needs_gradient());
+        let needed =
+            self.plan.clever.is_some() || self.plan.attacks.iter().any(|attack| attack.needs_gradient());
         let Some(photo) = self.photos.first().filter(|_| needed) else { return Ok(()) };
         let name = &self.subject.name;
         let mut first: Option<Probe> = None;
@@ -143,50 +114,6 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    /// Leaves crafting to the fastest oracle whose gradient is trusted, where there is one.
-    pub fn craft_on_the_fastest(&mut self) {
-        let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
-        let pace = |index: &usize| self.paces.get(*index).map_or(f64::INFINITY, |pace| pace.gradient);
-        let fastest = (0..self.oracles.len()).filter(trusted).min_by(|a, b| pace(a).total_cmp(&pace(b)));
-        self.crafters = vec![fastest.unwrap_or(0)];
-    }
-
-    /// The runtimes that craft.
-    pub fn crafters(&self) -> impl Iterator<Item = Kind> {
-        self.crafters.iter().map(|&index| self.oracles[index].kind())
-    }
-
-    /// Seconds that its attacks will take, going by the self-tests; `None` where there were none.
-    pub fn seconds(&self) -> Option<f64> {
-        let settings = &self.plan.settings;
-        let of_crafter = |&index: &usize| -> Option<f64> {
-            let pace = self.paces.get(index)?;
-            let of = |attack: &Attack| {
-                let each = if attack.needs_gradient() { pace.gradient } else { pace.forward };
-                let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
-                (attack.steps(settings) as usize * budgets) as f64 * each
-            };
-            Some(self.attacks(index).iter().map(of).sum())
-        };
-        let crafting: f64 = self.crafters.iter().map(of_crafter).sum::<Option<f64>>()?;
-        Some(crafting * self.photos.len() as f64)
-    }
-
-    /// Keeps the first images alone.
-    pub fn keep_photos(&mut self, count: usize) {
-        self.photos = &self.photos[..count.min(self.photos.len())];
-    }
-
-    /// What its model is called.
-    pub fn name(&self) -> &str {
-        &self.subject.name
-    }
-
-    /// How many images it has.
-    pub fn photo_count(&self) -> usize {
-        self.photos.len()
-    }
-
     /// Attacks and judges every image, or those for which there is time before `deadline`; gives how many
     /// were left out.
     pub fn run(&mut self, deadline: Option<Instant>, watch: &mut dyn Watch) -> Result<usize, AuditError> {
@@ -207,6 +134,7 @@ impl<'a> Audit<'a> {
             clean.push(self.upscale(index, photo, photo.x.view())?);
         }
         self.judge_clean(photo, &clean)?;
+        self.take_clever(photo, &clean, watch)?;
         for &budget in &self.plan.budgets {
             self.judge_noise(photo, budget, &clean)?;
             self.attack_with(|attack| !attack.is_minimal(), photo, budget, &clean, watch)?;
@@ -231,7 +159,7 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    fn upscale(
+    pub(super) fn upscale(
         &mut self,
         index: usize,
         photo: &Photo,
@@ -281,116 +209,12 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    /// The PSNR between the bicubic upscales of an image and of its attacked self.
-    fn bicubic_psnr(&self, photo: &Photo, attacked: &Array4<f32>) -> Result<f64, AuditError> {
-        let scale = self.subject.feed.scale;
-        let [_, _, height, width] = photo.shape();
-        let upscaled = |x| metric::bicubic(only(x), height * scale, width * scale);
-        metric::psnr(upscaled(&photo.x).view(), upscaled(attacked).view())
-            .map_err(|source| metric_error(photo, source))
-    }
-
-    /// Judges noise of a budget, every value of it moved by all that is allowed, everywhere.
-    fn judge_noise(
-        &mut self,
-        photo: &Photo,
-        budget: Budget,
-        clean: &[Array4<f32>],
-    ) -> Result<(), AuditError> {
-        let plan = self.plan;
-        let ball = aim::ball(plan, photo, budget)?;
-        let mut rng = seeded(plan.seed, &photo.name, Attack::Random, budget);
-        let noisy = signed_noise(&ball, &mut rng);
-        ball.check(noisy.view())?;
-        for (judge, clean) in clean.iter().enumerate() {
-            let output = self.upscale(judge, photo, noisy.view())?;
-            let sr_psnr = self.psnr(photo, clean, &output)?;
-            self.noise.push(Noise {
-                model: self.subject.name.clone(),
-                image: photo.name.clone(),
-                budget: budget.levels(),
-                runtime: self.oracles[judge].kind().to_string(),
-                sr_psnr,
-            });
-        }
-        Ok(())
-    }
-
-    fn row(
-        &self,
-        photo: &Photo,
-        (attack, budget): (Attack, Budget),
-        [crafter, judge]: [usize; 2],
-        attacked: &Attacked,
-        Judged { sr_psnr, sr_ssim, bicubic_psnr }: Judged,
-    ) -> Result<Row, AuditError> {
-        let levels = |a: &f32, b: &f32| 255.0 * (f64::from(*a) - f64::from(*b)).abs();
-        let moved = || attacked.image.iter().zip(&photo.x).map(|(a, b)| levels(a, b));
-        let lr_psnr = self.psnr(photo, &photo.x, &attacked.image)?;
-        Ok(Row {
-            model: self.subject.name.clone(),
-            image: photo.name.clone(),
-            attack: attack.name().into(),
-            budget: budget.levels(),
-            iterations: attack.steps(&self.plan.settings) as usize,
-            crafted_on: self.oracles[crafter].kind().to_string(),
-            judged_on: self.oracles[judge].kind().to_string(),
-            lr_psnr,
-            sr_psnr,
-            sr_ssim,
-            amplification: amplification(lr_psnr, sr_psnr),
-            bicubic_amplification: amplification(lr_psnr, bicubic_psnr),
-            late_gain: late_gain(attack, &attacked.values),
-            linf: moved().fold(0.0, f64::max),
-            l2: (moved().map(|moved| moved * moved).sum::<f64>() / photo.x.len() as f64).sqrt(),
-            objective: if aim::drives_apart(self.plan, attack) {
-                Discrepancy::NAME.into()
-            } else {
-                self.oracles[crafter].objective().name().into()
-            },
-            objective_start: attacked.values.first().copied().unwrap_or_default(),
-            objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
-            reached: attacked.reached,
-            seed: self.plan.seed,
-            model_sha256: self.subject.sha256.clone(),
-        })
-    }
-
-    fn psnr(&self, photo: &Photo, a: &Array4<f32>, b: &Array4<f32>) -> Result<f64, AuditError> {
-        metric::psnr(only(a), only(b)).map_err(|source| metric_error(photo, source))
-    }
-
-    /// Notes the quality of every runtime's clean output next to bicubic's, where there is ground truth.
-    fn judge_clean(&mut self, photo: &Photo, outputs: &[Array4<f32>]) -> Result<(), AuditError> {
-        let Some(truth) = &photo.truth else { return Ok(()) };
-        let geometry = &self.subject.found.interface.geometry;
-        let expected = geometry.inside(truth.view());
-        let judge = |image: ArrayView3<'_, f32>| -> Result<Quality, AuditError> {
-            metric::clean_quality(image, expected, self.subject.feed.scale)
-                .map_err(|source| metric_error(photo, source))
-        };
-        let upscaled = metric::bicubic(only(&photo.x), truth.shape()[1], truth.shape()[2]);
-        let bicubic = judge(geometry.inside(upscaled.view()))?;
-        for (oracle, output) in self.oracles.iter().zip(outputs) {
-            let ours = judge(only(output))?;
-            self.clean.push(Clean {
-                model: self.subject.name.clone(),
-                image: photo.name.clone(),
-                runtime: oracle.kind().to_string(),
-                psnr: ours.psnr,
-                ssim: ours.ssim,
-                bicubic_psnr: bicubic.psnr,
-                bicubic_ssim: bicubic.ssim,
-            });
-        }
-        Ok(())
-    }
-
     /// Adds what was found.
     pub fn into_report(self, report: &mut Report) {
         report.trust.extend(self.trust);
         report.clean.extend(self.clean);
         report.noise.extend(self.noise);
+        report.clever.extend(self.clever);
         report.rows.extend(self.rows);
         for effort in self.oracles.iter().map(Oracle::effort) {
             report.timing.inside_runtimes += effort.inside.as_secs_f64();
@@ -398,26 +222,4 @@ impl<'a> Audit<'a> {
             report.timing.forward_runs += effort.forwards;
         }
     }
-}
-
-/// The share of the objective's end that the last fifth of the steps won, where an attack climbs in
-/// steps of equal size and so should have arrived by then.
-fn late_gain(attack: Attack, values: &[f64]) -> Option<f64> {
-    let (last, before) = (values.last()?, values.get(values.len() * 4 / 5)?);
-    let tells = attack.needs_gradient() && values.len() >= 10 && *last > 0.0;
-    tells.then(|| ((last - before) / last).max(0.0))
-}
-
-/// The ratio of two root mean squares on [0, 1], from their PSNRs.
-fn amplification(input: f64, output: f64) -> Option<f64> {
-    input.is_finite().then(|| 10f64.powf((input - output) / 20.0))
-}
-
-/// The one image of a batch.
-fn only(batch: &Array4<f32>) -> ArrayView3<'_, f32> {
-    batch.index_axis(Axis(0), 0)
-}
-
-fn metric_error(photo: &Photo, source: MetricError) -> AuditError {
-    AuditError::Metric { image: photo.name.clone(), source }
 }

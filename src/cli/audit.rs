@@ -65,6 +65,9 @@ pub struct Args {
     /// The most memory that a gradient step may need, in GiB [default: what is free]
     #[arg(long, value_name = "GIB", value_parser = Memory::parse, allow_negative_numbers = true)]
     memory: Option<Memory>,
+    /// Take CLEVER as well: the largest gradient norm of so many points within 1/255 of each image
+    #[arg(long, value_name = "SAMPLES", num_args = 0..=1, require_equals = true, default_missing_value = "1024", value_parser = clap::value_parser!(u32).range(1..))]
+    clever: Option<u32>,
     /// Fail (exit code 1) where a row's SR PSNR is below DB, at one budget or at all; several, separated by
     /// commas
     #[arg(long, value_name = "DB[@BUDGET]", value_delimiter = ',', allow_hyphen_values = true)]
@@ -166,6 +169,7 @@ impl Args {
             region: self.attacks.region,
             budgets: self.budgets()?,
             settings: self.attacks.settings(&preset),
+            clever: self.clever.map(|samples| samples as usize),
             seed: self.seed,
             memory: self.memory.map(|memory| memory.0),
             runtimes: self.runtimes()?,

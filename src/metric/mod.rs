@@ -5,6 +5,7 @@
 //! arrays and nothing else.
 
 mod convention;
+mod extreme;
 mod psnr;
 mod quality;
 mod resize;
@@ -13,6 +14,7 @@ mod ssim;
 use thiserror::Error;
 
 pub use convention::CONVENTION;
+pub use extreme::ReverseWeibull;
 pub use psnr::psnr;
 pub use quality::{Quality, clean_quality, luma, luma_ssim, round_to_8_bits, smallest_side};
 pub use resize::{bicubic, crop_to_multiple, downscale, downscale_8_bit};

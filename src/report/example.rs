@@ -114,6 +114,7 @@ pub fn report() -> Report {
         trust: vec![],
         clean: vec![clean],
         noise: vec![],
+        clever: vec![],
         summary: summarise(&rows),
         worst: worst(&rows),
         findings: vec![],

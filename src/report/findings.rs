@@ -96,7 +96,7 @@ struct Case<'a> {
 
 fn cases(report: &Report) -> Vec<Case<'_>> {
     let mut cases: IndexMap<_, Vec<&Row>> = IndexMap::new();
-    for row in &report.rows {
+    for row in report.rows.iter().filter(|row| row.drives_away()) {
         cases.entry((&row.model, &row.judged_on, row.budget.to_bits())).or_default().push(row);
     }
     let mut made = Vec::with_capacity(cases.len());
@@ -141,7 +141,7 @@ fn climbs(attack: &str) -> bool {
     !NO_MEASURE.contains(&attack) && !GRADIENT_FREE.contains(&attack)
 }
 
-fn least<'a>(left: BTreeMap<&'a str, f64>) -> Option<(&'a str, f64)> {
+fn least(left: BTreeMap<&str, f64>) -> Option<(&str, f64)> {
     left.into_iter().min_by(|a, b| a.1.total_cmp(&b.1))
 }
 

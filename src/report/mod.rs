@@ -52,6 +52,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// What signed noise of the whole budget does, for comparison.
     pub noise: Vec<Noise>,
+    /// CLEVER, where it was asked for.
+    pub clever: Vec<Clever>,
     /// The rows averaged over images.
     pub summary: Vec<Summary>,
     /// What is left under the worst of all attacks.
@@ -313,6 +315,14 @@ pub struct Row {
     pub model_sha256: String,
 }
 
+impl Row {
+    /// Whether the attack drove the output away from what it should be, and not toward another image or
+    /// away from another runtime's.
+    pub fn drives_away(&self) -> bool {
+        !(self.objective.starts_with('-') || self.objective.starts_with("||A(x)"))
+    }
+}
+
 /// An image under noise of a budget: every value moved by all of it, up or down.
 #[derive(Clone, Debug, Serialize)]
 pub struct Noise {
@@ -327,6 +337,38 @@ pub struct Noise {
     /// PSNR of S(noisy) against S(x0), in dB; null where they are equal.
     #[serde(serialize_with = "decibels")]
     pub sr_psnr: f64,
+}
+
+/// CLEVER at one image: the largest L1 norm of the gradient of ||S(x) - S(x0)||_2 at points within 1/255.
+#[derive(Clone, Debug, Serialize)]
+pub struct Clever {
+    /// The model.
+    pub model: String,
+    /// The image.
+    pub image: String,
+    /// The runtime whose gradients were taken.
+    pub runtime: String,
+    /// Points.
+    pub samples: usize,
+    /// The largest norm; both images on [0, 1].
+    pub index: f64,
+    /// What the largest norm tends to with more points; null where there is too little to say.
+    pub extreme: Option<Extreme>,
+}
+
+/// A reverse Weibull distribution, fitted to the maxima of 32 norms each.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Extreme {
+    /// The largest norm that can occur.
+    pub bound: f64,
+    /// How far below it maxima lie.
+    pub scale: f64,
+    /// How they are spread.
+    pub shape: f64,
+    /// The Kolmogorov-Smirnov distance of the fit.
+    pub distance: f64,
+    /// The share of samples from the fit itself that lie farther: a small one says not to use the bound.
+    pub p_value: f64,
 }
 
 /// Where the time went.

@@ -1,11 +1,11 @@
 //! The table that `temper audit` prints.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use super::summary::finite_mean;
-use super::{Clean, Finding, ImageInfo, Interval, Report, Row, Settings, Summary};
+use super::{Clean, Clever, Finding, ImageInfo, Interval, Report, Row, Settings, Summary};
 
 const HEAD: [&str; 8] = ["model", "runtime", "attack", "budget", "LR PSNR", "SR PSNR", "clean PSNR", "SSIM"];
 
@@ -116,6 +116,7 @@ fn notes(report: &Report) -> String {
         );
     }
     notes.extend(hardest(report));
+    notes.extend(clever(report));
     notes.extend(doubts(report));
     notes.extend(untrusted(report));
     notes.extend(fitted(report));
@@ -159,6 +160,32 @@ fn hardest(report: &Report) -> Vec<String> {
             one_line(&worst.image),
             worst.attack,
             decibels(worst.image_sr_psnr)
+        )
+    });
+    told.collect()
+}
+
+/// CLEVER, averaged over images.
+fn clever(report: &Report) -> Vec<String> {
+    let mut cells: BTreeMap<(&str, &str), Vec<&Clever>> = BTreeMap::new();
+    for clever in &report.clever {
+        cells.entry((&clever.model, &clever.runtime)).or_default().push(clever);
+    }
+    let told = cells.into_iter().map(|((model, runtime), found)| {
+        let index = finite_mean(found.iter().map(|clever| clever.index));
+        let fits = found.iter().filter_map(|clever| clever.extreme).filter(|extreme| extreme.p_value > 0.05);
+        let bounds: Vec<f64> = fits.map(|extreme| extreme.bound).collect();
+        let extreme = match bounds.len() {
+            0 => String::new(),
+            count => {
+                let mean = finite_mean(bounds.into_iter());
+                format!("; its extreme value {mean:.1}, where that fits ({count} of {})", found.len())
+            }
+        };
+        format!(
+            "{} on {runtime}: CLEVER {index:.1} from {} gradients an image{extreme}.",
+            one_line(model),
+            found[0].samples
         )
     });
     told.collect()
