@@ -14,7 +14,7 @@ use temper::attack::{
     Attack, AttackError, Attacked, Ball, Discrepancy, Goal, Landscape, Mask, Norm, Settings, Universal,
     parse_budgets, seeded,
 };
-use temper::onnx::{DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
+use temper::onnx::{DType, Dim, GraphBuilder, Model, Node, Tensor, ValueInfo};
 use temper::oracle::{Objective, Oracle, OracleError};
 use temper::runtime::{self, Kind};
 use temper::zoo::Edsr;
@@ -342,6 +342,37 @@ fn images_that_would_mix_go_alone() {
             assert_eq!((value[0], alone), (expected, of(&gradient)));
         }
     }
+}
+
+/// An operator that Temper does not know stops gradients and batches, and nothing else.
+#[test]
+fn a_model_with_an_unknown_operator_is_attacked_where_it_runs() {
+    let Ok(ort) = runtime::open(Kind::Ort) else {
+        println!("skipped: the operator is one of ONNX Runtime's own");
+        return;
+    };
+    let mut model = upscaler(|graph, image| mix(graph, image, 0.25));
+    let image_input = model.graph.inputs[0].name.clone();
+    let gelu = Node {
+        op: "QuickGelu".into(),
+        domain: "com.microsoft".into(),
+        name: "gelu".into(),
+        inputs: vec![image_input],
+        outputs: vec!["gelu".into()],
+        ..Default::default()
+    };
+    model.graph.nodes[0].inputs[0] = "gelu".into();
+    model.graph.nodes.insert(0, gelu);
+    model.opsets.insert("com.microsoft".into(), 1);
+    let mut oracle = Oracle::new(Arc::from(ort), Arc::new(model), Objective::Distance);
+    let goal = goal(&mut oracle, Ball::new(image(8, 9, 0.2).view(), 4.0 / 255.0));
+    let random_value = run(Attack::Random, &mut oracle, &goal, &quick()).value;
+    let square_value =
+        run(Attack::Square, &mut oracle, &goal, &Settings { queries: 500, batch: 2, ..quick() }).value;
+    assert!(square_value > random_value, "{square_value:?}, {random_value:?}");
+    let refused =
+        Attack::Ifgsm.run_one(&mut oracle, &goal, &quick(), &mut random(0, Attack::Ifgsm), &mut || Ok(()));
+    assert!(refused.unwrap_err().to_string().contains("com.microsoft"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Budgets as people write them: in levels of 1/255.
 
 /// How far a pixel value may move, in 1/255: at most, or in the L2 norm as root mean square.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, serde::Serialize)]
 pub struct Budget(f64);
 
 /// All that a pixel can move.

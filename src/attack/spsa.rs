@@ -1,11 +1,12 @@
 //! SPSA, in the form of natural evolution strategies (Uesato et al., ICML 2018; Ilyas et al., ICML
-//! 2018): a gradient estimated from pairs of forward passes along random signs, then a step along its sign, in
-//! L2 along itself.
+//! 2018): a gradient estimated from pairs of forward passes along random signs, then a step along its
+//! signs, in L2 along itself.
 //!
 //! The start is half a budget of random signs away from x0, where the distance to S(x0) rises in
 //! opposite directions alike and pairs would tell nothing. Pairs lie half a budget to either side of
-//! the current point, far enough to be seen through a quantiser, and inside the ball. Estimates add up with a decay, so that those of many small steps
-//! average. Deliberately absent: Adam, whose step sizes per value a budget would cut off again.
+//! the current point, far enough to be seen through a quantiser, and inside the ball. Estimates add up
+//! with a decay, so that those of many small steps average. Deliberately absent: Adam, whose step sizes
+//! per value a budget would cut off again.
 
 use ndarray::{Array4, Zip};
 use rand::RngExt;

@@ -27,7 +27,7 @@ const OURS: [Convention; 5] = [
     },
     Convention {
         name: "budget",
-        how: "in 1/255: the most that a value may move, and in the norm l2 the most that the root mean square over all values that may move can be",
+        how: "in 1/255: the most that a value may move, and in the norm l2 the most that the root mean square over all values that may move can be; cw is bounded by the range of pixels alone, written 255, and aims at 30 dB where no target_psnr is set",
     },
     Convention { name: "null", how: "a PSNR of null is infinite: the two images are equal" },
     Convention {

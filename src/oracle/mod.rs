@@ -20,7 +20,7 @@ pub use models::{GRADIENT, VALUE, VALUES, gradient_model, image_input, objective
 pub use objective::{Fragment, Objective, TARGET};
 
 use crate::onnx::Model;
-use crate::rewrite::{RewriteError, is_quantised, promote, specialise};
+use crate::rewrite::{RewriteError, is_quantised, promote, resized, specialise};
 use crate::runtime::{Kind, Runtime, RuntimeError, Session};
 use models::step_model;
 use sessions::Sessions;
@@ -293,9 +293,16 @@ impl Oracle {
     }
 }
 
-/// The model as it is, or in float32 where the runtime does not serve half precision.
+/// The model as it is, or in float32 where the runtime does not serve half precision. One with an
+/// operator that is not known here is handed to the runtime unread.
 fn forwards(runtime: &dyn Runtime, model: &Model, shape: &[usize]) -> Result<Box<dyn Session>, OracleError> {
-    let fixed = specialise(model, &[shape])?;
+    let fixed = match specialise(model, &[shape]) {
+        Ok(fixed) => fixed,
+        Err(unknown @ RewriteError::Node { .. }) => {
+            return runtime.load(&resized(model.clone(), &[shape])?).map_err(|_| unknown.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     Ok(runtime.load(&if runtime.half_precision() { fixed } else { promote(&fixed).0 })?)
 }
 

@@ -27,7 +27,7 @@ pub use gradient::{Gradient, Stop, gradient};
 pub use ops::{Operator, Status, all as operators, status};
 pub use promote::promote;
 pub use prune::prune;
-pub use specialise::specialise;
+pub use specialise::{resized, specialise};
 pub use types::{TensorType, Types, infer};
 pub use upgrade::upgrade;
 

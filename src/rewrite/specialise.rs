@@ -14,9 +14,22 @@ use crate::onnx::{DType, Dim, Graph, Model, Node, Problem, ValueInfo, ValueType}
 /// shapes of its outputs worked out, in opset 13 or above. What the file says of values in between is dropped:
 /// inference can recompute it, and some exporters leave stale shapes behind.
 pub fn specialise(model: &Model, shapes: &[&[usize]]) -> Result<Model, RewriteError> {
-    let mut fixed = upgrade(model)?;
+    let mut fixed = resized(upgrade(model)?, shapes)?;
+    let types = decide(&mut fixed, model.opset())?;
+    fold(&mut fixed.graph, &types);
+    for output in &mut fixed.graph.outputs {
+        if let Some(ty) = types.get(&output.name) {
+            *output = ty.info(&output.name);
+        }
+    }
+    Ok(fixed)
+}
+
+/// The model for inputs of exactly these shapes, with everything behind them as it is: to run what
+/// cannot be followed, operators that are not known included.
+pub fn resized(mut fixed: Model, shapes: &[&[usize]]) -> Result<Model, RewriteError> {
     fixed.graph.values.clear();
-    let names: Vec<String> = model.graph.required_inputs().map(|input| input.name.clone()).collect();
+    let names: Vec<String> = fixed.graph.required_inputs().map(|input| input.name.clone()).collect();
     if names.len() != shapes.len() {
         let what =
             format!("takes {} inputs ({}), {} were given", names.len(), names.join(", "), shapes.len());
@@ -26,13 +39,6 @@ pub fn specialise(model: &Model, shapes: &[&[usize]]) -> Result<Model, RewriteEr
         let input = fixed.graph.inputs.iter_mut().find(|input| input.name == *name);
         if let Some(input) = input {
             *input = sized(input, shape)?;
-        }
-    }
-    let types = decide(&mut fixed, model.opset())?;
-    fold(&mut fixed.graph, &types);
-    for output in &mut fixed.graph.outputs {
-        if let Some(ty) = types.get(&output.name) {
-            *output = ty.info(&output.name);
         }
     }
     Ok(fixed)
