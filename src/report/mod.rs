@@ -316,10 +316,15 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether it was made within a budget: `cw` goes as far as its target is.
+    pub fn is_budgeted(&self) -> bool {
+        self.attack != "cw"
+    }
+
     /// Whether the attack drove the output away from what it should be, and not toward another image or
     /// away from another runtime's.
     pub fn drives_away(&self) -> bool {
-        !(self.objective.starts_with('-') || self.objective.starts_with("||A(x)"))
+        self.is_budgeted() && !(self.objective.starts_with('-') || self.objective.starts_with("||A(x)"))
     }
 }
 

@@ -111,7 +111,7 @@ pub struct Worst {
 /// The worst of all attacks for every model, runtime and budget, in the order of the rows.
 pub fn worst(rows: &[Row]) -> Vec<Worst> {
     let mut cells: IndexMap<_, IndexMap<&str, &Row>> = IndexMap::new();
-    for row in rows {
+    for row in rows.iter().filter(|row| row.is_budgeted()) {
         let images = cells.entry((&row.model, &row.judged_on, row.budget.to_bits())).or_default();
         let least = images.entry(&row.image).or_insert(row);
         if row.sr_psnr < least.sr_psnr {

@@ -19,9 +19,10 @@ impl LeastSrPsnr {
         budgets.any(|budget| self.is_about(budget))
     }
 
-    /// The rows that fall short, in order. One whose output no attack changed never does.
+    /// The rows that fall short, in order. One whose output no attack changed
+    /// never does, and neither does one of an attack without a budget.
     pub fn missed<'a>(&self, report: &'a Report) -> Vec<&'a Row> {
-        let short = |row: &&Row| self.is_about(row.budget) && row.sr_psnr < self.least;
+        let short = |row: &&Row| row.is_budgeted() && self.is_about(row.budget) && row.sr_psnr < self.least;
         report.rows.iter().filter(short).collect()
     }
 
