@@ -73,8 +73,9 @@ fn a_model_cut_anywhere_gives_a_message() {
         for end in 0..bytes.len() {
             passed += usize::from(survives(&bytes[..end], &format!("cut at {end}")).is_none());
         }
-        // Only a cut between two fields after the graph can leave a whole model.
-        assert!(passed <= 2, "{passed} cuts went unseen");
+        // Only a cut between two fields after the graph, of which there are three entries of metadata, can
+        // leave a whole model.
+        assert!(passed <= 3, "{passed} cuts went unseen");
     }
 }
 
@@ -100,6 +101,8 @@ fn the_command_gives_one_message_too() {
         let arguments = [vec!["audit", "damaged.onnx"], flags.split(' ').collect()].concat();
         let output = workspace.temper(&arguments).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
+        let said: String =
+            said.lines().filter(|line| !line.starts_with("Plan: ")).collect::<Vec<_>>().join("\n");
         match output.status.code() {
             Some(0) => assert!(workspace.path("out/report.json").exists() && said.is_empty(), "{said}"),
             Some(2 | 3) => {

@@ -78,7 +78,7 @@ impl Audit<'_> {
             sr_ssim,
             amplification: amplification(lr_psnr, sr_psnr),
             bicubic_amplification: amplification(lr_psnr, bicubic_psnr),
-            late_gain: late_gain(attack, &attacked.values),
+            late_gain: late_gain(attack, self.plan.settings.restarts, &attacked.values),
             linf: moved().fold(0.0, f64::max),
             l2: (moved().map(|moved| moved * moved).sum::<f64>() / photo.x.len() as f64).sqrt(),
             objective: if aim::drives_apart(self.plan, attack) {
@@ -125,11 +125,12 @@ impl Audit<'_> {
     }
 }
 
-/// The share of the objective's end that the last fifth of the steps won, where an attack climbs in
-/// steps of equal size and so should have arrived by then.
-fn late_gain(attack: Attack, values: &[f64]) -> Option<f64> {
+/// The share of the objective's end that the last fifth of the steps won, of attacks whose steps would cross
+/// the ball many times. I-FGSM's just reach its border with the last one, and win as much with each.
+fn late_gain(attack: Attack, restarts: usize, values: &[f64]) -> Option<f64> {
     let (last, before) = (values.last()?, values.get(values.len() * 4 / 5)?);
-    let tells = attack.needs_gradient() && values.len() >= 10 && *last > 0.0;
+    let crosses = matches!(attack, Attack::Pgd | Attack::Apgd) && restarts == 1;
+    let tells = crosses && values.len() >= 10 && *last > 0.0;
     tells.then(|| ((last - before) / last).max(0.0))
 }
 
