@@ -44,13 +44,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[cfg(feature = "torch")]
-    Harden(harden::Args),
-    Audit(audit::Args),
+    Harden(Box<harden::Args>),
+    Audit(Box<audit::Args>),
     Grad(grad::Args),
     Inspect(inspect::Args),
 }
 
-/// Runs the command line; `EXIT_CODES` says what it gives (1 is kept for a threshold not met).
+/// Runs the command line; `EXIT_CODES` says what it gives.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         #[cfg(feature = "torch")]
