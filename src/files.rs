@@ -134,19 +134,43 @@ fn check_target(path: &Path, folder: &Path) -> Result<(), FileError> {
     }
 }
 
+/// As [`write_atomically`], for what can be made again: after a power cut the file may be lost or cut
+/// off, which its reader must find out. It is not waited for the disk.
+///
+/// # Errors
+/// As for [`write_atomically`].
+pub fn write_lightly(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let folder = parent(path);
+    check_target(path, folder)?;
+    let written = filled(folder, write).and_then(|temporary| Ok(temporary.persist(path)?));
+    written.map(drop).map_err(|cause| FileError::Unwritable { path: path.to_owned(), cause })
+}
+
 fn write_and_rename(
     path: &Path,
     folder: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
+    let temporary = filled(folder, write)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path)?;
+    Ok(())
+}
+
+/// A temporary file with all that `write` has to say.
+fn filled(
+    folder: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<tempfile::NamedTempFile> {
     let temporary = temporary_in(folder)?;
     let mut buffered = BufWriter::new(temporary.as_file());
     write(&mut buffered)?;
     buffered.flush()?;
     drop(buffered);
-    temporary.as_file().sync_all()?;
-    temporary.persist(path)?;
-    Ok(())
+    Ok(temporary)
 }
 
 /// A hidden temporary file, removed when dropped.

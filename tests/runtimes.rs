@@ -120,7 +120,7 @@ fn inputs_need_not_lie_in_one_piece() {
 
 #[test]
 fn without_optimisations_the_numbers_are_the_same_but_for_rounding() {
-    let Ok(plain) = Ort::open(OrtOptions { optimise: false, threads: Some(1) }) else { return };
+    let Ok(plain) = Ort::open(OrtOptions { optimise: false, threads: Some(1), cuda: false }) else { return };
     let model = fixed(Edsr { features: 16, blocks: 2, scale: 2 }.build(4).unwrap(), [1, 3, 24, 31]);
     let input = image(&[1, 3, 24, 31], 4);
     let plain = run(&plain, &model, input.view()).unwrap();

@@ -12,6 +12,11 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// A budget of so many levels, above 0 and up to 255.
+    pub fn new(levels: f64) -> Option<Self> {
+        (levels > 0.0 && levels <= 255.0).then_some(Self(levels))
+    }
+
     /// The budget as written, in 1/255.
     pub fn levels(self) -> f64 {
         self.0
@@ -33,8 +38,7 @@ impl std::fmt::Display for Budget {
 pub fn parse_budgets(text: &str) -> Result<Vec<Budget>, String> {
     let mut budgets: Vec<Budget> = Vec::new();
     for word in text.split(',').map(str::trim) {
-        let levels = word.parse::<f64>().ok().filter(|levels| *levels > 0.0 && *levels <= 255.0);
-        let budget = levels.map(Budget).ok_or_else(|| {
+        let budget = word.parse().ok().and_then(Budget::new).ok_or_else(|| {
             format!("`{word}` is no budget; a budget is a number above 0 and up to 255, in levels of 1/255")
         })?;
         if budgets.contains(&budget) {

@@ -126,6 +126,20 @@ impl Attack {
         steps as u64
     }
 
+    /// The settings that matter to it, the others as they are where nothing is said: two that are equal give
+    /// equal results.
+    pub fn settings(self, all: &Settings) -> Settings {
+        let unsaid = Settings::default();
+        let climbs = self.needs_gradient() && self != Attack::Fgsm;
+        let searches = matches!(self, Attack::Square | Attack::Spsa);
+        Settings {
+            iterations: if climbs { all.iterations } else { unsaid.iterations },
+            restarts: if self.restarts() { all.restarts } else { unsaid.restarts },
+            queries: if searches { all.queries } else { unsaid.queries },
+            ..all.clone()
+        }
+    }
+
     /// Attacks images of one shape, each as if it were alone, with random numbers of its own.
     ///
     /// `landscape` answers for the objective that the attack needs. The results lie in their balls
@@ -241,6 +255,18 @@ mod tests {
         }
         assert!("ifsgm".parse::<Attack>().unwrap_err().contains("did you mean `ifgsm`"));
         assert!("sqare".parse::<Attack>().unwrap_err().contains("did you mean `square`"));
+    }
+
+    #[test]
+    fn settings_that_do_not_matter_to_an_attack_do_not_count() {
+        let plain = Settings::default();
+        let other = Settings { iterations: 7, restarts: 3, queries: 9, ..plain.clone() };
+        assert_eq!(Attack::Fgsm.settings(&other), plain);
+        assert_eq!(Attack::Ifgsm.settings(&other), Settings { iterations: 7, ..plain.clone() });
+        assert_eq!(Attack::Square.settings(&other), Settings { queries: 9, ..plain.clone() });
+        assert_eq!(Attack::Random.settings(&other), Settings { restarts: 3, ..plain.clone() });
+        let apgd = Settings { iterations: 7, restarts: 3, ..plain };
+        assert_eq!(Attack::Apgd.settings(&other), apgd);
     }
 
     #[test]

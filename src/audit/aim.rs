@@ -5,6 +5,7 @@ use std::path::Path;
 use ndarray::{Array4, Axis};
 
 use super::photo::Photo;
+use super::single::hash;
 use super::subject::Subject;
 use super::{Aim, AuditError, Plan};
 use crate::attack::{Attack, Ball, Budget, Goal, Mask};
@@ -41,26 +42,58 @@ pub fn check(plan: &Plan, subject: &Subject, photos: &[Photo]) -> Result<(), Aud
     if plan.away_from == Aim::Runtimes && plan.runtimes.len() < 2 {
         return Err(AuditError::OneRuntime);
     }
+    let untold = photos.iter().find(|photo| photo.truth.is_none());
+    if let Some(photo) = untold.filter(|_| plan.away_from == Aim::Truth || plan.cost.is_some()) {
+        return Err(AuditError::NoTruth { path: photo.path.clone() });
+    }
+    if plan.universal {
+        one_size(photos)?;
+    }
     let Some(photo) = photos.first() else { return Ok(()) };
     for &attack in plan.attacks.iter().filter(|attack| attack.needs_tap()) {
         let objective = objective(plan, subject, attack)?;
         objective_model(&subject.model, &objective, &photo.shape())
             .map_err(|source| AuditError::Objective { model: subject.name.clone(), source })?;
     }
-    let untold = photos.iter().find(|photo| plan.away_from == Aim::Truth && photo.truth.is_none());
-    if let Some(photo) = untold {
-        return Err(AuditError::NoTruth { path: photo.path.clone() });
-    }
     photos.iter().try_for_each(|photo| ball(plan, photo, Budget::default()).map(drop))
+}
+
+/// Whether there are images enough for a universal perturbation, all of one size.
+fn one_size(photos: &[Photo]) -> Result<(), AuditError> {
+    let [first, others @ ..] = photos else { return Ok(()) };
+    if others.is_empty() {
+        return Err(AuditError::TooFewForUniversal);
+    }
+    let size = |photo: &Photo| [photo.shape()[2], photo.shape()[3]];
+    match others.iter().find(|photo| size(photo) != size(first)) {
+        Some(other) => Err(AuditError::UnequalSizes {
+            path: other.path.clone(),
+            size: size(other),
+            first: first.path.clone(),
+            expected: size(first),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The ball of a budget around a photograph.
 pub fn ball(plan: &Plan, photo: &Photo, budget: Budget) -> Result<Ball, AuditError> {
     let ball = Ball::of(plan.norm, photo.x.view(), budget.radius());
-    let Some(region) = plan.region else { return Ok(ball) };
     let size = [photo.shape()[2], photo.shape()[3]];
-    let masked = Mask::rectangle(region, size).and_then(|mask| ball.masked(mask));
+    let mask = match (plan.region, &plan.mask) {
+        (Some(region), _) => Mask::rectangle(region, size),
+        (None, Some(picture)) => Mask::picture(picture.brightness.view(), size),
+        (None, None) => return Ok(ball),
+    };
+    let masked = mask.and_then(|mask| ball.masked(mask));
     masked.map_err(|source| AuditError::Mask { path: photo.path.clone(), source })
+}
+
+/// The hash of the picture that attacks go toward; empty where they go toward none.
+pub fn toward(plan: &Plan) -> Result<String, AuditError> {
+    let Aim::Image(path) = &plan.away_from else { return Ok(String::new()) };
+    let bytes: Vec<u8> = load(path)?.pixels.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Ok(hash(&bytes))
 }
 
 /// What an attack on a photograph aims at; `clean` is S(x0).

@@ -9,9 +9,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::AuditError;
-use super::photo::Photo;
 use super::run::Watch;
 use super::single::Audit;
+use super::store::Key;
 use crate::attack::{Attack, AttackError, Budget, OnStep, seeded};
 use crate::metric::ReverseWeibull;
 use crate::oracle::{Objective, Oracle};
@@ -60,35 +60,57 @@ fn clever(
 
 impl Audit<'_> {
     /// Takes CLEVER with every gradient that is trusted, where it was asked for.
-    pub(super) fn take_clever(
-        &mut self,
-        photo: &Photo,
-        clean: &[Array4<f32>],
-        watch: &mut dyn Watch,
-    ) -> Result<(), AuditError> {
+    pub(super) fn take_clever(&mut self, scene: usize, watch: &mut dyn Watch) -> Result<(), AuditError> {
         let Some(samples) = self.plan.clever else { return Ok(()) };
         for index in self.samplers() {
-            let oracle = &mut self.oracles[index];
-            oracle.pursue(&Objective::Distance);
-            let mut rng = seeded(self.plan.seed, &photo.name, Attack::Random, Budget::default());
-            let at = (photo.x.view(), clean[index].view());
-            let batch = self.plan.settings.batch;
-            let found = clever(oracle, at, (samples, batch), &mut rng, &mut || watch.stepped())
-                .map_err(|error| AuditError::attack(&self.subject.name, &photo.name, error))?;
-            let extreme = |fit: ReverseWeibull| {
-                let ReverseWeibull { bound, scale, shape, distance, p_value } = fit;
-                Extreme { bound, scale, shape, distance, p_value }
+            let key = self.clever_key(scene, index, samples);
+            let clever = match self.store.get::<Clever>(&key) {
+                Some(clever) => clever,
+                None => {
+                    let clever = self.clever_at(scene, index, samples, watch)?;
+                    self.store.put(&key, &clever)?;
+                    clever
+                }
             };
-            self.clever.push(Clever {
-                model: self.subject.name.clone(),
-                image: photo.name.clone(),
-                runtime: oracle.kind().to_string(),
-                samples,
-                index: found.index,
-                extreme: found.extreme.map(extreme),
-            });
+            self.clever.push(Clever { model: self.subject.name.clone(), ..clever });
         }
         Ok(())
+    }
+
+    fn clever_at(
+        &mut self,
+        scene: usize,
+        index: usize,
+        samples: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<Clever, AuditError> {
+        let photo = self.scenes[scene].photo;
+        let clean = self.clean_output(scene, index)?;
+        let oracle = &mut self.oracles[index];
+        oracle.pursue(&Objective::Distance);
+        let mut rng = seeded(self.plan.seed, &photo.name, Attack::Random, Budget::default());
+        let batch = self.plan.settings.batch;
+        let at = (photo.x.view(), clean.view());
+        let found = clever(oracle, at, (samples, batch), &mut rng, &mut || watch.stepped())
+            .map_err(|error| AuditError::attack(&self.subject.name, &photo.name, error))?;
+        let extreme = |fit: ReverseWeibull| {
+            let ReverseWeibull { bound, scale, shape, distance, p_value } = fit;
+            Extreme { bound, scale, shape, distance, p_value }
+        };
+        Ok(Clever {
+            model: String::new(),
+            image: photo.name.clone(),
+            runtime: oracle.kind().to_string(),
+            samples,
+            index: found.index,
+            extreme: found.extreme.map(extreme),
+        })
+    }
+
+    /// The key of CLEVER at an image.
+    pub(super) fn clever_key(&self, scene: usize, index: usize, samples: usize) -> Key {
+        let place = (&self.model_id, &self.runtime_ids[index], &self.scenes[scene].id);
+        self.store.key("clever", &(place, samples, self.plan.settings.batch, self.plan.seed))
     }
 
     /// The oracles that CLEVER is taken on.

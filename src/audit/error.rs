@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::attack::{AttackError, Interrupted, MaskError, OutsideBall};
+use crate::files::FileError;
 use crate::image::{ImageError, PairError};
 use crate::interface::InterfaceError;
 use crate::metric::MetricError;
@@ -103,11 +104,33 @@ pub enum AuditError {
         source: RewriteError,
     },
     /// An attack on quality without ground truth.
-    #[error("{}: has no ground truth, which the objective is measured against; give --truth", path.display())]
+    #[error("{}: has no ground truth, which the objective or the cost is measured against; give --truth", path.display())]
     NoTruth {
         /// The image's file.
         path: PathBuf,
     },
+    /// One perturbation for images of several sizes.
+    #[error(
+        "{} has {}x{} pixels (height x width) and {} has {}x{}, and one perturbation is to fit all; cut them to \
+         one size with --crop",
+        first.display(), expected[0], expected[1], path.display(), size[0], size[1]
+    )]
+    UnequalSizes {
+        /// The image's file.
+        path: PathBuf,
+        /// Height and width of its LR image.
+        size: [usize; 2],
+        /// The first image's file.
+        first: PathBuf,
+        /// Height and width of that.
+        expected: [usize; 2],
+    },
+    /// One perturbation for one image.
+    #[error("a universal perturbation is found on some images and judged on others; give two or more")]
+    TooFewForUniversal,
+    /// What was worked out cannot be kept.
+    #[error("{0}; choose another folder with --cache, or do without with --no-cache")]
+    Store(#[from] FileError),
     /// A region that an image has no room for.
     #[error("{}: {source}", path.display())]
     Mask {

@@ -1,26 +1,71 @@
 //! What a model makes of an attacked image, of noise and of the clean image, as rows of a report.
 
 use ndarray::{Array4, ArrayView3, Axis};
+use serde::{Deserialize, Serialize};
 
 use super::AuditError;
 use super::aim;
 use super::photo::Photo;
-use super::single::Audit;
+use super::single::{Audit, hash};
 use crate::attack::{Attack, Attacked, Budget, Discrepancy, seeded, signed_noise};
 use crate::metric::{self, MetricError, Quality};
-use crate::report::{Clean, Noise, Row};
+use crate::report::{Clean, Noise, Row, decibels};
 
 /// What a judge says of an attacked image.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Judged {
+    #[serde(with = "decibels")]
     pub(super) sr_psnr: f64,
     pub(super) sr_ssim: Option<f64>,
+    #[serde(with = "decibels")]
     pub(super) bicubic_psnr: f64,
 }
 
 impl Audit<'_> {
+    /// Judges an attacked image on every runtime.
+    pub(super) fn judge_attack(
+        &mut self,
+        scene: usize,
+        which: (Attack, Budget),
+        crafter: usize,
+        attacked: &Attacked,
+    ) -> Result<(), AuditError> {
+        for judge in 0..self.oracles.len() {
+            let judged = self.judged(scene, judge, &attacked.image)?;
+            let row = self.row(scene, which, [crafter, judge], attacked, judged)?;
+            self.rows.push(row);
+        }
+        Ok(())
+    }
+
+    /// What a runtime makes of a changed image.
+    pub(super) fn judged(
+        &mut self,
+        scene: usize,
+        judge: usize,
+        image: &Array4<f32>,
+    ) -> Result<Judged, AuditError> {
+        let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let parts = (&self.model_id, &self.runtime_ids[judge], &self.scenes[scene].id, hash(&bytes));
+        let key = self.store.key("judged", &parts);
+        if let Some(judged) = self.store.get(&key) {
+            return Ok(judged);
+        }
+        let photo = self.scenes[scene].photo;
+        let clean = self.clean_output(scene, judge)?;
+        let output = self.upscale(judge, photo, image.view())?;
+        let judged = Judged {
+            sr_psnr: psnr(photo, &clean, &output)?,
+            sr_ssim: metric::luma_ssim(only(&clean), only(&output))
+                .map_err(|source| metric_error(photo, source))?,
+            bicubic_psnr: self.bicubic_psnr(photo, image)?,
+        };
+        self.store.put(&key, &judged)?;
+        Ok(judged)
+    }
+
     /// The PSNR between the bicubic upscales of an image and of its attacked self.
-    pub(super) fn bicubic_psnr(&self, photo: &Photo, attacked: &Array4<f32>) -> Result<f64, AuditError> {
+    fn bicubic_psnr(&self, photo: &Photo, attacked: &Array4<f32>) -> Result<f64, AuditError> {
         let scale = self.subject.feed.scale;
         let [_, _, height, width] = photo.shape();
         let upscaled = |x| metric::bicubic(only(x), height * scale, width * scale);
@@ -29,20 +74,15 @@ impl Audit<'_> {
     }
 
     /// Judges noise of a budget, every value of it moved by all that is allowed, everywhere.
-    pub(super) fn judge_noise(
-        &mut self,
-        photo: &Photo,
-        budget: Budget,
-        clean: &[Array4<f32>],
-    ) -> Result<(), AuditError> {
+    pub(super) fn judge_noise(&mut self, scene: usize, budget: Budget) -> Result<(), AuditError> {
         let plan = self.plan;
+        let photo = self.scenes[scene].photo;
         let ball = aim::ball(plan, photo, budget)?;
         let mut rng = seeded(plan.seed, &photo.name, Attack::Random, budget);
         let noisy = signed_noise(&ball, &mut rng);
         ball.check(noisy.view())?;
-        for (judge, clean) in clean.iter().enumerate() {
-            let output = self.upscale(judge, photo, noisy.view())?;
-            let sr_psnr = self.psnr(photo, clean, &output)?;
+        for judge in 0..self.oracles.len() {
+            let sr_psnr = self.judged(scene, judge, &noisy)?.sr_psnr;
             self.noise.push(Noise {
                 model: self.subject.name.clone(),
                 image: photo.name.clone(),
@@ -54,23 +94,25 @@ impl Audit<'_> {
         Ok(())
     }
 
-    pub(super) fn row(
+    fn row(
         &self,
-        photo: &Photo,
+        scene: usize,
         (attack, budget): (Attack, Budget),
         [crafter, judge]: [usize; 2],
         attacked: &Attacked,
         Judged { sr_psnr, sr_ssim, bicubic_psnr }: Judged,
     ) -> Result<Row, AuditError> {
+        let photo = self.scenes[scene].photo;
+        let settings = &self.plan.settings;
         let levels = |a: &f32, b: &f32| 255.0 * (f64::from(*a) - f64::from(*b)).abs();
         let moved = || attacked.image.iter().zip(&photo.x).map(|(a, b)| levels(a, b));
-        let lr_psnr = self.psnr(photo, &photo.x, &attacked.image)?;
+        let lr_psnr = psnr(photo, &photo.x, &attacked.image)?;
         Ok(Row {
             model: self.subject.name.clone(),
             image: photo.name.clone(),
             attack: attack.name().into(),
             budget: budget.levels(),
-            iterations: attack.steps(&self.plan.settings) as usize,
+            iterations: attack.steps(settings) as usize,
             crafted_on: self.oracles[crafter].kind().to_string(),
             judged_on: self.oracles[judge].kind().to_string(),
             lr_psnr,
@@ -78,13 +120,14 @@ impl Audit<'_> {
             sr_ssim,
             amplification: amplification(lr_psnr, sr_psnr),
             bicubic_amplification: amplification(lr_psnr, bicubic_psnr),
-            late_gain: late_gain(attack, self.plan.settings.restarts, &attacked.values),
+            late_gain: late_gain(attack, settings.restarts, &attacked.values),
+            restart_gain: restart_gain(attack, (settings.restarts, settings.iterations), &attacked.values),
             linf: moved().fold(0.0, f64::max),
             l2: (moved().map(|moved| moved * moved).sum::<f64>() / photo.x.len() as f64).sqrt(),
             objective: if aim::drives_apart(self.plan, attack) {
                 Discrepancy::NAME.into()
             } else {
-                self.oracles[crafter].objective().name().into()
+                aim::objective(self.plan, self.subject, attack)?.name().into()
             },
             objective_start: attacked.values.first().copied().unwrap_or_default(),
             objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
@@ -94,35 +137,51 @@ impl Audit<'_> {
         })
     }
 
-    pub(super) fn psnr(&self, photo: &Photo, a: &Array4<f32>, b: &Array4<f32>) -> Result<f64, AuditError> {
-        metric::psnr(only(a), only(b)).map_err(|source| metric_error(photo, source))
-    }
-
     /// Notes the quality of every runtime's clean output next to bicubic's, where there is ground truth.
-    pub(super) fn judge_clean(&mut self, photo: &Photo, outputs: &[Array4<f32>]) -> Result<(), AuditError> {
+    pub(super) fn judge_clean(&mut self, scene: usize) -> Result<(), AuditError> {
+        let photo = self.scenes[scene].photo;
         let Some(truth) = &photo.truth else { return Ok(()) };
-        let geometry = &self.subject.found.interface.geometry;
-        let expected = geometry.inside(truth.view());
-        let judge = |image: ArrayView3<'_, f32>| -> Result<Quality, AuditError> {
-            metric::clean_quality(image, expected, self.subject.feed.scale)
-                .map_err(|source| metric_error(photo, source))
-        };
-        let upscaled = metric::bicubic(only(&photo.x), truth.shape()[1], truth.shape()[2]);
-        let bicubic = judge(geometry.inside(upscaled.view()))?;
-        for (oracle, output) in self.oracles.iter().zip(outputs) {
-            let ours = judge(only(output))?;
-            self.clean.push(Clean {
-                model: self.subject.name.clone(),
-                image: photo.name.clone(),
-                runtime: oracle.kind().to_string(),
-                psnr: ours.psnr,
-                ssim: ours.ssim,
-                bicubic_psnr: bicubic.psnr,
-                bicubic_ssim: bicubic.ssim,
-            });
+        for index in 0..self.oracles.len() {
+            let parts = (&self.model_id, &self.runtime_ids[index], &self.scenes[scene].id);
+            let key = self.store.key("clean", &parts);
+            let known = self.store.get::<Clean>(&key);
+            let clean = match known {
+                Some(clean) => clean,
+                None => {
+                    let output = self.clean_output(scene, index)?;
+                    let ours = self.quality(photo, only(&output))?;
+                    let upscaled = metric::bicubic(only(&photo.x), truth.shape()[1], truth.shape()[2]);
+                    let geometry = &self.subject.found.interface.geometry;
+                    let bicubic = self.quality(photo, geometry.inside(upscaled.view()))?;
+                    let clean = Clean {
+                        model: String::new(),
+                        image: photo.name.clone(),
+                        runtime: self.oracles[index].kind().to_string(),
+                        psnr: ours.psnr,
+                        ssim: ours.ssim,
+                        bicubic_psnr: bicubic.psnr,
+                        bicubic_ssim: bicubic.ssim,
+                    };
+                    self.store.put(&key, &clean)?;
+                    clean
+                }
+            };
+            self.clean.push(Clean { model: self.subject.name.clone(), ..clean });
         }
         Ok(())
     }
+
+    /// Quality against the ground truth, which there is.
+    pub(super) fn quality(&self, photo: &Photo, image: ArrayView3<'_, f32>) -> Result<Quality, AuditError> {
+        let Some(truth) = &photo.truth else { return Err(AuditError::NoTruth { path: photo.path.clone() }) };
+        let expected = self.subject.found.interface.geometry.inside(truth.view());
+        metric::clean_quality(image, expected, self.subject.feed.scale)
+            .map_err(|source| metric_error(photo, source))
+    }
+}
+
+fn psnr(photo: &Photo, a: &Array4<f32>, b: &Array4<f32>) -> Result<f64, AuditError> {
+    metric::psnr(only(a), only(b)).map_err(|source| metric_error(photo, source))
 }
 
 /// The share of the objective's end that the last fifth of the steps won, of attacks whose steps would cross
@@ -132,6 +191,17 @@ fn late_gain(attack: Attack, restarts: usize, values: &[f64]) -> Option<f64> {
     let crosses = matches!(attack, Attack::Pgd | Attack::Apgd) && restarts == 1;
     let tells = crosses && values.len() >= 10 && *last > 0.0;
     tells.then(|| ((last - before) / last).max(0.0))
+}
+
+/// The share of the best objective that the starts after the first won, of attacks that start anew.
+fn restart_gain(attack: Attack, (restarts, iterations): (usize, usize), values: &[f64]) -> Option<f64> {
+    let starts = matches!(attack, Attack::Pgd | Attack::Apgd) && restarts > 1;
+    if !starts || values.len() != restarts * iterations {
+        return None;
+    }
+    let best = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (all, first) = (best(values), best(&values[..iterations]));
+    (all > 0.0).then(|| (all - first) / all)
 }
 
 /// The ratio of two root mean squares on [0, 1], from their PSNRs.
@@ -146,4 +216,19 @@ pub(super) fn only(batch: &Array4<f32>) -> ArrayView3<'_, f32> {
 
 pub(super) fn metric_error(photo: &Photo, source: MetricError) -> AuditError {
     AuditError::Metric { image: photo.name.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_restarts_won_is_a_share_of_the_best() {
+        let values = [1.0, 3.0, 2.0, 4.0, 1.0, 2.0];
+        assert_eq!(restart_gain(Attack::Pgd, (3, 2), &values), Some(0.25));
+        assert_eq!(restart_gain(Attack::Pgd, (2, 2), &values[..4]), Some(0.25));
+        assert_eq!(restart_gain(Attack::Pgd, (1, 2), &values[..2]), None, "one start");
+        assert_eq!(restart_gain(Attack::Pgd, (2, 3), &values[..4]), None, "one ended early");
+        assert_eq!(restart_gain(Attack::Ifgsm, (3, 2), &values), None, "no starts");
+    }
 }

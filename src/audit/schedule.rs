@@ -3,9 +3,11 @@
 //! Estimates go by the self-tests' runs. Deliberately absent: clocks while attacks run; an audit looks at
 //! its deadline between two images.
 
+use serde::{Deserialize, Serialize};
+
 use super::single::Audit;
-use super::{Craft, Plan};
-use crate::attack::Attack;
+use super::{Craft, Plan, smallest};
+use crate::attack::Budget;
 use crate::oracle::Effort;
 use crate::runtime::Kind;
 
@@ -23,11 +25,9 @@ pub struct Planned {
 /// Fits audits into the time there is, and gives what was left out of the plan, in words.
 pub fn schedule(plan: &Plan, audits: &mut [Audit<'_>]) -> Vec<String> {
     let mut left_out = Vec::new();
-    if plan.craft == Craft::Fastest {
-        audits.iter_mut().for_each(Audit::craft_on_the_fastest);
-    }
+    audits.iter_mut().for_each(|audit| audit.craft_on(plan.craft));
     let Some(limit) = plan.time_limit.map(|limit| limit.as_secs_f64()) else { return left_out };
-    let too_long = |audits: &[Audit<'_>]| seconds(audits).filter(|seconds| *seconds > limit);
+    let too_long = |audits: &[Audit<'_>]| work(audits).seconds.filter(|seconds| *seconds > limit);
     if too_long(audits).is_some() && plan.craft == Craft::All && plan.runtimes.len() > 1 {
         audits.iter_mut().for_each(Audit::craft_on_the_fastest);
         left_out.push("attacks were crafted on the fastest runtime only, to keep --time-limit".to_owned());
@@ -43,7 +43,7 @@ pub fn schedule(plan: &Plan, audits: &mut [Audit<'_>]) -> Vec<String> {
 
 /// The plan as it stands.
 pub fn planned(plan: &Plan, audits: &[Audit<'_>]) -> Planned {
-    let steps = audits.iter().map(Audit::steps).sum();
+    let work = work(audits);
     let names = |names: &[String]| names.join(", ");
     let attacks: Vec<String> = plan.attacks.iter().map(|attack| attack.name().to_owned()).collect();
     let mut crafters: Vec<String> = Vec::new();
@@ -55,24 +55,29 @@ pub fn planned(plan: &Plan, audits: &[Audit<'_>]) -> Planned {
     let judges: Vec<String> = plan.runtimes.iter().map(ToString::to_string).collect();
     let images = audits.iter().map(Audit::photo_count).max().unwrap_or(0);
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let kept = match work.kept {
+        0 => String::new(),
+        kept => format!(" ({kept} more were done before)"),
+    };
     let words = format!(
-        "{}, {}, {} by {}; crafted on {}, judged on {}: {steps} steps",
+        "{}, {}, {} by {}; crafted on {}, judged on {}: {} steps{kept}",
         count(audits.len(), "model"),
         count(images, "image"),
         count(plan.budgets.len(), "budget"),
         names(&attacks),
         names(&crafters),
         names(&judges),
+        work.steps,
     );
-    Planned { steps, seconds: seconds(audits), words }
+    Planned { steps: work.steps, seconds: work.seconds, words }
 }
 
-fn seconds(audits: &[Audit<'_>]) -> Option<f64> {
-    audits.iter().map(Audit::seconds).sum()
+fn work(audits: &[Audit<'_>]) -> Work {
+    audits.iter().map(Audit::work).fold(Work { seconds: Some(0.0), ..Work::default() }, Work::and)
 }
 
 /// How fast a runtime is, in seconds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Pace {
     pub(super) forward: f64,
     pub(super) gradient: f64,
@@ -87,20 +92,88 @@ impl Pace {
     }
 }
 
+/// Steps that are still to be done, and seconds that they will take where that is known.
+#[derive(Clone, Copy, Default)]
+struct Work {
+    steps: u64,
+    /// What was worked out before and need not be done again.
+    kept: u64,
+    seconds: Option<f64>,
+}
+
+impl Work {
+    fn and(self, other: Self) -> Self {
+        Self {
+            steps: self.steps + other.steps,
+            kept: self.kept + other.kept,
+            seconds: self.seconds.zip(other.seconds).map(|(ours, theirs)| ours + theirs),
+        }
+    }
+}
+
 impl Audit<'_> {
-    /// The steps of all its attacks, tries without gradients included.
-    pub(super) fn steps(&self) -> u64 {
-        let attacks = self.crafters.iter().flat_map(|&index| self.attacks(index));
-        let of_photo = attacks.map(|attack| {
-            let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
-            attack.steps(&self.plan.settings) * budgets as u64
-        });
-        let clever = self.plan.clever.map_or(0, |samples| samples * self.samplers().len()) as u64;
-        (of_photo.sum::<u64>() + clever) * self.photos.len() as u64
+    /// What there is to be done.
+    fn work(&self) -> Work {
+        let nothing = Work { seconds: Some(0.0), ..Work::default() };
+        let scenes = (0..self.scenes.len()).map(|scene| self.work_on(scene));
+        scenes.fold(nothing, Work::and).and(self.universal_work())
+    }
+
+    fn work_on(&self, scene: usize) -> Work {
+        let mut parts = Vec::new();
+        for &crafter in &self.crafters {
+            for attack in self.attacks(crafter) {
+                let steps = attack.steps(&self.plan.settings);
+                let minimal = [Budget::default()];
+                let budgets = if attack.is_minimal() { &minimal[..] } else { &self.plan.budgets };
+                for &budget in budgets {
+                    let kept = self.store.has(&self.key(scene, (attack, budget), crafter));
+                    parts.push(self.part(crafter, attack.needs_gradient(), steps, kept));
+                }
+            }
+            if self.plan.cost.is_some() {
+                let attack = self.cheapest(crafter);
+                let steps = smallest::TRIES * attack.steps(&self.plan.settings);
+                let kept = self.store.has(&self.smallest_key(scene, crafter));
+                parts.push(self.part(crafter, attack.needs_gradient(), steps, kept));
+            }
+        }
+        for (index, samples) in self.samplers().into_iter().zip(std::iter::repeat(self.plan.clever)) {
+            let Some(samples) = samples else { continue };
+            let kept = self.store.has(&self.clever_key(scene, index, samples));
+            parts.push(self.part(index, true, samples as u64, kept));
+        }
+        parts.into_iter().fold(Work { seconds: Some(0.0), ..Work::default() }, Work::and)
+    }
+
+    /// Steps of one universal perturbation per budget, each a step on every image that it is found with.
+    fn universal_work(&self) -> Work {
+        let images = if self.plan.universal { self.scenes.len().div_ceil(2) } else { 0 };
+        let steps = (self.plan.budgets.len() * self.plan.settings.iterations * images) as u64;
+        let crafters = self.universal_crafters().into_iter();
+        let parts = crafters.map(|crafter| self.part(crafter, true, steps, false));
+        parts.fold(Work { seconds: Some(0.0), ..Work::default() }, Work::and)
+    }
+
+    fn part(&self, crafter: usize, gradient: bool, steps: u64, kept: bool) -> Work {
+        if kept {
+            return Work { kept: steps, seconds: Some(0.0), ..Work::default() };
+        }
+        let each = self.paces.get(crafter).map(|pace| if gradient { pace.gradient } else { pace.forward });
+        Work { steps, kept: 0, seconds: each.map(|each| each * steps as f64) }
+    }
+
+    /// Leaves crafting to some runtimes.
+    fn craft_on(&mut self, craft: Craft) {
+        match craft {
+            Craft::All => {}
+            Craft::Fastest => self.craft_on_the_fastest(),
+            Craft::On(kind) => self.crafters.retain(|&index| self.oracles[index].kind() == kind),
+        }
     }
 
     /// Leaves crafting to the fastest oracle whose gradient is trusted, where there is one.
-    pub(super) fn craft_on_the_fastest(&mut self) {
+    fn craft_on_the_fastest(&mut self) {
         let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
         let pace = |index: &usize| self.paces.get(*index).map_or(f64::INFINITY, |pace| pace.gradient);
         let fastest = (0..self.oracles.len()).filter(trusted).min_by(|a, b| pace(a).total_cmp(&pace(b)));
@@ -108,31 +181,13 @@ impl Audit<'_> {
     }
 
     /// The runtimes that craft.
-    pub(super) fn crafters(&self) -> impl Iterator<Item = Kind> {
+    fn crafters(&self) -> impl Iterator<Item = Kind> {
         self.crafters.iter().map(|&index| self.oracles[index].kind())
     }
 
-    /// Seconds that its attacks will take, going by the self-tests; `None` where there were none.
-    pub(super) fn seconds(&self) -> Option<f64> {
-        let settings = &self.plan.settings;
-        let of_crafter = |&index: &usize| -> Option<f64> {
-            let pace = self.paces.get(index)?;
-            let of = |attack: &Attack| {
-                let each = if attack.needs_gradient() { pace.gradient } else { pace.forward };
-                let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
-                (attack.steps(settings) as usize * budgets) as f64 * each
-            };
-            Some(self.attacks(index).iter().map(of).sum())
-        };
-        let samples = self.plan.clever.unwrap_or(0) as f64;
-        let clever: f64 = self.samplers().iter().map(|&index| samples * self.paces[index].gradient).sum();
-        let crafting: f64 = self.crafters.iter().map(of_crafter).sum::<Option<f64>>()?;
-        Some((crafting + clever) * self.photos.len() as f64)
-    }
-
     /// Keeps the first images alone.
-    pub(super) fn keep_photos(&mut self, count: usize) {
-        self.photos = &self.photos[..count.min(self.photos.len())];
+    fn keep_photos(&mut self, count: usize) {
+        self.scenes.truncate(count);
     }
 
     /// What its model is called.
@@ -141,7 +196,7 @@ impl Audit<'_> {
     }
 
     /// How many images it has.
-    pub(super) fn photo_count(&self) -> usize {
-        self.photos.len()
+    fn photo_count(&self) -> usize {
+        self.scenes.len()
     }
 }

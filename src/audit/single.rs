@@ -1,29 +1,42 @@
 //! The audit of one model: its gradients tested, its images attacked, the outputs judged.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ndarray::{Array4, ArrayView4};
+use sha2::{Digest, Sha256};
 
-use super::aim;
-use super::judge::{Judged, metric_error, only};
+use super::craft::Crafted;
 use super::photo::Photo;
 use super::run::Watch;
+use super::scene::{Scene, identity};
 use super::schedule::Pace;
-use super::subject::Subject;
+use super::store::Store;
+use super::subject::{Subject, hex};
 use super::trust::{Probe, probe, refused, require};
 use super::{AuditError, Plan};
-use crate::attack::{Attack, AttackError, Budget, Discrepancy, Landscape, seeded};
-use crate::metric;
+use crate::attack::{Attack, AttackError, Budget};
+use crate::onnx;
 use crate::oracle::{Objective, Oracle, OracleError};
-use crate::report::{Clean, Clever, Noise, Report, Row, Trust};
+use crate::report::{Clean, Clever, Noise, Report, Row, Smallest, Transfer, Trust, Universal};
 use crate::runtime::Runtime;
 
 /// The audit of one model.
 pub struct Audit<'a> {
     pub(super) plan: &'a Plan,
     pub(super) subject: &'a Subject,
-    pub(super) photos: &'a [Photo],
+    /// What was worked out before.
+    pub(super) store: &'a Store,
+    /// The hash of the model as it is attacked.
+    pub(super) model_id: String,
+    /// The hash of the picture that attacks go toward, where they do.
+    pub(super) toward: &'a str,
+    /// Every runtime with its version.
+    pub(super) runtime_ids: Vec<String>,
+    /// The image that gradients are tested at.
+    first: Option<&'a Photo>,
+    pub(super) scenes: Vec<Scene<'a>>,
     pub(super) oracles: Vec<Oracle>,
     /// The oracles that attacks are crafted with; all judge.
     pub(super) crafters: Vec<usize>,
@@ -34,6 +47,10 @@ pub struct Audit<'a> {
     pub(super) noise: Vec<Noise>,
     pub(super) clever: Vec<Clever>,
     pub(super) rows: Vec<Row>,
+    pub(super) crafted: Vec<Crafted>,
+    pub(super) transfers: Vec<Transfer>,
+    pub(super) smallest: Vec<Smallest>,
+    pub(super) universal: Vec<Universal>,
 }
 
 impl<'a> Audit<'a> {
@@ -43,24 +60,35 @@ impl<'a> Audit<'a> {
         subject: &'a Subject,
         photos: &'a [Photo],
         runtimes: &[Arc<dyn Runtime>],
+        (store, toward): (&'a Store, &'a str),
     ) -> Self {
         let oracle = |runtime: &Arc<dyn Runtime>| {
             Oracle::new(Arc::clone(runtime), Arc::clone(&subject.model), Objective::Distance)
         };
-        let oracles: Vec<Oracle> = runtimes.iter().map(oracle).collect();
-        let crafters = (0..oracles.len()).collect();
+        let held = |place: usize| plan.shard.is_none_or(|shard| shard.holds(place));
+        let photos_held = photos.iter().enumerate().filter(|(place, _)| held(*place));
+        let model_id = if store.keeps() { hash(&onnx::to_bytes(&subject.model)) } else { String::new() };
         Self {
             plan,
             subject,
-            photos,
-            oracles,
-            crafters,
+            store,
+            model_id,
+            toward,
+            runtime_ids: runtimes.iter().map(|it| format!("{} {}", it.kind(), it.version())).collect(),
+            first: photos.first(),
+            scenes: photos_held.map(|(_, photo)| Scene::new(photo, runtimes.len())).collect(),
+            oracles: runtimes.iter().map(oracle).collect(),
+            crafters: (0..runtimes.len()).collect(),
             paces: vec![],
             trust: vec![],
             clean: vec![],
             noise: vec![],
             clever: vec![],
             rows: vec![],
+            crafted: vec![],
+            transfers: vec![],
+            smallest: vec![],
+            universal: vec![],
         }
     }
 
@@ -81,9 +109,26 @@ impl<'a> Audit<'a> {
     pub fn test_gradients(&mut self, watch: &mut dyn Watch) -> Result<(), AuditError> {
         let needed =
             self.plan.clever.is_some() || self.plan.attacks.iter().any(|attack| attack.needs_gradient());
-        let Some(photo) = self.photos.first().filter(|_| needed) else { return Ok(()) };
+        let Some(photo) = self.first.filter(|_| needed) else { return Ok(()) };
+        let parts = (&self.model_id, &self.runtime_ids, identity(photo), self.plan.seed);
+        let key = self.store.key("trust", &parts);
+        let tested = match self.store.get::<Vec<(Trust, Pace)>>(&key) {
+            Some(tested) => tested,
+            None => {
+                let tested = self.probe_all(photo, watch)?;
+                self.store.put(&key, &tested)?;
+                tested
+            }
+        };
+        let named = |trust| Trust { model: self.subject.name.clone(), ..trust };
+        (self.trust, self.paces) = tested.into_iter().map(|(trust, pace)| (named(trust), pace)).unzip();
+        Ok(())
+    }
+
+    fn probe_all(&mut self, photo: &Photo, watch: &mut dyn Watch) -> Result<Vec<(Trust, Pace)>, AuditError> {
         let name = &self.subject.name;
         let mut first: Option<Probe> = None;
+        let mut tested = Vec::with_capacity(self.oracles.len());
         for oracle in &mut self.oracles {
             watch.doing(&format!("{name}: testing the gradient on {}", oracle.kind()))?;
             let before = oracle.effort();
@@ -106,59 +151,81 @@ impl<'a> Audit<'a> {
                 }
                 Err(error) => return Err(AuditError::attack(name, &photo.name, error)),
             };
-            self.trust.push(trust);
-            self.paces.push(Pace::of(before, oracle.effort()));
+            tested.push((trust, Pace::of(before, oracle.effort())));
             // Its memory is for the models before it in the meantime.
             oracle.rest();
         }
-        Ok(())
+        Ok(tested)
     }
 
     /// Attacks and judges every image, or those for which there is time before `deadline`; gives how many
     /// were left out.
     pub fn run(&mut self, deadline: Option<Instant>, watch: &mut dyn Watch) -> Result<usize, AuditError> {
-        for (done, photo) in self.photos.iter().enumerate() {
-            if done > 0 && deadline.is_some_and(|deadline| Instant::now() > deadline) {
-                return Ok(self.photos.len() - done);
+        for group in self.groups() {
+            if group.start > 0 && deadline.is_some_and(|deadline| Instant::now() > deadline) {
+                return Ok(self.scenes.len() - group.start);
             }
-            watch.doing(&format!("{}: {}", self.subject.name, photo.name))?;
-            self.image(photo, watch)?;
+            self.group(group.clone(), watch)?;
+            self.scenes[group].iter_mut().for_each(|scene| scene.clean.fill(None));
         }
+        if self.plan.universal {
+            self.find_universal(watch)?;
+        }
+        self.oracles.iter_mut().for_each(Oracle::rest);
         Ok(0)
     }
 
-    /// Attacks one image with every runtime's gradients at every budget, and judges everywhere.
-    fn image(&mut self, photo: &Photo, watch: &mut dyn Watch) -> Result<(), AuditError> {
-        let mut clean = Vec::with_capacity(self.oracles.len());
-        for index in 0..self.oracles.len() {
-            clean.push(self.upscale(index, photo, photo.x.view())?);
+    /// Images that go through the model together: neighbours of one shape.
+    fn groups(&self) -> Vec<Range<usize>> {
+        let most = self.plan.settings.batch.max(1);
+        let mut groups: Vec<Range<usize>> = Vec::new();
+        for (index, scene) in self.scenes.iter().enumerate() {
+            match groups.last_mut() {
+                Some(last)
+                    if last.len() < most && self.scenes[last.start].photo.shape() == scene.photo.shape() =>
+                {
+                    last.end = index + 1;
+                }
+                _ => groups.push(index..index + 1),
+            }
         }
-        self.judge_clean(photo, &clean)?;
-        self.take_clever(photo, &clean, watch)?;
-        for &budget in &self.plan.budgets {
-            self.judge_noise(photo, budget, &clean)?;
-            self.attack_with(|attack| !attack.is_minimal(), photo, budget, &clean, watch)?;
-        }
-        self.attack_with(Attack::is_minimal, photo, Budget::default(), &clean, watch)
+        groups
     }
 
-    /// Attacks one image with every runtime by those attacks that `which` chooses.
+    /// Attacks images with every runtime's gradients at every budget, and judges everywhere.
+    fn group(&mut self, group: Range<usize>, watch: &mut dyn Watch) -> Result<(), AuditError> {
+        for scene in group.clone() {
+            watch.doing(&format!("{}: {}", self.subject.name, self.scenes[scene].photo.name))?;
+            self.judge_clean(scene)?;
+            self.take_clever(scene, watch)?;
+            self.find_smallest(scene, watch)?;
+        }
+        for &budget in &self.plan.budgets {
+            for scene in group.clone() {
+                self.judge_noise(scene, budget)?;
+            }
+            self.attack_with(|attack| !attack.is_minimal(), group.clone(), budget, watch)?;
+        }
+        self.attack_with(Attack::is_minimal, group, Budget::default(), watch)
+    }
+
+    /// Attacks images with every runtime by those attacks that `which` chooses.
     fn attack_with(
         &mut self,
         which: impl Fn(Attack) -> bool,
-        photo: &Photo,
+        group: Range<usize>,
         budget: Budget,
-        clean: &[Array4<f32>],
         watch: &mut dyn Watch,
     ) -> Result<(), AuditError> {
         for crafter in self.crafters.clone() {
             for attack in self.attacks(crafter).into_iter().filter(|&attack| which(attack)) {
-                self.attack(photo, (attack, budget), crafter, clean, watch)?;
+                self.attack(group.clone(), (attack, budget), crafter, watch)?;
             }
         }
         Ok(())
     }
 
+    /// A model's output on a runtime.
     pub(super) fn upscale(
         &mut self,
         index: usize,
@@ -169,44 +236,15 @@ impl<'a> Audit<'a> {
         output.map_err(|error| AuditError::oracle(&self.subject.name, &photo.name, error))
     }
 
-    fn attack(
-        &mut self,
-        photo: &Photo,
-        (attack, budget): (Attack, Budget),
-        crafter: usize,
-        clean: &[Array4<f32>],
-        watch: &mut dyn Watch,
-    ) -> Result<(), AuditError> {
-        let plan = self.plan;
-        let goal = aim::goal(plan, self.subject, photo, (attack, budget), &clean[crafter])?;
-        self.oracles[crafter].pursue(&aim::objective(plan, self.subject, attack)?);
-        let mut rng = seeded(plan.seed, &photo.name, attack, budget);
-        let mut apart;
-        let next = (crafter + 1) % self.oracles.len();
-        let landscape: &mut dyn Landscape = match self.oracles.get_disjoint_mut([crafter, next]) {
-            Ok([ours, theirs]) if aim::drives_apart(plan, attack) => {
-                apart = Discrepancy::between(ours, theirs);
-                &mut apart
-            }
-            _ => &mut self.oracles[crafter],
-        };
-        let attacked = attack
-            .run_one(landscape, &goal, &plan.settings, &mut rng, &mut || watch.stepped())
-            .map_err(|error| AuditError::attack(&self.subject.name, &photo.name, error))?;
-        goal.ball.check(attacked.image.view())?;
-        let bicubic_psnr = self.bicubic_psnr(photo, &attacked.image)?;
-        for (judge, clean) in clean.iter().enumerate() {
-            let output = self.upscale(judge, photo, attacked.image.view())?;
-            let judged = Judged {
-                sr_psnr: self.psnr(photo, clean, &output)?,
-                sr_ssim: metric::luma_ssim(only(clean), only(&output))
-                    .map_err(|source| metric_error(photo, source))?,
-                bicubic_psnr,
-            };
-            let row = self.row(photo, (attack, budget), [crafter, judge], &attacked, judged)?;
-            self.rows.push(row);
+    /// S(x0) on a runtime, worked out when somebody first asks.
+    pub(super) fn clean_output(&mut self, scene: usize, index: usize) -> Result<Array4<f32>, AuditError> {
+        let photo = self.scenes[scene].photo;
+        if let Some(known) = &self.scenes[scene].clean[index] {
+            return Ok(known.clone());
         }
-        Ok(())
+        let output = self.upscale(index, photo, photo.x.view())?;
+        self.scenes[scene].clean[index] = Some(output.clone());
+        Ok(output)
     }
 
     /// Adds what was found.
@@ -216,10 +254,18 @@ impl<'a> Audit<'a> {
         report.noise.extend(self.noise);
         report.clever.extend(self.clever);
         report.rows.extend(self.rows);
+        report.transfers.extend(self.transfers);
+        report.smallest.extend(self.smallest);
+        report.universal.extend(self.universal);
         for effort in self.oracles.iter().map(Oracle::effort) {
             report.timing.inside_runtimes += effort.inside.as_secs_f64();
             report.timing.gradient_steps += effort.gradients;
             report.timing.forward_runs += effort.forwards;
         }
     }
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }

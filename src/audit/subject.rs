@@ -145,7 +145,7 @@ impl Subject {
             opset: self.model.opset(),
             metadata: metadata.collect(),
             stopped: stopped
-                .map(|stop| StoppedNode { node: stop.node.clone(), reason: stop.reason })
+                .map(|stop| StoppedNode { node: stop.node.clone(), reason: stop.reason.into() })
                 .collect(),
         }
     }
@@ -155,12 +155,12 @@ impl Subject {
         InterfaceInfo {
             input: form.input.clone(),
             output: form.output.clone(),
-            dtype: form.dtype.name(),
-            layout: form.layout.name(),
-            output_layout: form.output_layout.name(),
+            dtype: form.dtype.name().into(),
+            layout: form.layout.name().into(),
+            output_layout: form.output_layout.name().into(),
             channels: form.channels,
-            range: input_levels.name(),
-            output_range: output_levels.name(),
+            range: input_levels.name().into(),
+            output_range: output_levels.name().into(),
             margin: geometry.margin,
             fixed: geometry.fixed,
             multiple: geometry.multiple,

@@ -112,7 +112,7 @@ pub fn probe(
     let mut trust = Trust {
         model: model.to_owned(),
         runtime: oracle.kind().to_string(),
-        source: if oracle.kind() == Kind::Torch { "autograd" } else { "gradient graph" },
+        source: if oracle.kind() == Kind::Torch { "autograd".into() } else { "gradient graph".into() },
         slope,
         gradient_slope,
         random_error,
@@ -142,7 +142,7 @@ pub fn refused(model: &str, oracle: &Oracle, reason: String) -> Trust {
     Trust {
         model: model.to_owned(),
         runtime: oracle.kind().to_string(),
-        source: "none",
+        source: "none".into(),
         slope: f64::NAN,
         gradient_slope: f64::NAN,
         random_error: f64::NAN,
@@ -419,7 +419,7 @@ mod tests {
         let trust = |disagreement| Trust {
             model: "m".into(),
             runtime: "tract".into(),
-            source: "gradient graph",
+            source: "gradient graph".into(),
             slope: 1.0,
             gradient_slope: 1.0,
             random_error: 0.0,

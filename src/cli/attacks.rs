@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::CliError;
 use super::preset::Preset;
 use crate::attack::{Attack, Norm, Region, Settings};
-use crate::audit::Aim;
+use crate::audit::{Aim, MaskPicture};
 use crate::oracle::Objective;
 
 /// Attacks, what they maximise, and how hard they try.
@@ -34,6 +34,9 @@ pub struct AttackArgs {
     /// Attack these LR pixels alone, counted from the top left
     #[arg(long, value_name = "X,Y,W,H", allow_hyphen_values = true)]
     pub region: Option<Region>,
+    /// Attack the bright pixels of this picture alone, which has the size of the LR images
+    #[arg(long, value_name = "IMAGE", conflicts_with = "region")]
+    mask: Option<PathBuf>,
     /// Gradient steps per attack [default: 50]
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     iterations: Option<u32>,
@@ -43,6 +46,9 @@ pub struct AttackArgs {
     /// Forward passes of square and spsa [default: 500]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     queries: Option<u32>,
+    /// Images of one size, or points of a search, that go through a model at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    batch: u32,
     /// End an attack once the SR PSNR is at or below this, in dB; cw looks for the smallest perturbation that
     /// gets there [default for cw: 30]
     #[arg(long, value_name = "DB", value_parser = parse_decibels, allow_negative_numbers = true)]
@@ -72,9 +78,10 @@ impl FromStr for Aimed {
     }
 }
 
-fn parse_decibels(text: &str) -> Result<f64, String> {
+/// A number of dB above 0.
+pub fn parse_decibels(text: &str) -> Result<f64, String> {
     let decibels = text.parse::<f64>().ok().filter(|decibels| *decibels > 0.0 && decibels.is_finite());
-    decibels.ok_or_else(|| format!("`{text}` is no PSNR; give a number of dB above 0, such as 30"))
+    decibels.ok_or_else(|| format!("`{text}` is no number of dB; give one above 0, such as 30"))
 }
 
 impl AttackArgs {
@@ -121,6 +128,11 @@ impl AttackArgs {
         }
     }
 
+    /// Where they may change an image, as a picture.
+    pub fn mask(&self) -> Result<Option<MaskPicture>, CliError> {
+        self.mask.as_deref().map(MaskPicture::read).transpose().map_err(CliError::usage)
+    }
+
     /// How hard they try.
     pub fn settings(&self, preset: &Preset) -> Settings {
         Settings {
@@ -128,7 +140,7 @@ impl AttackArgs {
             restarts: self.restarts as usize,
             queries: self.queries.map_or(preset.queries, |passes| passes as usize),
             target_psnr: self.target_psnr,
-            ..Settings::default()
+            batch: self.batch as usize,
         }
     }
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::ValueEnum;
-
-use super::attacks::AttackArgs;
+use super::attacks::{AttackArgs, parse_decibels};
 use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
@@ -16,7 +14,7 @@ use super::progress::Bar;
 use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
-use crate::audit::{self, AuditError, Craft, Images, Plan, Planned, Watch};
+use crate::audit::{self, AuditError, Craft, Images, Plan, Planned, Shard, Watch};
 use crate::report::{LeastSrPsnr, Report, table};
 use crate::runtime::{self, Kind};
 
@@ -49,17 +47,22 @@ pub struct Args {
     /// --budget, --iterations, --queries or --restarts are given]
     #[arg(long, value_name = "NAME")]
     preset: Option<preset::Name>,
-    /// Runtimes that attacks are crafted on: all, or the fastest whose gradient is trusted; every runtime
-    /// judges [default: all]
-    #[arg(long, value_name = "WHICH", value_enum)]
-    craft_on: Option<CraftOn>,
+    /// Runtimes that attacks are crafted on: all, the fastest whose gradient is trusted, or one by its name;
+    /// every runtime judges [default: all]
+    #[arg(long, value_name = "all|fastest|NAME", value_parser = parse_craft)]
+    craft_on: Option<Craft>,
     /// Do what can be done in so many minutes: craft on the fastest runtime, then attack fewer images
     #[arg(long, value_name = "MINUTES", value_parser = parse_minutes, allow_negative_numbers = true)]
     time_limit: Option<Duration>,
+    /// Attack one part of the images alone, as one of several jobs; `temper report merge` joins their reports
+    /// to that of one run
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["time_limit", "universal"])]
+    shard: Option<Shard>,
     /// Decides every random number: the same seed, the same report
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
-    /// Runtimes to craft and judge on: ort, tract, torch [default: ort and tract, where they are there]
+    /// Runtimes to craft and judge on: ort, ort-plain (its optimisations off), ort-cuda, tract, torch
+    /// [default: ort and tract, where they are there]
     #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
     runtime: Vec<Kind>,
     /// The most memory that a gradient step may need, in GiB [default: what is free]
@@ -68,6 +71,12 @@ pub struct Args {
     /// Take CLEVER as well: the largest gradient norm of so many points within 1/255 of each image
     #[arg(long, value_name = "SAMPLES", num_args = 0..=1, require_equals = true, default_missing_value = "1024", value_parser = clap::value_parser!(u32).range(1..))]
     clever: Option<u32>,
+    /// Look for the smallest budget at which the first attack costs so many dB of PSNR against --truth
+    #[arg(long, value_name = "DB", value_parser = parse_decibels, allow_negative_numbers = true)]
+    cost: Option<f64>,
+    /// Look for one perturbation for all images as well, found with every second one and judged on all
+    #[arg(long)]
+    universal: bool,
     /// Fail (exit code 1) where a row's SR PSNR is below DB, at one budget or at all; several, separated by
     /// commas
     #[arg(long, value_name = "DB[@BUDGET]", value_delimiter = ',', allow_hyphen_values = true)]
@@ -75,6 +84,13 @@ pub struct Args {
     /// Folder to write report.json to; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Folder that keeps what was worked out, for the next audit that asks for it, after Ctrl-C too; can be
+    /// shared, and deleted at any time [default: cache in the folder of --out]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Keep nothing, and judge no attack on other models than its own
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
     #[command(flatten)]
     attacks: AttackArgs,
     #[command(flatten)]
@@ -91,11 +107,12 @@ impl Budgets {
     }
 }
 
-/// Who crafts, as a flag names it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum CraftOn {
-    All,
-    Fastest,
+fn parse_craft(name: &str) -> Result<Craft, String> {
+    match name {
+        "all" => Ok(Craft::All),
+        "fastest" => Ok(Craft::Fastest),
+        name => name.parse().map(Craft::On).map_err(|reason| format!("{reason}, or all, or fastest")),
+    }
 }
 
 fn parse_minutes(text: &str) -> Result<Duration, String> {
@@ -125,7 +142,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let plan = args.plan()?;
     let folder = OutputFolder::claim(&args.out)?;
     let mut view = Spectator::new(on_interrupt()?);
-    let report = audit::run(&plan, &mut view).map_err(stopped)?;
+    let report = audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.cache.is_some()))?;
     drop(view);
     let path = args.out.join("report.json");
     report.write(&path).map_err(CliError::usage)?;
@@ -156,10 +173,9 @@ impl Args {
                 return Err(CliError::usage(what));
             }
         };
+        let runtimes = self.runtimes()?;
         Ok(Plan {
-            models: self.models.clone(),
             wishes: self.interface.wishes(),
-            images,
             crop: self.crop.map(|side| side as usize).or(preset.crop),
             attacks: self.attacks.attacks(&preset)?,
             objective: self.attacks.objective(),
@@ -167,21 +183,41 @@ impl Args {
             taps: self.attacks.taps.clone(),
             norm: self.attacks.norm,
             region: self.attacks.region,
-            budgets: self.budgets()?,
+            mask: self.attacks.mask()?,
             settings: self.attacks.settings(&preset),
             clever: self.clever.map(|samples| samples as usize),
+            cost: self.cost,
+            universal: self.universal,
             seed: self.seed,
             memory: self.memory.map(|memory| memory.0),
-            runtimes: self.runtimes()?,
-            craft: match self.craft_on {
-                None => preset.craft,
-                Some(CraftOn::All) => Craft::All,
-                Some(CraftOn::Fastest) => Craft::Fastest,
-            },
+            craft: self.craft(&preset, &runtimes)?,
             most_images: preset.images,
+            shard: self.shard,
             time_limit: self.time_limit,
+            cache: self.cache(),
             left_out: preset.left_out.map(str::to_owned).into_iter().collect(),
+            ..Plan::new(self.models.clone(), images, runtimes, self.budgets()?)
         })
+    }
+
+    /// Who crafts. Jobs that share the images out must not each take what is fastest to them.
+    fn craft(&self, preset: &Preset, runtimes: &[Kind]) -> Result<Craft, CliError> {
+        match (self.craft_on, self.shard) {
+            (Some(Craft::On(kind)), _) if !runtimes.contains(&kind) => Err(CliError::usage(format!(
+                "--craft-on {kind} is not among the runtimes of this audit; name it with --runtime too"
+            ))),
+            (Some(Craft::Fastest), Some(_)) => Err(CliError::usage(
+                "--craft-on fastest may choose another runtime in every shard; name one, such as --craft-on ort",
+            )),
+            (Some(craft), _) => Ok(craft),
+            (None, Some(_)) => Ok(Craft::All),
+            (None, None) => Ok(preset.craft),
+        }
+    }
+
+    fn cache(&self) -> Option<PathBuf> {
+        let own = || self.out.join("cache");
+        (!self.no_cache).then(|| self.cache.clone().unwrap_or_else(own))
     }
 
     /// Whether every threshold names a row to come.
@@ -241,8 +277,11 @@ fn is_there(kind: Kind) -> bool {
     }
 }
 
-fn stopped(error: AuditError) -> CliError {
+fn stopped(error: AuditError, kept: bool) -> CliError {
     match error {
+        AuditError::Interrupted(_) if kept => {
+            CliError::interrupted("interrupted: no report was written; the same command goes on from here")
+        }
         AuditError::Interrupted(_) => CliError::interrupted("interrupted: nothing was written"),
         error if error.is_runtime_failure() => CliError::failed(error),
         error => CliError::usage(error),

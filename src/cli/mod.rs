@@ -15,6 +15,7 @@ mod interrupt;
 mod output;
 mod preset;
 mod progress;
+mod report;
 mod wishes;
 
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ Exit codes:
   0    done
   1    a threshold that was asked for is not met
   2    bad input or usage: the message says what and what to do
-  3    a runtime failed, or its gradient is not trusted
+  3    a runtime failed
   130  Ctrl-C";
 
 /// Hardens super-resolution networks against adversarial input, and proves it on the ONNX file that ships.
@@ -46,6 +47,7 @@ enum Command {
     #[cfg(feature = "torch")]
     Harden(Box<harden::Args>),
     Audit(Box<audit::Args>),
+    Report(report::Args),
     Grad(grad::Args),
     Inspect(inspect::Args),
 }
@@ -56,6 +58,7 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "torch")]
         Command::Harden(args) => harden::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Grad(args) => grad::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };

@@ -5,11 +5,9 @@ use std::path::Path;
 
 use super::HardenError;
 use super::data::Dataset;
-use crate::attack::{Norm, Settings, parse_budgets};
-use crate::audit::{Aim, Craft, Images, Plan};
+use crate::attack::{Settings, parse_budgets};
+use crate::audit::{Images, Plan};
 use crate::image::save_png;
-use crate::interface::Wishes;
-use crate::oracle::Objective;
 use crate::runtime::{self, Kind};
 
 /// Crops, and their side in LR pixels.
@@ -32,29 +30,9 @@ pub(super) fn plan(
         }
     }
     let there = [Kind::Ort, Kind::Tract].into_iter().find(|kind| runtime::open(*kind).is_ok());
-    let (Some(runtime), Ok(budgets), Ok(attack)) = (there, parse_budgets("4"), "ifgsm".parse()) else {
+    let (Some(runtime), Ok(budgets)) = (there, parse_budgets("4")) else {
         return Ok(None);
     };
-    Ok(Some(Plan {
-        models: vec![model.to_owned()],
-        wishes: Wishes::default(),
-        images: Images::Truth(images),
-        crop: None,
-        attacks: vec![attack],
-        objective: Objective::Distance,
-        away_from: Aim::Clean,
-        taps: Vec::new(),
-        norm: Norm::Linf,
-        region: None,
-        budgets,
-        settings: Settings { iterations: 10, ..Settings::default() },
-        clever: None,
-        seed: 0,
-        memory: None,
-        runtimes: vec![runtime],
-        craft: Craft::All,
-        most_images: None,
-        time_limit: None,
-        left_out: Vec::new(),
-    }))
+    let plan = Plan::new(vec![model.to_owned()], Images::Truth(images), vec![runtime], budgets);
+    Ok(Some(Plan { settings: Settings { iterations: 10, ..Settings::default() }, ..plan }))
 }

@@ -1,8 +1,8 @@
 //! A small report for tests.
 
 use super::{
-    Clean, ImageInfo, InterfaceInfo, ModelInfo, Report, Row, SCHEMA, Settings, StoppedNode, Timing, embedded,
-    findings, summarise, worst,
+    Clean, ImageInfo, InterfaceInfo, ModelInfo, Report, Row, SCHEMA, Settings, StoppedNode, Timing, Transfer,
+    embedded, findings, summarise, worst,
 };
 
 pub fn image(name: &str, scale: usize) -> ImageInfo {
@@ -12,7 +12,8 @@ pub fn image(name: &str, scale: usize) -> ImageInfo {
 }
 
 pub fn model(name: &str, stopped: &[&str]) -> ModelInfo {
-    let stopped = stopped.iter().map(|node| StoppedNode { node: (*node).into(), reason: "it is flat" });
+    let stopped =
+        stopped.iter().map(|node| StoppedNode { node: (*node).into(), reason: "it is flat".into() });
     let metadata = [("temper.recipe", r#"{"lambda": 1.0}"#), ("temper.seed", "0")];
     ModelInfo {
         name: name.into(),
@@ -24,12 +25,12 @@ pub fn model(name: &str, stopped: &[&str]) -> ModelInfo {
         interface: InterfaceInfo {
             input: "x".into(),
             output: "y".into(),
-            dtype: "float32",
-            layout: "nchw",
-            output_layout: "nchw",
+            dtype: "float32".into(),
+            layout: "nchw".into(),
+            output_layout: "nchw".into(),
             channels: 3,
-            range: "0..1",
-            output_range: "0..1",
+            range: "0..1".into(),
+            output_range: "0..1".into(),
             margin: 0,
             fixed: None,
             multiple: 1,
@@ -57,6 +58,7 @@ pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row
         amplification: Some(2.0),
         bicubic_amplification: Some(0.5),
         late_gain: None,
+        restart_gain: None,
         linf: budget,
         l2: budget,
         objective: "distance".into(),
@@ -65,6 +67,20 @@ pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row
         reached: None,
         seed: 0,
         model_sha256: "00".into(),
+    }
+}
+
+/// An attack crafted for another model.
+pub fn transfer(image: &str, budget: f64, sr_psnr: f64) -> Transfer {
+    Transfer {
+        model: "model.onnx".into(),
+        crafted_for: "other.onnx".into(),
+        image: image.into(),
+        attack: "ifgsm".into(),
+        budget,
+        crafted_on: "ort".into(),
+        judged_on: "ort".into(),
+        sr_psnr,
     }
 }
 
@@ -91,20 +107,24 @@ pub fn report() -> Report {
     };
     let mut report = Report {
         schema: SCHEMA,
-        temper: "0",
+        temper: "0".into(),
         conventions: vec![],
         settings: Settings {
             attack: "ifgsm".into(),
             objective: "distance".into(),
             taps: vec![],
-            norm: "linf",
+            norm: "linf".into(),
             region: None,
+            mask: None,
             budgets: vec![1.0, 8.0],
             iterations: 50,
             restarts: 1,
             queries: 500,
             target_psnr: None,
+            batch: 1,
+            cost: None,
             seed: 0,
+            shard: None,
             crop: None,
             left_out: vec![],
         },
@@ -115,8 +135,11 @@ pub fn report() -> Report {
         clean: vec![clean],
         noise: vec![],
         clever: vec![],
+        transfers: vec![],
+        smallest: vec![],
+        universal: vec![],
         summary: summarise(&rows),
-        worst: worst(&rows),
+        worst: worst(&rows, &[]),
         findings: vec![],
         rows,
         timing: Timing::default(),

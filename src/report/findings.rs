@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::summary::finite_mean;
-use super::{Report, Row, Trust};
+use super::{Report, Row, Transfer, Trust};
 
 /// A white-box attack that leaves more than this above a gradient-free one was led astray, in dB.
 const BEATEN_BY: f64 = 0.5;
@@ -77,8 +77,10 @@ pub fn findings(report: &Report) -> Vec<Finding> {
         found.extend(beaten(&case));
         found.extend(no_better_than_noise(&case, report));
         found.extend(better_from_elsewhere(&case));
+        found.extend(better_from_a_sibling(&case, report));
         found.extend(did_not_rise(&case));
         found.extend(still_climbing(&case));
+        found.extend(restarts_help(&case));
         found.extend(at_odds(&case));
     }
     found.extend(broken_elsewhere(report));
@@ -236,6 +238,32 @@ fn better_from_elsewhere(case: &Case<'_>) -> Option<Finding> {
     Some(case.finding((Level::Alarm, "transfer-wins"), sentence, numbers))
 }
 
+/// An attack crafted for another model does more here than one crafted for this one.
+fn better_from_a_sibling(case: &Case<'_>, report: &Report) -> Option<Finding> {
+    let (white, left) = case.white_box()?;
+    let mut by: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
+    let here = |transfer: &&Transfer| {
+        transfer.model == case.model && transfer.judged_on == case.runtime && transfer.budget == case.budget
+    };
+    for transfer in report.transfers.iter().filter(here).filter(|transfer| climbs(&transfer.attack)) {
+        by.entry((&transfer.crafted_for, &transfer.attack)).or_default().push(transfer.sr_psnr);
+    }
+    let means = by.into_iter().map(|(from, values)| (from, finite_mean(values.into_iter())));
+    let ((sibling, attack), less) = means.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    if left - less <= BEATEN_BY || left.is_infinite() && less.is_infinite() {
+        return None;
+    }
+    let sentence = format!(
+        "{attack} crafted for `{sibling}` leaves {} at {}/255, and {white} crafted for this model leaves {}: its \
+         own gradients are masked",
+        decibels(less),
+        case.budget,
+        decibels(left)
+    );
+    let numbers = [("sibling_sr_psnr", less), ("white_box_sr_psnr", left)];
+    Some(case.finding((Level::Alarm, "sibling-wins"), sentence, numbers))
+}
+
 /// Attacks whose objective is no higher at their end than at their start.
 fn did_not_rise(case: &Case<'_>) -> Option<Finding> {
     let climbing =
@@ -264,6 +292,22 @@ fn still_climbing(case: &Case<'_>) -> Option<Finding> {
         case.budget
     );
     Some(case.finding((Level::Warning, "still-climbing"), sentence, [("late_gain", gain)]))
+}
+
+/// Where an attack starts decides how far it gets.
+fn restarts_help(case: &Case<'_>) -> Option<Finding> {
+    let home = case.rows.iter().filter(|row| case.at_home(row));
+    let gain = finite_mean(home.filter_map(|row| row.restart_gain));
+    if !gain.is_finite() || gain <= STILL_CLIMBING {
+        return None;
+    }
+    let sentence = format!(
+        "restarts won {:.0}% of the objective at {}/255: the landscape is rugged, and more --restarts would do \
+         more",
+        100.0 * gain,
+        case.budget
+    );
+    Some(case.finding((Level::Warning, "restarts-help"), sentence, [("restart_gain", gain)]))
 }
 
 /// FDA and I-FGSM see very different models.
@@ -323,12 +367,12 @@ fn decibels(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::example::{report, row};
+    use super::super::example::{report, row, transfer};
     use super::super::{Noise, worst};
     use super::*;
 
     fn codes(rows: Vec<Row>, noise: Vec<Noise>) -> Vec<&'static str> {
-        let report = Report { worst: worst(&rows), rows, noise, ..report() };
+        let report = Report { worst: worst(&rows, &[]), rows, noise, ..report() };
         findings(&report).into_iter().map(|finding| finding.code).collect()
     }
 
@@ -373,6 +417,19 @@ mod tests {
     }
 
     #[test]
+    fn a_sibling_and_restarts_raise_their_flags() {
+        let codes = |rows: Vec<Row>, transfers: Vec<Transfer>| -> Vec<&str> {
+            let report = Report { worst: worst(&rows, &transfers), rows, transfers, ..report() };
+            findings(&report).into_iter().map(|finding| finding.code).collect()
+        };
+        assert_eq!(codes(vec![home(30.0)], vec![transfer("a.png", 4.0, 29.0)]), ["sibling-wins"]);
+        assert_eq!(codes(vec![home(30.0)], vec![transfer("a.png", 4.0, 29.9)]), [""; 0]);
+        let rugged = |gain| vec![Row { restart_gain: Some(gain), ..by("pgd", home(30.0)) }];
+        assert_eq!(codes(rugged(0.2), vec![]), ["restarts-help"]);
+        assert_eq!(codes(rugged(0.02), vec![]), [""; 0]);
+    }
+
+    #[test]
     fn noise_that_does_as_much_is_an_alarm_and_names_both_numbers() {
         let noise = Noise {
             model: "model.onnx".into(),
@@ -382,7 +439,7 @@ mod tests {
             sr_psnr: 29.5,
         };
         let rows = vec![home(30.0)];
-        let report = Report { worst: worst(&rows), rows, noise: vec![noise], ..report() };
+        let report = Report { worst: worst(&rows, &[]), rows, noise: vec![noise], ..report() };
         let found = &findings(&report)[0];
         assert_eq!((found.code, found.level), ("noise-wins", Level::Alarm));
         assert_eq!((found.numbers["noise_sr_psnr"], found.numbers["white_box_sr_psnr"]), (29.5, 30.0));
@@ -394,7 +451,7 @@ mod tests {
         let trust = Trust {
             model: "model.onnx".into(),
             runtime: "ort".into(),
-            source: "gradient graph",
+            source: "gradient graph".into(),
             slope: 1.0,
             gradient_slope: 0.0,
             random_error: 1.0,
@@ -405,7 +462,7 @@ mod tests {
             problem: Some("it is zero".into()),
         };
         let rows = vec![by("square", home(29.0)), by("fda", home(42.0)), home(30.0)];
-        let report = Report { worst: worst(&rows), rows, trust: vec![trust], ..report() };
+        let report = Report { worst: worst(&rows, &[]), rows, trust: vec![trust], ..report() };
         let found: Vec<_> = findings(&report).iter().map(|finding| finding.code).collect();
         assert_eq!(found, ["gradient-not-trusted", "gradient-free-wins", "attacks-disagree"]);
     }

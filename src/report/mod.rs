@@ -7,33 +7,62 @@
 mod example;
 mod findings;
 mod interval;
+mod measures;
+mod merge;
+mod null;
+mod subjects;
 mod summary;
 mod table;
 mod threshold;
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use indexmap::IndexMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 pub use findings::{Finding, Level, findings};
 pub use interval::Interval;
+pub use measures::{Clean, Clever, Extreme, Noise, Row, Smallest, Transfer, Trust, Universal};
+pub use merge::{MergeError, merge};
+pub use null::decibels;
+pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, RuntimeInfo, StoppedNode, embedded};
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
 pub use threshold::LeastSrPsnr;
 
-use crate::files::{FileError, write_atomically};
+use crate::files::{FileError, read_bounded, write_atomically};
 
 /// The version of the form of `report.json`.
 pub const SCHEMA: u32 = 1;
+/// The largest report that is read: some hundred thousand rows.
+const MOST_BYTES: u64 = 1 << 29;
+
+/// A word of ours, or one that was read from a report.
+pub type Word = Cow<'static, str>;
+
+/// Why a report could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What is in it.
+    #[error("{path}: is no report of `temper audit`: {reason}; give its report.json")]
+    Form {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong, and where.
+        reason: serde_json::Error,
+    },
+}
 
 /// A whole audit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// The version of this form.
     pub schema: u32,
     /// The temper that made it.
-    pub temper: &'static str,
+    pub temper: Word,
     /// How every number was taken.
     pub conventions: Vec<Convention>,
     /// What was asked for.
@@ -54,17 +83,62 @@ pub struct Report {
     pub noise: Vec<Noise>,
     /// CLEVER, where it was asked for.
     pub clever: Vec<Clever>,
+    /// What attacks crafted for one of several models do to the others that take the same images.
+    pub transfers: Vec<Transfer>,
+    /// The smallest budgets that cost as much quality as was asked about.
+    pub smallest: Vec<Smallest>,
+    /// What one perturbation does to many images, where it was asked for.
+    pub universal: Vec<Universal>,
     /// The rows averaged over images.
+    #[serde(skip_deserializing)]
     pub summary: Vec<Summary>,
     /// What is left under the worst of all attacks.
+    #[serde(skip_deserializing)]
     pub worst: Vec<Worst>,
     /// What speaks against taking the numbers at their word.
+    #[serde(skip_deserializing)]
     pub findings: Vec<Finding>,
     /// The only part that differs between two runs of the same audit.
     pub timing: Timing,
 }
 
 impl Report {
+    /// Reads a `report.json`, its numbers to the last bit; what follows from them is worked out anew.
+    ///
+    /// # Errors
+    /// A file that is not there, too large, or no report.
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        let bytes = read_bounded(path, MOST_BYTES)?;
+        let form = |reason| ReadError::Form { path: path.to_owned(), reason };
+        let mut report: Report = serde_json::from_slice(&bytes).map_err(form)?;
+        report.conclude();
+        Ok(report)
+    }
+
+    /// Puts the rows in order, by model and image, and works out what follows from them.
+    pub fn conclude(&mut self) {
+        self.sort();
+        self.summary = summarise(&self.rows);
+        self.worst = worst(&self.rows, &self.transfers);
+        self.findings = findings(self);
+    }
+
+    /// However the work was shared out: one order.
+    fn sort(&mut self) {
+        let place = |list: Vec<&str>| -> std::collections::HashMap<String, usize> {
+            list.into_iter().enumerate().rev().map(|(place, name)| (name.to_owned(), place)).collect()
+        };
+        let models = place(self.models.iter().map(|model| model.name.as_str()).collect());
+        let images = place(self.images.iter().map(|image| image.name.as_str()).collect());
+        let key = |model: &str, image: &str| (models.get(model).copied(), images.get(image).copied());
+        self.clean.sort_by_key(|clean| key(&clean.model, &clean.image));
+        self.rows.sort_by_key(|row| key(&row.model, &row.image));
+        self.noise.sort_by_key(|noise| key(&noise.model, &noise.image));
+        self.clever.sort_by_key(|clever| key(&clever.model, &clever.image));
+        self.transfers.sort_by_key(|transfer| key(&transfer.model, &transfer.image));
+        self.smallest.sort_by_key(|smallest| key(&smallest.model, &smallest.image));
+    }
+
     /// Writes `report.json`, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
         write_atomically(path, |file| {
@@ -75,16 +149,16 @@ impl Report {
 }
 
 /// A number's name and how it was taken.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Convention {
     /// The field.
-    pub name: &'static str,
+    pub name: Word,
     /// In words.
-    pub how: &'static str,
+    pub how: Word,
 }
 
 /// What was asked for.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// The attacks, separated by commas.
     pub attack: String,
@@ -93,9 +167,11 @@ pub struct Settings {
     /// The values whose features are disrupted, where they were named.
     pub taps: Vec<String>,
     /// The norm of the budgets: linf or l2.
-    pub norm: &'static str,
+    pub norm: Word,
     /// The LR pixels that may change, as x, y, width and height; null for all.
     pub region: Option<[usize; 4]>,
+    /// The SHA-256 of the file whose bright pixels are those that may change; null for none.
+    pub mask: Option<String>,
     /// Budgets in 1/255.
     pub budgets: Vec<f64>,
     /// Gradient steps per attack and start.
@@ -106,278 +182,22 @@ pub struct Settings {
     pub queries: usize,
     /// The SR PSNR in dB at which an attack ends; null for none.
     pub target_psnr: Option<f64>,
+    /// Images, or points of a search, that go through a model at once.
+    pub batch: usize,
+    /// The loss in dB whose smallest budget was looked for; null for none.
+    pub cost: Option<f64>,
     /// The seed of everything random.
     pub seed: u64,
+    /// Which part of the images was attacked, and of how many, as in 2/4; null for all.
+    pub shard: Option<String>,
     /// The most LR pixels a side that were kept of an image, from its middle; null for all.
     pub crop: Option<usize>,
     /// What was left out, and why, in words.
     pub left_out: Vec<String>,
 }
 
-/// A runtime.
-#[derive(Clone, Debug, Serialize)]
-pub struct RuntimeInfo {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-}
-
-/// A model.
-#[derive(Clone, Debug, Serialize)]
-pub struct ModelInfo {
-    /// The shortest end of its path that no other model shares.
-    pub name: String,
-    /// The path as it was given.
-    pub path: String,
-    /// SHA-256 of the file, and of the tensors it keeps in files beside it where there are any.
-    pub sha256: String,
-    /// Trained numbers in it.
-    pub parameters: usize,
-    /// Output side over input side.
-    pub scale: usize,
-    /// How it is fed and read.
-    pub interface: InterfaceInfo,
-    /// The most bytes that attacks on the largest image were allowed for.
-    pub memory_bound: u64,
-    /// The standard operator set it is written in.
-    pub opset: i64,
-    /// What the file says of itself: see [`embedded`].
-    pub metadata: IndexMap<String, serde_json::Value>,
-    /// Nodes through which only a zero gradient passes, so that an attack does not see what they do.
-    pub stopped: Vec<StoppedNode>,
-}
-
-/// How a model is fed and read, as stated or found.
-#[derive(Clone, Debug, Serialize)]
-pub struct InterfaceInfo {
-    /// The input that takes the image.
-    pub input: String,
-    /// The output that gives it.
-    pub output: String,
-    /// The element type of the image. Gradients of a float16 model are computed in float32, and so are
-    /// its forward runs on a runtime that does not serve float16.
-    pub dtype: &'static str,
-    /// The order of the input's axes.
-    pub layout: &'static str,
-    /// The order of the output's axes.
-    pub output_layout: &'static str,
-    /// 3 for RGB, 1 for luma.
-    pub channels: usize,
-    /// The range of values at the input.
-    pub range: &'static str,
-    /// The range of values at the output.
-    pub output_range: &'static str,
-    /// Pixels of the output that are missing on every side, for want of padding.
-    pub margin: usize,
-    /// The one size that is taken, height and width, where there is only one.
-    pub fixed: Option<[usize; 2]>,
-    /// Height and width must be multiples of this.
-    pub multiple: usize,
-    /// Inputs beside the image, which were given a value.
-    pub fed: Vec<String>,
-    /// PSNR in dB between its upscale of a test picture and the bicubic one.
-    pub bicubic_agreement: f64,
-}
-
-/// A node through which only a zero gradient passes.
-#[derive(Clone, Debug, Serialize)]
-pub struct StoppedNode {
-    /// The operator and the node's name.
-    pub node: String,
-    /// Why.
-    pub reason: &'static str,
-}
-
-/// A string of a model's metadata: an object where it is one in JSON, as our own recipes are.
-pub fn embedded(text: &str) -> serde_json::Value {
-    match serde_json::from_str(text) {
-        Ok(object @ serde_json::Value::Object(_)) => object,
-        _ => text.into(),
-    }
-}
-
-/// An image.
-#[derive(Clone, Debug, Serialize)]
-pub struct ImageInfo {
-    /// The file's name.
-    pub name: String,
-    /// Whether the LR image was made from ground truth by bicubic.
-    pub made_from_truth: bool,
-    /// The SHA-256 of the LR pixels as float32.
-    pub sha256: String,
-    /// Height and width of the LR image.
-    pub size: [usize; 2],
-    /// 3 for RGB, 1 for luma.
-    pub channels: usize,
-    /// What was done to its size because of the model; null for nothing.
-    pub fitted: Option<String>,
-    /// The scale it was made for.
-    pub scale: usize,
-}
-
-/// A gradient's self-test on one runtime.
-#[derive(Clone, Debug, Serialize)]
-pub struct Trust {
-    /// The model.
-    pub model: String,
-    /// The runtime.
-    pub runtime: String,
-    /// Whether gradients come from the runtime itself or from a gradient graph.
-    pub source: &'static str,
-    /// Slope along a direction near the gradient's, by finite difference on the same runtime.
-    pub slope: f64,
-    /// The same slope by the gradient.
-    pub gradient_slope: f64,
-    /// The largest error of the gradient's slope along random signs, as a share of its length.
-    pub random_error: f64,
-    /// Share of gradient entries that are exactly zero.
-    pub zero_share: f64,
-    /// Whether it takes a quantised model's roundings for what they round: an estimate, no derivative.
-    pub straight_through: bool,
-    /// Relative distance to the first runtime's gradient.
-    pub disagreement: f64,
-    /// Whether an attack may use it.
-    pub trusted: bool,
-    /// Why not; null where it may.
-    pub problem: Option<String>,
-}
-
-/// Quality without attack, next to bicubic's.
-#[derive(Clone, Debug, Serialize)]
-pub struct Clean {
-    /// The model.
-    pub model: String,
-    /// The image.
-    pub image: String,
-    /// The runtime that upscaled.
-    pub runtime: String,
-    /// PSNR on luma in dB.
-    #[serde(serialize_with = "decibels")]
-    pub psnr: f64,
-    /// SSIM on luma.
-    pub ssim: f64,
-    /// PSNR of a bicubic upscale.
-    #[serde(serialize_with = "decibels")]
-    pub bicubic_psnr: f64,
-    /// SSIM of a bicubic upscale.
-    pub bicubic_ssim: f64,
-}
-
-/// One attacked image, judged once.
-#[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// The model.
-    pub model: String,
-    /// The image.
-    pub image: String,
-    /// The attack.
-    pub attack: String,
-    /// The budget in 1/255.
-    pub budget: f64,
-    /// Gradient steps, or forward passes of an attack without gradients.
-    pub iterations: usize,
-    /// The runtime whose gradients or outputs made the attack.
-    pub crafted_on: String,
-    /// The runtime that upscaled the attacked image.
-    pub judged_on: String,
-    /// PSNR of the attacked image against x0, in dB; null where they are equal.
-    #[serde(serialize_with = "decibels")]
-    pub lr_psnr: f64,
-    /// PSNR of S(attacked) against S(x0), in dB; null where they are equal.
-    #[serde(serialize_with = "decibels")]
-    pub sr_psnr: f64,
-    /// SSIM of S(attacked) against S(x0), on luma; null for images smaller than its window.
-    pub sr_ssim: Option<f64>,
-    /// How many times larger the output's change is than the input's, both as root mean squares on
-    /// [0, 1] after clipping: 10^((lr_psnr - sr_psnr) / 20); null where the input did not change.
-    pub amplification: Option<f64>,
-    /// The same for a bicubic upscale of the same two images.
-    pub bicubic_amplification: Option<f64>,
-    /// The share of the objective's end that the last fifth of the steps won: large where more steps
-    /// would have won more; null where the steps do not tell.
-    pub late_gain: Option<f64>,
-    /// The largest change of a value, in 1/255.
-    pub linf: f64,
-    /// The root mean square of the changes over the whole image, in 1/255.
-    pub l2: f64,
-    /// What the attack maximised.
-    pub objective: String,
-    /// The objective at the first point.
-    pub objective_start: f64,
-    /// The objective at the result, or before the last step where the last point is the result.
-    pub objective_end: f64,
-    /// Whether the target SR PSNR was reached; null where none was set.
-    pub reached: Option<bool>,
-    /// The seed.
-    pub seed: u64,
-    /// The model file's SHA-256.
-    pub model_sha256: String,
-}
-
-impl Row {
-    /// Whether it was made within a budget: `cw` goes as far as its target is.
-    pub fn is_budgeted(&self) -> bool {
-        self.attack != "cw"
-    }
-
-    /// Whether the attack drove the output away from what it should be, and not toward another image or
-    /// away from another runtime's.
-    pub fn drives_away(&self) -> bool {
-        self.is_budgeted() && !(self.objective.starts_with('-') || self.objective.starts_with("||A(x)"))
-    }
-}
-
-/// An image under noise of a budget: every value moved by all of it, up or down.
-#[derive(Clone, Debug, Serialize)]
-pub struct Noise {
-    /// The model.
-    pub model: String,
-    /// The image.
-    pub image: String,
-    /// The budget in 1/255.
-    pub budget: f64,
-    /// The runtime that upscaled.
-    pub runtime: String,
-    /// PSNR of S(noisy) against S(x0), in dB; null where they are equal.
-    #[serde(serialize_with = "decibels")]
-    pub sr_psnr: f64,
-}
-
-/// CLEVER at one image: the largest L1 norm of the gradient of ||S(x) - S(x0)||_2 at points within 1/255.
-#[derive(Clone, Debug, Serialize)]
-pub struct Clever {
-    /// The model.
-    pub model: String,
-    /// The image.
-    pub image: String,
-    /// The runtime whose gradients were taken.
-    pub runtime: String,
-    /// Points.
-    pub samples: usize,
-    /// The largest norm; both images on [0, 1].
-    pub index: f64,
-    /// What the largest norm tends to with more points; null where there is too little to say.
-    pub extreme: Option<Extreme>,
-}
-
-/// A reverse Weibull distribution, fitted to the maxima of 32 norms each.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Extreme {
-    /// The largest norm that can occur.
-    pub bound: f64,
-    /// How far below it maxima lie.
-    pub scale: f64,
-    /// How they are spread.
-    pub shape: f64,
-    /// The Kolmogorov-Smirnov distance of the fit.
-    pub distance: f64,
-    /// The share of samples from the fit itself that lie farther: a small one says not to use the bound.
-    pub p_value: f64,
-}
-
 /// Where the time went.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Timing {
     /// The whole audit, in seconds.
     pub seconds: f64,
@@ -389,9 +209,4 @@ pub struct Timing {
     pub forward_runs: u64,
     /// The most bytes that the process held; null where the system does not say.
     pub peak_memory: Option<u64>,
-}
-
-/// JSON knows no infinity: equal images give null.
-fn decibels<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    if value.is_finite() { serializer.serialize_some(value) } else { serializer.serialize_none() }
 }

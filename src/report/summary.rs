@@ -1,10 +1,12 @@
 //! Rows averaged over images, and the worst that all attacks together did.
 
 use indexmap::IndexMap;
+use indexmap::map::Entry;
 use serde::Serialize;
 
 use super::interval::Interval;
-use super::{Row, decibels};
+use super::null::decibels;
+use super::{Row, Transfer};
 
 /// Rows averaged over images.
 #[derive(Clone, Debug, Serialize)]
@@ -25,10 +27,10 @@ pub struct Summary {
     /// no part of `sr_psnr`: one of them must not pass off the others as harmless.
     pub unchanged: usize,
     /// Mean of `lr_psnr` over the images whose input was changed; null where none was.
-    #[serde(serialize_with = "decibels")]
+    #[serde(serialize_with = "decibels::serialize")]
     pub lr_psnr: f64,
     /// Mean of `sr_psnr` over the images whose output was changed; null where none was.
-    #[serde(serialize_with = "decibels")]
+    #[serde(serialize_with = "decibels::serialize")]
     pub sr_psnr: f64,
     /// Where that mean lies in 95 of 100 such audits; null for fewer than three images.
     pub sr_psnr_interval: Option<Interval>,
@@ -95,51 +97,87 @@ pub struct Worst {
     /// Images attacked.
     pub images: usize,
     /// Mean over images of the least `sr_psnr`; null where no attack changed an output.
-    #[serde(serialize_with = "decibels")]
+    #[serde(serialize_with = "decibels::serialize")]
     pub sr_psnr: f64,
     /// Where that mean lies in 95 of 100 such audits; null for fewer than three images.
     pub interval: Option<Interval>,
     /// The attack that did the most on the worst image.
     pub attack: String,
+    /// The model that it was crafted for; null for this one.
+    pub crafted_for: Option<String>,
     /// The image on which the least was left.
     pub image: String,
     /// What was left there.
-    #[serde(serialize_with = "decibels")]
+    #[serde(serialize_with = "decibels::serialize")]
     pub image_sr_psnr: f64,
 }
 
-/// The worst of all attacks for every model, runtime and budget, in the order of the rows.
-pub fn worst(rows: &[Row]) -> Vec<Worst> {
-    let mut cells: IndexMap<_, IndexMap<&str, &Row>> = IndexMap::new();
-    for row in rows.iter().filter(|row| row.is_budgeted()) {
-        let images = cells.entry((&row.model, &row.judged_on, row.budget.to_bits())).or_default();
-        let least = images.entry(&row.image).or_insert(row);
-        if row.sr_psnr < least.sr_psnr {
-            *least = row;
-        }
-    }
-    cells.values().filter_map(|images| worst_of(images.values().copied())).collect()
+/// One judged attack, whoever it was crafted for.
+struct Judged<'a> {
+    model: &'a str,
+    judged_on: &'a str,
+    budget: f64,
+    image: &'a str,
+    attack: &'a str,
+    crafted_for: Option<&'a str>,
+    sr_psnr: f64,
 }
 
-fn worst_of<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Option<Worst> {
-    let least = rows.clone().min_by(|a, b| a.sr_psnr.total_cmp(&b.sr_psnr))?;
-    let values: Vec<f64> = rows.map(|row| row.sr_psnr).collect();
+impl<'a> From<&'a Row> for Judged<'a> {
+    fn from(row: &'a Row) -> Self {
+        let Row { model, judged_on, budget, image, attack, sr_psnr, .. } = row;
+        let crafted_for = None;
+        Self { model, judged_on, budget: *budget, image, attack, crafted_for, sr_psnr: *sr_psnr }
+    }
+}
+
+impl<'a> From<&'a Transfer> for Judged<'a> {
+    fn from(transfer: &'a Transfer) -> Self {
+        let Transfer { model, crafted_for, judged_on, budget, image, attack, sr_psnr, .. } = transfer;
+        let crafted_for = Some(crafted_for.as_str());
+        Self { model, judged_on, budget: *budget, image, attack, crafted_for, sr_psnr: *sr_psnr }
+    }
+}
+
+/// The worst of all attacks for every model, runtime and budget, in the order of the rows.
+pub fn worst(rows: &[Row], transfers: &[Transfer]) -> Vec<Worst> {
+    let mut cells: IndexMap<_, IndexMap<&str, Judged<'_>>> = IndexMap::new();
+    let own = rows.iter().filter(|row| row.is_budgeted()).map(Judged::from);
+    for judged in own.chain(transfers.iter().map(Judged::from)) {
+        let cell = (judged.model, judged.judged_on, judged.budget.to_bits());
+        match cells.entry(cell).or_default().entry(judged.image) {
+            Entry::Occupied(mut least) if judged.sr_psnr < least.get().sr_psnr => {
+                least.insert(judged);
+            }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(first) => {
+                first.insert(judged);
+            }
+        }
+    }
+    cells.values().filter_map(worst_of).collect()
+}
+
+fn worst_of(images: &IndexMap<&str, Judged<'_>>) -> Option<Worst> {
+    let least = images.values().min_by(|a, b| a.sr_psnr.total_cmp(&b.sr_psnr))?;
+    let values: Vec<f64> = images.values().map(|judged| judged.sr_psnr).collect();
     Some(Worst {
-        model: least.model.clone(),
-        judged_on: least.judged_on.clone(),
+        model: least.model.to_owned(),
+        judged_on: least.judged_on.to_owned(),
         budget: least.budget,
         images: values.len(),
         sr_psnr: finite_mean(values.iter().copied()),
         interval: Interval::of_mean(&values),
-        attack: least.attack.clone(),
-        image: least.image.clone(),
+        attack: least.attack.to_owned(),
+        crafted_for: least.crafted_for.map(str::to_owned),
+        image: least.image.to_owned(),
         image_sr_psnr: least.sr_psnr,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::example::row;
+    use super::super::example::{row, transfer};
     use super::*;
 
     #[test]
@@ -153,10 +191,18 @@ mod tests {
             square(row(("ort", "ort"), "b.png", 4.0, 25.0)),
             row(("ort", "ort"), "a.png", 8.0, f64::INFINITY),
         ];
-        let found = worst(&rows);
+        let found = worst(&rows, &[]);
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].sr_psnr, found[0].images), (27.0, 2));
         assert_eq!((&*found[0].attack, &*found[0].image, found[0].image_sr_psnr), ("square", "b.png", 25.0));
         assert_eq!(found[1].sr_psnr, f64::INFINITY);
+    }
+
+    #[test]
+    fn an_attack_for_another_model_counts_as_any() {
+        let rows = [row(("ort", "ort"), "a.png", 4.0, 30.0), row(("ort", "ort"), "b.png", 4.0, 29.0)];
+        let found = worst(&rows, &[transfer("b.png", 4.0, 24.0), transfer("a.png", 4.0, 33.0)]);
+        assert_eq!((found.len(), found[0].sr_psnr), (1, 27.0));
+        assert_eq!((found[0].crafted_for.as_deref(), &*found[0].image), (Some("other.onnx"), "b.png"));
     }
 }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use super::summary::finite_mean;
-use super::{Clean, Clever, Finding, ImageInfo, Interval, Report, Row, Settings, Summary};
+use super::{
+    Clean, Clever, Finding, ImageInfo, Interval, Report, Row, Settings, Smallest, Summary, Universal,
+};
 
 const HEAD: [&str; 8] = ["model", "runtime", "attack", "budget", "LR PSNR", "SR PSNR", "clean PSNR", "SSIM"];
 
@@ -117,6 +119,8 @@ fn notes(report: &Report) -> String {
     }
     notes.extend(hardest(report));
     notes.extend(clever(report));
+    notes.extend(smallest(report));
+    notes.extend(universal(report));
     notes.extend(doubts(report));
     notes.extend(untrusted(report));
     notes.extend(fitted(report));
@@ -144,7 +148,7 @@ fn effort(report: &Report) -> String {
 
 /// What is left under the worst of several attacks; one alone is in the table.
 fn hardest(report: &Report) -> Vec<String> {
-    if !report.settings.attack.contains(',') {
+    if !report.settings.attack.contains(',') && report.transfers.is_empty() {
         return vec![];
     }
     let told = report.worst.iter().map(|worst| {
@@ -152,13 +156,14 @@ fn hardest(report: &Report) -> Vec<String> {
             format!(" (95% of such audits: {low:.2} to {high:.2})")
         });
         format!(
-            "{} on {}, worst of all attacks at {}/255: {}{spread}; least on {} by {}: {}.",
+            "{} on {}, worst of all attacks at {}/255: {}{spread}; least on {} by {}{}: {}.",
             one_line(&worst.model),
             worst.judged_on,
             worst.budget,
             decibels(worst.sr_psnr),
             one_line(&worst.image),
             worst.attack,
+            worst.crafted_for.as_ref().map_or(String::new(), |name| format!(" for {}", one_line(name))),
             decibels(worst.image_sr_psnr)
         )
     });
@@ -186,6 +191,50 @@ fn clever(report: &Report) -> Vec<String> {
             "{} on {runtime}: CLEVER {index:.1} from {} gradients an image{extreme}.",
             one_line(model),
             found[0].samples
+        )
+    });
+    told.collect()
+}
+
+/// The smallest budgets that cost as much as was asked about: the median over images.
+fn smallest(report: &Report) -> Vec<String> {
+    let mut cells: BTreeMap<(&str, &str), Vec<&Smallest>> = BTreeMap::new();
+    for smallest in &report.smallest {
+        cells.entry((&smallest.model, &smallest.runtime)).or_default().push(smallest);
+    }
+    let told = cells.into_iter().map(|((model, runtime), found)| {
+        let mut budgets: Vec<f64> = found.iter().map(|one| one.budget.unwrap_or(f64::INFINITY)).collect();
+        budgets.sort_by(f64::total_cmp);
+        let [least, middle, most] = [0, budgets.len() / 2, budgets.len() - 1].map(|at| level(budgets[at]));
+        format!(
+            "{} on {runtime}: {} costs {} dB of PSNR at {middle} (median; {least} to {most} over images).",
+            one_line(model),
+            found[0].attack,
+            found[0].cost
+        )
+    });
+    told.collect()
+}
+
+fn level(budget: f64) -> String {
+    if budget.is_finite() { format!("{budget:.3}/255") } else { "no budget tried".into() }
+}
+
+/// One perturbation for all images, on those that it was not found with.
+fn universal(report: &Report) -> Vec<String> {
+    type Cell<'a> = (&'a str, &'a str, u64);
+    let mut cells: BTreeMap<Cell<'_>, Vec<&Universal>> = BTreeMap::new();
+    for one in report.universal.iter().filter(|one| !one.seen && one.crafted_on == one.judged_on) {
+        cells.entry((&one.model, &one.judged_on, one.budget.to_bits())).or_default().push(one);
+    }
+    let told = cells.into_iter().map(|((model, runtime, budget), found)| {
+        format!(
+            "{} on {runtime}: one perturbation of {}/255, found with {} images, leaves {} dB on {} others.",
+            one_line(model),
+            f64::from_bits(budget),
+            found[0].found_with,
+            decibels(finite_mean(found.iter().map(|one| one.sr_psnr))),
+            found.len()
         )
     });
     told.collect()

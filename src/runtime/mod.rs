@@ -56,6 +56,8 @@ pub trait Session: Send {
 pub fn open(kind: Kind) -> Result<Box<dyn Runtime>, RuntimeError> {
     match kind {
         Kind::Ort => Ok(Box::new(Ort::open(OrtOptions::default())?)),
+        Kind::OrtPlain => Ok(Box::new(Ort::open(OrtOptions { optimise: false, ..OrtOptions::default() })?)),
+        Kind::OrtCuda => Ok(Box::new(Ort::open(OrtOptions { cuda: true, ..OrtOptions::default() })?)),
         Kind::Tract => Ok(Box::new(Tract::open()?)),
         Kind::Torch => open_torch(),
     }
@@ -76,8 +78,12 @@ fn open_torch() -> Result<Box<dyn Runtime>, RuntimeError> {
 /// The runtimes there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// ONNX Runtime, loaded when first used.
+    /// ONNX Runtime on the CPU, loaded when first used.
     Ort,
+    /// The same, running the graph as it is written: nothing fused, nothing laid out anew.
+    OrtPlain,
+    /// ONNX Runtime on an NVIDIA GPU, where its library was built for one.
+    OrtCuda,
     /// tract, part of this program.
     Tract,
     /// libtorch, with autograd.
@@ -85,13 +91,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every runtime.
+    /// Every runtime, as it is by default.
     pub const ALL: [Kind; 3] = [Kind::Ort, Kind::Tract, Kind::Torch];
+
+    /// Other ways in which one of them can run.
+    pub const VARIANTS: [Kind; 2] = [Kind::OrtPlain, Kind::OrtCuda];
 
     /// The name on the command line and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Ort => "ort",
+            Kind::OrtPlain => "ort-plain",
+            Kind::OrtCuda => "ort-cuda",
             Kind::Tract => "tract",
             Kind::Torch => "torch",
         }
@@ -108,8 +119,11 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        kind.ok_or_else(|| format!("there is no runtime `{name}`; there are ort, tract and torch"))
+        let mut all = Self::ALL.into_iter().chain(Self::VARIANTS);
+        let names =
+            || [Self::ALL.map(Kind::name).join(", "), Self::VARIANTS.map(Kind::name).join(", ")].join(", ");
+        let kind = all.find(|kind| kind.name() == name);
+        kind.ok_or_else(|| format!("there is no runtime `{name}`; there are {}", names()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! ONNX Runtime, loaded from a shared library when first used: the only file that names `ort`.
 //!
 //! `ort` panics when it has to load the library by itself, so nothing of it is called before
-//! `library` has succeeded. Execution providers other than the CPU are deliberately absent.
+//! `library` has succeeded. Execution providers other than the CPU's and CUDA's are deliberately absent.
 
 use std::error::Error as _;
 use std::ffi::CStr;
@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use ::ort::environment::Environment;
+use ::ort::ep::{CUDA, ExecutionProvider};
 use ::ort::logging::LogLevel;
 use ::ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ::ort::session::{Session as OrtSession, SessionInputValue};
@@ -28,15 +29,28 @@ pub struct Options {
     pub threads: Option<usize>,
     /// Whether the graph is optimised (fused, laid out for the processor) before it runs.
     pub optimise: bool,
+    /// Whether it runs on an NVIDIA GPU instead of the processor.
+    pub cuda: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: None, optimise: true }
+        Self { threads: None, optimise: true, cuda: false }
     }
 }
 
-/// ONNX Runtime on the CPU.
+impl Options {
+    /// What reports call a runtime of these options.
+    fn kind(self) -> Kind {
+        match self {
+            Options { cuda: true, .. } => Kind::OrtCuda,
+            Options { optimise: false, .. } => Kind::OrtPlain,
+            Options { .. } => Kind::Ort,
+        }
+    }
+}
+
+/// ONNX Runtime.
 #[derive(Debug)]
 pub struct Ort {
     library: &'static Library,
@@ -46,7 +60,15 @@ pub struct Ort {
 impl Ort {
     /// Loads the library, the first time, and stands ready to make sessions.
     pub fn open(options: Options) -> Result<Self, RuntimeError> {
-        Ok(Self { library: library()?, options })
+        let kind = options.kind();
+        let library = library().map_err(|reason| RuntimeError::Unavailable { kind, reason })?;
+        if options.cuda && !CUDA::is_available().unwrap_or(false) {
+            let reason = "the ONNX Runtime that was loaded has no CUDA provider; `pip install \
+                          onnxruntime-gpu` on a machine with an NVIDIA GPU, and set ORT_DYLIB_PATH to its \
+                          onnxruntime/capi/libonnxruntime.so.1.*";
+            return Err(RuntimeError::Unavailable { kind, reason: reason.into() });
+        }
+        Ok(Self { library, options })
     }
 
     fn builder(&self) -> ::ort::Result<SessionBuilder> {
@@ -61,16 +83,22 @@ impl Ort {
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(level)?
             .with_memory_pattern(false)?;
-        Ok(match self.options.threads {
+        let builder = match self.options.threads {
             Some(threads) => builder.with_intra_threads(threads)?,
             None => builder,
-        })
+        };
+        if !self.options.cuda {
+            return Ok(builder);
+        }
+        // TF32 would round a convolution's factors to ten bits, and a gradient's finite differences with them.
+        let cuda = CUDA::default().with_tf32(false).build().error_on_failure();
+        Ok(builder.with_execution_providers([cuda])?)
     }
 }
 
 impl Runtime for Ort {
     fn kind(&self) -> Kind {
-        Kind::Ort
+        self.options.kind()
     }
 
     fn version(&self) -> String {
@@ -78,30 +106,32 @@ impl Runtime for Ort {
     }
 
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, RuntimeError> {
-        let signature = Signature::of(model, Kind::Ort)?;
+        let kind = self.kind();
+        let signature = Signature::of(model, kind)?;
         let bytes = onnx::to_bytes(&without_idle_inputs(model));
-        let session = guarded(Kind::Ort, LOAD, told, || self.builder()?.commit_from_memory(&bytes))?;
+        let session = guarded(kind, LOAD, told, || self.builder()?.commit_from_memory(&bytes))?;
         let odd = session
             .outputs()
             .iter()
             .find(|outlet| outlet.dtype().tensor_type() != Some(TensorElementType::Float32));
         if let Some(outlet) = odd {
             let reason = format!("output `{}` is {}, not float32", outlet.name(), outlet.dtype());
-            return Err(load_failed(Kind::Ort, reason));
+            return Err(load_failed(kind, reason));
         }
-        Ok(Box::new(Prepared { session, signature }))
+        Ok(Box::new(Prepared { session, signature, kind }))
     }
 }
 
 struct Prepared {
     session: OrtSession,
     signature: Signature,
+    kind: Kind,
 }
 
 impl Session for Prepared {
     fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Vec<ArrayD<f32>>, RuntimeError> {
         self.signature.check(inputs)?;
-        guarded(Kind::Ort, RUN, told, || self.compute(inputs))
+        guarded(self.kind, RUN, told, || self.compute(inputs))
     }
 }
 
@@ -127,14 +157,14 @@ struct Library {
 }
 
 /// Loads the library when first called; later calls share it, or fail as the first did.
-fn library() -> Result<&'static Library, RuntimeError> {
+fn library() -> Result<&'static Library, String> {
     static LIBRARY: OnceLock<Result<Library, String>> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| {
         let executable = std::env::current_exe().ok();
         let candidate = candidate(std::env::var_os(VARIABLE).as_deref(), executable.as_deref());
         start(&candidate).map_err(|reason| unavailable(&candidate, &reason))
     });
-    library.as_ref().map_err(|reason| RuntimeError::Unavailable { kind: Kind::Ort, reason: reason.clone() })
+    library.as_ref().map_err(String::clone)
 }
 
 fn start(candidate: &Candidate) -> Result<Library, String> {

@@ -1,0 +1,217 @@
+//! What was worked out before, kept by content: an audit that was interrupted goes on where it stopped, and
+//! one that asks for more computes only what is new.
+//!
+//! An entry's key is a hash of all that decides the result: this very program, the model, the image, the
+//! runtime and its version, and every setting that matters to it. An entry that was cut off or changed does
+//! not match the hash of itself that it begins with, and counts as absent. Deliberately absent: any limit of
+//! size, and any clearing; the folder can be deleted at any time.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::Array4;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::subject::hex;
+use crate::files::{FileError, create_output_folder, read_bounded, write_lightly};
+
+/// The largest entry that is read.
+const MOST_BYTES: u64 = 1 << 30;
+/// The most bytes of what is no image in an entry.
+const MOST_HEAD: usize = 1 << 26;
+/// Bytes of a hash.
+const HASH: usize = 32;
+/// Bytes of a length.
+const LENGTH: usize = 8;
+
+/// What names an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Key(String);
+
+/// The folder of entries, or none.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    folder: Option<PathBuf>,
+    /// The hash of this program: another build may compute something else.
+    program: String,
+}
+
+impl Store {
+    /// Entries in a folder, which is made with the first of them; nothing is kept where it is `None`.
+    pub fn open(folder: Option<&Path>) -> Self {
+        let Some(folder) = folder else { return Self::default() };
+        let program = std::env::current_exe().and_then(std::fs::File::open).and_then(|mut file| {
+            let mut hash = HashingSink(Sha256::new());
+            std::io::copy(&mut file, &mut hash)?;
+            Ok(hex(&hash.0.finalize()))
+        });
+        let program = program.unwrap_or_else(|_| env!("CARGO_PKG_VERSION").to_owned());
+        Self { folder: Some(folder.to_owned()), program }
+    }
+
+    /// Whether anything is kept.
+    pub fn keeps(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// The key of what `what` calls, as decided by `parts`.
+    pub fn key(&self, what: &str, parts: &impl Serialize) -> Key {
+        // Structures of strings and numbers; there is nothing in them that JSON cannot say.
+        let parts = serde_json::to_vec(parts).unwrap_or_default();
+        let mut hash = Sha256::new();
+        for part in [self.program.as_bytes(), what.as_bytes(), &parts] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Key(hex(&hash.finalize()))
+    }
+
+    /// Whether there is an entry, whole or not.
+    pub fn has(&self, key: &Key) -> bool {
+        self.path(key).is_some_and(|path| path.exists())
+    }
+
+    /// What was kept, where it is whole.
+    pub fn get<T: DeserializeOwned>(&self, key: &Key) -> Option<T> {
+        let bytes = self.read(key)?;
+        let (head, _) = parted(&bytes)?;
+        serde_json::from_slice(head).ok()
+    }
+
+    /// What was kept with an image of this shape, where it is whole.
+    pub fn get_with_image<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+        shape: [usize; 4],
+    ) -> Option<(T, Array4<f32>)> {
+        let bytes = self.read(key)?;
+        let (head, image) = parted(&bytes)?;
+        let values = image.chunks_exact(4).map(|bytes| f32::from_le_bytes([0, 1, 2, 3].map(|at| bytes[at])));
+        let image = Array4::from_shape_vec(shape, values.collect()).ok()?;
+        Some((serde_json::from_slice(head).ok()?, image))
+    }
+
+    /// Keeps a result.
+    pub fn put(&self, key: &Key, result: &impl Serialize) -> Result<(), FileError> {
+        self.write(key, result, &[])
+    }
+
+    /// Keeps a result with an image.
+    pub fn put_with_image(
+        &self,
+        key: &Key,
+        result: &impl Serialize,
+        image: &Array4<f32>,
+    ) -> Result<(), FileError> {
+        let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.write(key, result, &bytes)
+    }
+
+    fn path(&self, key: &Key) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(&key.0))
+    }
+
+    /// What follows an entry's hash, where it matches.
+    fn read(&self, key: &Key) -> Option<Vec<u8>> {
+        let mut bytes = read_bounded(&self.path(key)?, MOST_BYTES).ok()?;
+        let rest = bytes.get(HASH..)?;
+        if Sha256::digest(rest)[..] != bytes[..HASH] {
+            return None;
+        }
+        bytes.drain(..HASH);
+        Some(bytes)
+    }
+
+    fn write(&self, key: &Key, result: &impl Serialize, image: &[u8]) -> Result<(), FileError> {
+        let (Some(folder), Some(path)) = (&self.folder, self.path(key)) else { return Ok(()) };
+        if !folder.is_dir() {
+            create_output_folder(folder)?;
+        }
+        write_lightly(&path, |file| {
+            let head = serde_json::to_vec(result)?;
+            let length = (head.len() as u64).to_le_bytes();
+            let mut hash = Sha256::new();
+            [&length[..], &head, image].iter().for_each(|part| hash.update(part));
+            file.write_all(&hash.finalize())?;
+            [&length[..], &head, image].iter().try_for_each(|part| file.write_all(part))
+        })
+    }
+}
+
+/// The result and the image of an entry.
+fn parted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = bytes.get(..LENGTH)?;
+    let length = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|at| length[at]));
+    let length = usize::try_from(length).ok().filter(|length| *length <= MOST_HEAD)?;
+    let rest = &bytes[LENGTH..];
+    (length <= rest.len()).then(|| rest.split_at(length))
+}
+
+/// Hashes what is written to it.
+struct HashingSink(Sha256);
+
+impl std::io::Write for HashingSink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back_to_the_last_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(&folder.path().join("cache")));
+        let key = store.key("attack", &("model", 4.0));
+        assert!(!store.has(&key) && store.get::<Vec<f64>>(&key).is_none());
+        let image =
+            Array4::from_shape_fn((1, 3, 2, 2), |(_, c, y, x)| 0.1 + (c * 4 + y * 2 + x) as f32 / 7.0);
+        store.put_with_image(&key, &vec![0.1 + 0.2, 1e-300], &image).unwrap();
+        assert_eq!(store.get_with_image(&key, [1, 3, 2, 2]), Some((vec![0.1 + 0.2, 1e-300], image)));
+        assert!(store.get_with_image::<Vec<f64>>(&key, [1, 3, 2, 3]).is_none(), "another shape");
+        assert!(store.get::<String>(&key).is_none(), "another kind of result");
+        let again = Store::open(Some(&folder.path().join("cache")));
+        assert!(again.has(&again.key("attack", &("model", 4.0))));
+        for other in [again.key("attack", &("model", 4.5)), again.key("judged", &("model", 4.0))] {
+            assert!(!again.has(&other));
+        }
+    }
+
+    #[test]
+    fn an_entry_that_was_cut_off_or_changed_is_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(folder.path()));
+        let key = store.key("judged", &1);
+        store.put(&key, &30.25).unwrap();
+        let path = store.path(&key).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(store.get::<f64>(&key), None, "{length} bytes");
+        }
+        for place in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[place] ^= 1;
+            std::fs::write(&path, &changed).unwrap();
+            assert_eq!(store.get::<f64>(&key), None, "byte {place}");
+        }
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(store.get(&key), Some(30.25));
+    }
+
+    #[test]
+    fn without_a_folder_nothing_is_kept() {
+        let store = Store::open(None);
+        let key = store.key("judged", &1);
+        store.put(&key, &30.25).unwrap();
+        assert!(!store.keeps() && !store.has(&key) && store.get::<f64>(&key).is_none());
+    }
+}

@@ -1,0 +1,242 @@
+//! What was measured, one structure per kind of number.
+
+use serde::{Deserialize, Serialize};
+
+use super::Word;
+use super::null::{decibels, number};
+
+/// A gradient's self-test on one runtime.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trust {
+    /// The model.
+    pub model: String,
+    /// The runtime.
+    pub runtime: String,
+    /// Whether gradients come from the runtime itself or from a gradient graph.
+    pub source: Word,
+    /// Slope along a direction near the gradient's, by finite difference on the same runtime.
+    #[serde(with = "number")]
+    pub slope: f64,
+    /// The same slope by the gradient.
+    #[serde(with = "number")]
+    pub gradient_slope: f64,
+    /// The largest error of the gradient's slope along random signs, as a share of its length.
+    #[serde(with = "number")]
+    pub random_error: f64,
+    /// Share of gradient entries that are exactly zero.
+    #[serde(with = "number")]
+    pub zero_share: f64,
+    /// Whether it takes a quantised model's roundings for what they round: an estimate, no derivative.
+    pub straight_through: bool,
+    /// Relative distance to the first runtime's gradient.
+    #[serde(with = "number")]
+    pub disagreement: f64,
+    /// Whether an attack may use it.
+    pub trusted: bool,
+    /// Why not; null where it may.
+    pub problem: Option<String>,
+}
+
+/// Quality without attack, next to bicubic's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Clean {
+    /// The model.
+    pub model: String,
+    /// The image.
+    pub image: String,
+    /// The runtime that upscaled.
+    pub runtime: String,
+    /// PSNR on luma in dB.
+    #[serde(with = "decibels")]
+    pub psnr: f64,
+    /// SSIM on luma.
+    pub ssim: f64,
+    /// PSNR of a bicubic upscale.
+    #[serde(with = "decibels")]
+    pub bicubic_psnr: f64,
+    /// SSIM of a bicubic upscale.
+    pub bicubic_ssim: f64,
+}
+
+/// One attacked image, judged once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The model.
+    pub model: String,
+    /// The image.
+    pub image: String,
+    /// The attack.
+    pub attack: String,
+    /// The budget in 1/255.
+    pub budget: f64,
+    /// Gradient steps, or forward passes of an attack without gradients.
+    pub iterations: usize,
+    /// The runtime whose gradients or outputs made the attack.
+    pub crafted_on: String,
+    /// The runtime that upscaled the attacked image.
+    pub judged_on: String,
+    /// PSNR of the attacked image against x0, in dB; null where they are equal.
+    #[serde(with = "decibels")]
+    pub lr_psnr: f64,
+    /// PSNR of S(attacked) against S(x0), in dB; null where they are equal.
+    #[serde(with = "decibels")]
+    pub sr_psnr: f64,
+    /// SSIM of S(attacked) against S(x0), on luma; null for images smaller than its window.
+    pub sr_ssim: Option<f64>,
+    /// How many times larger the output's change is than the input's, both as root mean squares on
+    /// [0, 1] after clipping: 10^((lr_psnr - sr_psnr) / 20); null where the input did not change.
+    pub amplification: Option<f64>,
+    /// The same for a bicubic upscale of the same two images.
+    pub bicubic_amplification: Option<f64>,
+    /// The share of the objective's end that the last fifth of the steps won: large where more steps
+    /// would have won more; null where the steps do not tell.
+    pub late_gain: Option<f64>,
+    /// The share of the objective that the best of several random starts won over the first: large where
+    /// starts matter, and more of them would win more; null for one start.
+    pub restart_gain: Option<f64>,
+    /// The largest change of a value, in 1/255.
+    pub linf: f64,
+    /// The root mean square of the changes over the whole image, in 1/255.
+    pub l2: f64,
+    /// What the attack maximised.
+    pub objective: String,
+    /// The objective at the first point.
+    #[serde(with = "number")]
+    pub objective_start: f64,
+    /// The objective at the result, or before the last step where the last point is the result.
+    #[serde(with = "number")]
+    pub objective_end: f64,
+    /// Whether the target SR PSNR was reached; null where none was set.
+    pub reached: Option<bool>,
+    /// The seed.
+    pub seed: u64,
+    /// The model file's SHA-256.
+    pub model_sha256: String,
+}
+
+impl Row {
+    /// Whether it was made within a budget: `cw` goes as far as its target is.
+    pub fn is_budgeted(&self) -> bool {
+        self.attack != "cw"
+    }
+
+    /// Whether the attack drove the output away from what it should be, and not toward another image or
+    /// away from another runtime's.
+    pub fn drives_away(&self) -> bool {
+        self.is_budgeted() && !(self.objective.starts_with('-') || self.objective.starts_with("||A(x)"))
+    }
+}
+
+/// An image under noise of a budget: every value moved by all of it, up or down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Noise {
+    /// The model.
+    pub model: String,
+    /// The image.
+    pub image: String,
+    /// The budget in 1/255.
+    pub budget: f64,
+    /// The runtime that upscaled.
+    pub runtime: String,
+    /// PSNR of S(noisy) against S(x0), in dB; null where they are equal.
+    #[serde(with = "decibels")]
+    pub sr_psnr: f64,
+}
+
+/// CLEVER at one image: the largest L1 norm of the gradient of ||S(x) - S(x0)||_2 at points within 1/255.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Clever {
+    /// The model.
+    pub model: String,
+    /// The image.
+    pub image: String,
+    /// The runtime whose gradients were taken.
+    pub runtime: String,
+    /// Points.
+    pub samples: usize,
+    /// The largest norm; both images on [0, 1].
+    pub index: f64,
+    /// What the largest norm tends to with more points; null where there is too little to say.
+    pub extreme: Option<Extreme>,
+}
+
+/// A reverse Weibull distribution, fitted to the maxima of 32 norms each.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Extreme {
+    /// The largest norm that can occur.
+    pub bound: f64,
+    /// How far below it maxima lie.
+    pub scale: f64,
+    /// How they are spread.
+    pub shape: f64,
+    /// The Kolmogorov-Smirnov distance of the fit.
+    pub distance: f64,
+    /// The share of samples from the fit itself that lie farther: a small one says not to use the bound.
+    pub p_value: f64,
+}
+
+/// One image, attacked for one model and judged on another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// The model that judged.
+    pub model: String,
+    /// The model whose gradients or outputs made the attack.
+    pub crafted_for: String,
+    /// The image.
+    pub image: String,
+    /// The attack.
+    pub attack: String,
+    /// The budget in 1/255.
+    pub budget: f64,
+    /// The runtime that the attack was crafted on.
+    pub crafted_on: String,
+    /// The runtime that upscaled the attacked image.
+    pub judged_on: String,
+    /// PSNR of S(attacked) against S(x0), both of the model that judged, in dB; null where they are equal.
+    #[serde(with = "decibels")]
+    pub sr_psnr: f64,
+}
+
+/// The smallest budget at which an attack costs so many dB of PSNR against the ground truth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Smallest {
+    /// The model.
+    pub model: String,
+    /// The image.
+    pub image: String,
+    /// The runtime that crafted and judged.
+    pub runtime: String,
+    /// The attack.
+    pub attack: String,
+    /// The loss that was asked about, in dB on luma.
+    pub cost: f64,
+    /// The smallest budget found that costs as much, in 1/255; null where none that was tried does.
+    pub budget: Option<f64>,
+    /// The largest budget tried that costs less, in 1/255: the true border lies between the two.
+    pub below: f64,
+    /// The PSNR against the ground truth there, in dB on luma; without attack where `budget` is null.
+    #[serde(with = "decibels")]
+    pub psnr: f64,
+}
+
+/// What one perturbation does to one of the images that it was judged on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Universal {
+    /// The model.
+    pub model: String,
+    /// The budget in 1/255.
+    pub budget: f64,
+    /// The runtime that it was found on.
+    pub crafted_on: String,
+    /// The runtime that upscaled.
+    pub judged_on: String,
+    /// The images that it was found with.
+    pub found_with: usize,
+    /// The image.
+    pub image: String,
+    /// Whether it was found with this image among others.
+    pub seen: bool,
+    /// PSNR of S(perturbed) against S(x0), in dB; null where they are equal.
+    #[serde(with = "decibels")]
+    pub sr_psnr: f64,
+}

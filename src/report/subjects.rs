@@ -1,0 +1,108 @@
+//! What was audited, on what: runtimes, models and images.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::Word;
+
+/// A runtime.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeInfo {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// The shortest end of its path that no other model shares.
+    pub name: String,
+    /// The path as it was given.
+    pub path: String,
+    /// SHA-256 of the file, and of the tensors it keeps in files beside it where there are any.
+    pub sha256: String,
+    /// Trained numbers in it.
+    pub parameters: usize,
+    /// Output side over input side.
+    pub scale: usize,
+    /// How it is fed and read.
+    pub interface: InterfaceInfo,
+    /// The most bytes that attacks on the largest image were allowed for.
+    pub memory_bound: u64,
+    /// The standard operator set it is written in.
+    pub opset: i64,
+    /// What the file says of itself: see [`embedded`].
+    pub metadata: IndexMap<String, serde_json::Value>,
+    /// Nodes through which only a zero gradient passes, so that an attack does not see what they do.
+    pub stopped: Vec<StoppedNode>,
+}
+
+/// How a model is fed and read, as stated or found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InterfaceInfo {
+    /// The input that takes the image.
+    pub input: String,
+    /// The output that gives it.
+    pub output: String,
+    /// The element type of the image. Gradients of a float16 model are computed in float32, and so are
+    /// its forward runs on a runtime that does not serve float16.
+    pub dtype: Word,
+    /// The order of the input's axes.
+    pub layout: Word,
+    /// The order of the output's axes.
+    pub output_layout: Word,
+    /// 3 for RGB, 1 for luma.
+    pub channels: usize,
+    /// The range of values at the input.
+    pub range: Word,
+    /// The range of values at the output.
+    pub output_range: Word,
+    /// Pixels of the output that are missing on every side, for want of padding.
+    pub margin: usize,
+    /// The one size that is taken, height and width, where there is only one.
+    pub fixed: Option<[usize; 2]>,
+    /// Height and width must be multiples of this.
+    pub multiple: usize,
+    /// Inputs beside the image, which were given a value.
+    pub fed: Vec<String>,
+    /// PSNR in dB between its upscale of a test picture and the bicubic one.
+    pub bicubic_agreement: f64,
+}
+
+/// A node through which only a zero gradient passes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoppedNode {
+    /// The operator and the node's name.
+    pub node: String,
+    /// Why.
+    pub reason: Word,
+}
+
+/// A string of a model's metadata: an object where it is one in JSON, as our own recipes are.
+pub fn embedded(text: &str) -> serde_json::Value {
+    match serde_json::from_str(text) {
+        Ok(object @ serde_json::Value::Object(_)) => object,
+        _ => text.into(),
+    }
+}
+
+/// An image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageInfo {
+    /// The file's name.
+    pub name: String,
+    /// Whether the LR image was made from ground truth by bicubic.
+    pub made_from_truth: bool,
+    /// The SHA-256 of the LR pixels as float32.
+    pub sha256: String,
+    /// Height and width of the LR image.
+    pub size: [usize; 2],
+    /// 3 for RGB, 1 for luma.
+    pub channels: usize,
+    /// What was done to its size because of the model; null for nothing.
+    pub fitted: Option<String>,
+    /// The scale it was made for.
+    pub scale: usize,
+}
