@@ -185,7 +185,10 @@ fn what_is_no_budget_is_refused() {
 fn what_is_unknown_gets_the_nearest_or_all_there_is() {
     let workspace = Workspace::new();
     names(&workspace.refused(&audit_with("--attack", "ifgms"), 2), &["ifgms", "did you mean `ifgsm`"]);
-    names(&workspace.refused(&audit_with("--runtime", "onnx"), 2), &["onnx", "ort, tract and torch"]);
+    names(
+        &workspace.refused(&audit_with("--runtime", "onnx"), 2),
+        &["onnx", "ort, tract, torch, ort-plain, ort-cuda"],
+    );
     names(&workspace.refused(&audit_with("--iterations", "0"), 2), &["--iterations"]);
     names(&workspace.refused(&audit_with("--iterations", "-3"), 2), &["--iterations"]);
 }
@@ -457,10 +460,20 @@ fn a_size_or_a_place_that_cannot_be_is_refused() {
     assert!(!workspace.path("g.onnx").exists() && !workspace.path("no").exists());
 }
 
-/// Ctrl-C ends an audit between two steps; a report is whole or not there.
+/// Ctrl-C ends an audit between two steps; a report is whole or not there, and what was done is kept unless
+/// that was not wanted.
 #[test]
 #[cfg(unix)]
 fn an_interrupted_audit_leaves_no_report() {
+    let said = interrupted(&[], &["cache"]);
+    assert!(said.contains("the same command goes on from here"), "{said}");
+    let said = interrupted(&["--no-cache"], &[]);
+    assert!(said.contains("interrupted: nothing was written"), "{said}");
+}
+
+/// What an audit says that Ctrl-C ends, and that leaves this in its folder.
+#[cfg(unix)]
+fn interrupted(more: &[&str], left: &[&str]) -> String {
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
     let workspace = Workspace::new();
@@ -468,8 +481,8 @@ fn an_interrupted_audit_leaves_no_report() {
     let mut arguments = audit("model.onnx");
     let at = arguments.iter().position(|argument| *argument == "1").unwrap();
     arguments[at] = "10000000";
-    command.args(arguments).current_dir(workspace.path("")).stderr(Stdio::piped()).stdout(Stdio::null());
-    let mut child = command.spawn().unwrap();
+    command.args(arguments).args(more).current_dir(workspace.path(""));
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let limit = Instant::now() + Duration::from_secs(60);
     while !workspace.path("out").exists() && Instant::now() < limit {
         std::thread::sleep(Duration::from_millis(20));
@@ -485,7 +498,8 @@ fn an_interrupted_audit_leaves_no_report() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(!workspace.path("out").exists(), "{said}");
+    assert_eq!(workspace.files_in("out"), left, "{said}");
+    said
 }

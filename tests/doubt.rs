@@ -72,6 +72,36 @@ fn a_quantising_step_is_an_alarm_and_is_broken_without_gradients() {
     assert!(broken, "{:?}", rows(&report));
 }
 
+/// Upscales x through a stair of saturating gates, which is smooth and mostly flat.
+fn gated() -> Model {
+    upscaler(|graph, image| {
+        let steep = graph.initializer("steep", Tensor::scalar(1000.0));
+        let share = graph.initializer("share", Tensor::scalar(1.0 / 32.0));
+        let mut sum = graph.initializer("half", Tensor::scalar(0.5));
+        for step in 0..16 {
+            let edge = graph.initializer(&format!("edge{step}"), Tensor::scalar((step as f32 + 0.5) / 16.0));
+            let from = graph.node("Sub", &format!("from{step}"), &[image, &edge], []);
+            let scaled = graph.node("Mul", &format!("scaled{step}"), &[&from, &steep], []);
+            let gate = graph.node("Tanh", &format!("gate{step}"), &[&scaled], []);
+            let part = graph.node("Mul", &format!("part{step}"), &[&gate, &share], []);
+            sum = graph.node("Add", &format!("sum{step}"), &[&sum, &part], []);
+        }
+        apart(graph, &sum)
+    })
+}
+
+#[test]
+fn a_saturating_gate_is_an_alarm_and_is_broken_without_gradients() {
+    let workspace = Workspace::new();
+    workspace.model("model.onnx", &gated());
+    let flags = ["--attack", "ifgsm,square", "--budget", "8", "--iterations", "10", "--queries", "300"];
+    let (table, report) = workspace.audit(&audit(&flags));
+    assert_eq!(report["findings"][0]["level"], "alarm", "{table}");
+    let square = rows(&report).iter().filter(|row| row["attack"] == "square");
+    let left: Vec<f64> = square.map(|row| row["sr_psnr"].as_f64().unwrap()).collect();
+    assert!(!left.is_empty() && left.iter().all(|left| *left < 36.0), "{left:?}");
+}
+
 #[test]
 fn an_honest_network_raises_no_alarm_and_its_rows_say_what_bicubic_does() {
     let workspace = Workspace::new();

@@ -59,6 +59,7 @@ fn the_smallest_budget_that_costs_three_decibels_is_found() {
     let unhurt = audit(&workspace, &flags.replace("3.0103", "90")).1;
     assert_eq!(unhurt["smallest"][0]["budget"], Value::Null);
     assert_eq!(unhurt["smallest"][0]["below"], 64.0);
+    std::fs::remove_dir_all(workspace.path("out")).unwrap();
     let untold = refused(&workspace, "--images photos --cost 3");
     assert!(untold.contains("a.png: has no ground truth") && untold.contains("--truth"), "{untold}");
     assert!(refused(&workspace, "--images photos --cost 0").contains("`0` is no number of dB"));
@@ -90,9 +91,10 @@ fn one_perturbation_is_judged_on_images_it_was_not_found_with() {
         assert!(found < noise - 1.0, "{found} dB, and {noise} dB under noise");
     }
     assert!(table.contains("one perturbation of 8/255, found with 2 images, leaves "), "{table}");
+    std::fs::remove_dir_all(workspace.path("out")).unwrap();
     workspace.photo("photos/e.png", 20, 24);
     let unequal = refused(&workspace, &flags.replace("--images", "--seed 0 --images"));
-    assert!(unequal.contains("e.png has 20x24 pixels") && unequal.contains("--crop"), "{unequal}");
+    assert!(unequal.contains("e.png has 20x24, and one") && unequal.contains("--crop"), "{unequal}");
     audit(&workspace, &format!("{flags} --crop 20"));
     std::fs::remove_dir_all(workspace.path("out")).unwrap();
     workspace.photo("single/a.png", 20, 24);
@@ -162,8 +164,6 @@ fn an_attack_for_a_sibling_counts_and_unmasks() {
     assert!(table.contains("ifgsm crafted for `open.onnx` leaves "), "{table}");
     let worst = &report["worst"][0];
     assert_eq!((&worst["model"], &worst["crafted_for"]), (&"hidden.onnx".into(), &"open.onnx".into()));
-    let without = workspace.audit(&words(&format!("{flags} --no-cache"))).1;
-    assert!(without["transfers"].as_array().unwrap().is_empty());
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub struct Plan {
     pub shard: Option<Shard>,
     /// How long it may take; as long as it takes where `None`.
     pub time_limit: Option<Duration>,
-    /// The folder that keeps what was worked out; none where `None`.
+    /// The folder that keeps what was worked out; it is kept for this audit alone where `None`.
     pub cache: Option<PathBuf>,
     /// What whoever made the plan left out already, in words.
     pub left_out: Vec<String>,

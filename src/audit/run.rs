@@ -41,7 +41,8 @@ pub trait Watch {
 /// Whatever can be found wrong without an attack is found before the first one.
 ///
 /// # Errors
-/// The first thing that is wrong with a file, a runtime or a gradient; nothing is reported then.
+/// The first thing that is wrong with a file, a runtime or a gradient; nothing is reported then, and what
+/// was worked out is kept where the plan says so.
 pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     let start = Instant::now();
     watch.doing("reading models")?;
@@ -49,42 +50,61 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
         plan.runtimes.iter().map(|&kind| runtime::open(kind).map(Arc::from)).collect::<Result<_, _>>()?;
     let mut subjects = Subject::read_all(&plan.models, &plan.wishes, &runtimes)?;
     let photos = load_photos(plan, &subjects, watch)?;
-    let memory = plan.memory.or_else(free_bytes);
-    for subject in &mut subjects {
-        watch.doing(&format!("{}: fitting images", subject.name))?;
-        subject.admit(&photos[&subject.feed], memory, (plan.settings.batch, runtimes.len()))?;
-        aim::check(plan, subject, &photos[&subject.feed])?;
-    }
+    admit(plan, &mut subjects, &photos, watch)?;
     let mut report = blank(plan, &subjects, &photos, &runtimes);
-    let store = Store::open(plan.cache.as_deref());
-    let toward = aim::toward(plan)?;
+    let (store, toward) = (Store::open(plan.cache.as_deref())?, aim::toward(plan)?);
     let known = (&store, toward.as_str());
     let audit = |subject| Audit::new(plan, subject, &photos[&subject.feed], &runtimes, known);
     let mut audits: Vec<Audit<'_>> = subjects.iter().map(audit).collect();
-    for audit in &mut audits {
-        audit.test_gradients(watch)?;
-    }
-    let mut left_out = schedule(plan, &mut audits);
+    audits.iter_mut().try_for_each(|audit| audit.test_gradients(watch))?;
+    audits.iter().try_for_each(Audit::keep_trust)?;
+    report.settings.left_out.extend(schedule(plan, &mut audits));
     watch.planned(&planned(plan, &audits));
+    report.settings.left_out.extend(attack_all(plan, &mut audits, watch)?);
+    audits.into_iter().for_each(|audit| audit.into_report(&mut report));
+    report.conclude();
+    report.timing.peak_memory = peak_bytes();
+    report.timing.seconds = start.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// Checks that every model takes its images, in the memory there is, and has what the attacks need.
+fn admit(
+    plan: &Plan,
+    subjects: &mut [Subject],
+    photos: &BTreeMap<Feed, Vec<Photo>>,
+    watch: &mut dyn Watch,
+) -> Result<(), AuditError> {
+    let memory = plan.memory.or_else(free_bytes);
+    for subject in subjects {
+        watch.doing(&format!("{}: fitting images", subject.name))?;
+        let photos = &photos[&subject.feed];
+        subject.admit(photos, memory, (plan.settings.batch, plan.runtimes.len()))?;
+        aim::check(plan, subject, photos)?;
+    }
+    Ok(())
+}
+
+/// Attacks and judges, and gives what there was no time for, in words.
+fn attack_all(
+    plan: &Plan,
+    audits: &mut [Audit<'_>],
+    watch: &mut dyn Watch,
+) -> Result<Vec<String>, AuditError> {
     let deadline = plan.time_limit.map(|limit| Instant::now() + limit);
-    for audit in &mut audits {
+    let mut left_out = Vec::new();
+    for audit in &mut *audits {
         let images = audit.run(deadline, watch)?;
         if images > 0 {
             left_out
                 .push(format!("--time-limit was over before the last {images} images of {}", audit.name()));
         }
     }
-    let pairs = transfer::between(&mut audits, deadline, watch)?;
+    let pairs = transfer::between(audits, deadline, watch)?;
     if pairs > 0 {
-        left_out
-            .push(format!("--time-limit was over before {pairs} pairs of models were judged by each other"));
+        left_out.push(format!("--time-limit was over before {pairs} pairs of models judged each other's"));
     }
-    audits.into_iter().for_each(|audit| audit.into_report(&mut report));
-    report.settings.left_out.extend(left_out);
-    report.conclude();
-    report.timing.peak_memory = peak_bytes();
-    report.timing.seconds = start.elapsed().as_secs_f64();
-    Ok(report)
+    Ok(left_out)
 }
 
 /// The images, as the models take them.

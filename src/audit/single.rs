@@ -12,7 +12,7 @@ use super::photo::Photo;
 use super::run::Watch;
 use super::scene::{Scene, identity};
 use super::schedule::Pace;
-use super::store::Store;
+use super::store::{Key, Store};
 use super::subject::{Subject, hex};
 use super::trust::{Probe, probe, refused, require};
 use super::{AuditError, Plan};
@@ -43,6 +43,8 @@ pub struct Audit<'a> {
     /// Seconds of a forward run and of a gradient step on every oracle, where they were measured.
     pub(super) paces: Vec<Pace>,
     pub(super) trust: Vec<Trust>,
+    /// Where the self-test is to be kept, where it was made anew.
+    untold: Option<Key>,
     pub(super) clean: Vec<Clean>,
     pub(super) noise: Vec<Noise>,
     pub(super) clever: Vec<Clever>,
@@ -67,12 +69,11 @@ impl<'a> Audit<'a> {
         };
         let held = |place: usize| plan.shard.is_none_or(|shard| shard.holds(place));
         let photos_held = photos.iter().enumerate().filter(|(place, _)| held(*place));
-        let model_id = if store.keeps() { hash(&onnx::to_bytes(&subject.model)) } else { String::new() };
         Self {
             plan,
             subject,
             store,
-            model_id,
+            model_id: hash(&onnx::to_bytes(&subject.model)),
             toward,
             runtime_ids: runtimes.iter().map(|it| format!("{} {}", it.kind(), it.version())).collect(),
             first: photos.first(),
@@ -81,6 +82,7 @@ impl<'a> Audit<'a> {
             crafters: (0..runtimes.len()).collect(),
             paces: vec![],
             trust: vec![],
+            untold: None,
             clean: vec![],
             noise: vec![],
             clever: vec![],
@@ -112,13 +114,11 @@ impl<'a> Audit<'a> {
         let Some(photo) = self.first.filter(|_| needed) else { return Ok(()) };
         let parts = (&self.model_id, &self.runtime_ids, identity(photo), self.plan.seed);
         let key = self.store.key("trust", &parts);
-        let tested = match self.store.get::<Vec<(Trust, Pace)>>(&key) {
+        let known = self.store.get::<Vec<(Trust, Pace)>>(&key);
+        self.untold = known.is_none().then_some(key);
+        let tested = match known {
             Some(tested) => tested,
-            None => {
-                let tested = self.probe_all(photo, watch)?;
-                self.store.put(&key, &tested)?;
-                tested
-            }
+            None => self.probe_all(photo, watch)?,
         };
         let named = |trust| Trust { model: self.subject.name.clone(), ..trust };
         (self.trust, self.paces) = tested.into_iter().map(|(trust, pace)| (named(trust), pace)).unzip();

@@ -12,6 +12,7 @@ use ndarray::Array4;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use super::subject::hex;
 use crate::files::{FileError, create_output_folder, read_bounded, write_lightly};
@@ -29,30 +30,28 @@ const LENGTH: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Key(String);
 
-/// The folder of entries, or none.
-#[derive(Clone, Debug, Default)]
+/// The folder of entries.
+#[derive(Debug)]
 pub struct Store {
-    folder: Option<PathBuf>,
+    folder: PathBuf,
     /// The hash of this program: another build may compute something else.
     program: String,
+    /// Takes a folder that nobody asked for away again.
+    _temporary: Option<TempDir>,
 }
 
 impl Store {
-    /// Entries in a folder, which is made with the first of them; nothing is kept where it is `None`.
-    pub fn open(folder: Option<&Path>) -> Self {
-        let Some(folder) = folder else { return Self::default() };
-        let program = std::env::current_exe().and_then(std::fs::File::open).and_then(|mut file| {
-            let mut hash = HashingSink(Sha256::new());
-            std::io::copy(&mut file, &mut hash)?;
-            Ok(hex(&hash.0.finalize()))
-        });
-        let program = program.unwrap_or_else(|_| env!("CARGO_PKG_VERSION").to_owned());
-        Self { folder: Some(folder.to_owned()), program }
-    }
-
-    /// Whether anything is kept.
-    pub fn keeps(&self) -> bool {
-        self.folder.is_some()
+    /// Entries in a folder, which is made with the first of them, or for as long as this lives.
+    pub fn open(folder: Option<&Path>) -> Result<Self, FileError> {
+        match folder {
+            Some(folder) => Ok(Self { folder: folder.to_owned(), program: program(), _temporary: None }),
+            None => {
+                let temporary = tempfile::tempdir()
+                    .map_err(|cause| FileError::FolderUnwritable { path: std::env::temp_dir(), cause })?;
+                let folder = temporary.path().to_owned();
+                Ok(Self { folder, program: String::new(), _temporary: Some(temporary) })
+            }
+        }
     }
 
     /// The key of what `what` calls, as decided by `parts`.
@@ -69,7 +68,7 @@ impl Store {
 
     /// Whether there is an entry, whole or not.
     pub fn has(&self, key: &Key) -> bool {
-        self.path(key).is_some_and(|path| path.exists())
+        self.path(key).exists()
     }
 
     /// What was kept, where it is whole.
@@ -108,13 +107,13 @@ impl Store {
         self.write(key, result, &bytes)
     }
 
-    fn path(&self, key: &Key) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join(&key.0))
+    fn path(&self, key: &Key) -> PathBuf {
+        self.folder.join(&key.0)
     }
 
     /// What follows an entry's hash, where it matches.
     fn read(&self, key: &Key) -> Option<Vec<u8>> {
-        let mut bytes = read_bounded(&self.path(key)?, MOST_BYTES).ok()?;
+        let mut bytes = read_bounded(&self.path(key), MOST_BYTES).ok()?;
         let rest = bytes.get(HASH..)?;
         if Sha256::digest(rest)[..] != bytes[..HASH] {
             return None;
@@ -124,11 +123,10 @@ impl Store {
     }
 
     fn write(&self, key: &Key, result: &impl Serialize, image: &[u8]) -> Result<(), FileError> {
-        let (Some(folder), Some(path)) = (&self.folder, self.path(key)) else { return Ok(()) };
-        if !folder.is_dir() {
-            create_output_folder(folder)?;
+        if !self.folder.is_dir() {
+            create_output_folder(&self.folder)?;
         }
-        write_lightly(&path, |file| {
+        write_lightly(&self.path(key), |file| {
             let head = serde_json::to_vec(result)?;
             let length = (head.len() as u64).to_le_bytes();
             let mut hash = Sha256::new();
@@ -137,6 +135,16 @@ impl Store {
             [&length[..], &head, image].iter().try_for_each(|part| file.write_all(part))
         })
     }
+}
+
+/// The hash of this very program; its version where it cannot be read.
+fn program() -> String {
+    let hashed = std::env::current_exe().and_then(std::fs::File::open).and_then(|mut file| {
+        let mut hash = HashingSink(Sha256::new());
+        std::io::copy(&mut file, &mut hash)?;
+        Ok(hex(&hash.0.finalize()))
+    });
+    hashed.unwrap_or_else(|_| env!("CARGO_PKG_VERSION").to_owned())
 }
 
 /// The result and the image of an entry.
@@ -169,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_kept_comes_back_to_the_last_bit() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(Some(&folder.path().join("cache")));
+        let store = Store::open(Some(&folder.path().join("cache"))).unwrap();
         let key = store.key("attack", &("model", 4.0));
         assert!(!store.has(&key) && store.get::<Vec<f64>>(&key).is_none());
         let image =
@@ -178,7 +186,7 @@ mod tests {
         assert_eq!(store.get_with_image(&key, [1, 3, 2, 2]), Some((vec![0.1 + 0.2, 1e-300], image)));
         assert!(store.get_with_image::<Vec<f64>>(&key, [1, 3, 2, 3]).is_none(), "another shape");
         assert!(store.get::<String>(&key).is_none(), "another kind of result");
-        let again = Store::open(Some(&folder.path().join("cache")));
+        let again = Store::open(Some(&folder.path().join("cache"))).unwrap();
         assert!(again.has(&again.key("attack", &("model", 4.0))));
         for other in [again.key("attack", &("model", 4.5)), again.key("judged", &("model", 4.0))] {
             assert!(!again.has(&other));
@@ -188,10 +196,10 @@ mod tests {
     #[test]
     fn an_entry_that_was_cut_off_or_changed_is_absent() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(Some(folder.path()));
+        let store = Store::open(Some(folder.path())).unwrap();
         let key = store.key("judged", &1);
         store.put(&key, &30.25).unwrap();
-        let path = store.path(&key).unwrap();
+        let path = store.path(&key);
         let whole = std::fs::read(&path).unwrap();
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
@@ -208,10 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_folder_nothing_is_kept() {
-        let store = Store::open(None);
+    fn a_folder_that_nobody_asked_for_goes_again() {
+        let store = Store::open(None).unwrap();
         let key = store.key("judged", &1);
         store.put(&key, &30.25).unwrap();
-        assert!(!store.keeps() && !store.has(&key) && store.get::<f64>(&key).is_none());
+        assert_eq!(store.get(&key), Some(30.25));
+        let path = store.path(&key);
+        drop(store);
+        assert!(!path.parent().unwrap().exists());
     }
 }

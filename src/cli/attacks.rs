@@ -81,7 +81,7 @@ impl FromStr for Aimed {
 /// A number of dB above 0.
 pub fn parse_decibels(text: &str) -> Result<f64, String> {
     let decibels = text.parse::<f64>().ok().filter(|decibels| *decibels > 0.0 && decibels.is_finite());
-    decibels.ok_or_else(|| format!("`{text}` is no number of dB; give one above 0, such as 30"))
+    decibels.ok_or_else(|| format!("`{text}` is no number of dB above 0; give one, such as 30"))
 }
 
 impl AttackArgs {

@@ -88,7 +88,7 @@ pub struct Args {
     /// shared, and deleted at any time [default: cache in the folder of --out]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Keep nothing, and judge no attack on other models than its own
+    /// Keep nothing of what was worked out for another audit
     #[arg(long, conflicts_with = "cache")]
     no_cache: bool,
     #[command(flatten)]

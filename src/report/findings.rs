@@ -66,7 +66,7 @@ pub struct Finding {
     pub sentence: String,
     /// The evidence.
     pub numbers: IndexMap<&'static str, f64>,
-    /// The image that shows it most, where one does.
+    /// The image that shows it most, or on which the least was left; null where all show it.
     pub image: Option<String>,
 }
 
@@ -135,7 +135,9 @@ impl<'a> Case<'a> {
     ) -> Finding {
         let numbers = [("budget", self.budget)].into_iter().chain(numbers).collect();
         let (model, runtime) = (self.model.to_owned(), self.runtime.to_owned());
-        Finding { level, code, model, runtime, sentence, numbers, image: None }
+        let worst = self.rows.iter().min_by(|a, b| a.sr_psnr.total_cmp(&b.sr_psnr));
+        let image = worst.map(|row| row.image.clone());
+        Finding { level, code, model, runtime, sentence, numbers, image }
     }
 }
 
