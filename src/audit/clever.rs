@@ -93,6 +93,9 @@ impl Audit<'_> {
 
     /// The oracles that CLEVER is taken on.
     pub(super) fn samplers(&self) -> Vec<usize> {
+        if self.subject.front.is_some() {
+            return vec![]; // it would be that of the bare model, or of no derivative
+        }
         let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
         self.crafters.iter().copied().filter(trusted).collect()
     }

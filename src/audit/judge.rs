@@ -1,6 +1,6 @@
 //! What a model makes of an attacked image, of noise and of the clean image, as rows of a report.
 
-use ndarray::{Array4, ArrayView3, Axis};
+use ndarray::{Array4, ArrayView3, Axis, CowArray, Ix3};
 
 use super::AuditError;
 use super::aim;
@@ -94,8 +94,10 @@ impl Audit<'_> {
         })
     }
 
+    /// Over the pixels of all draws, where there are several.
     pub(super) fn psnr(&self, photo: &Photo, a: &Array4<f32>, b: &Array4<f32>) -> Result<f64, AuditError> {
-        metric::psnr(only(a), only(b)).map_err(|source| metric_error(photo, source))
+        let (a, b) = (behind_one_another(a), behind_one_another(b));
+        metric::psnr(a.view(), b.view()).map_err(|source| metric_error(photo, source))
     }
 
     /// Notes the quality of every runtime's clean output next to bicubic's, where there is ground truth.
@@ -110,13 +112,14 @@ impl Audit<'_> {
         let upscaled = metric::bicubic(only(&photo.x), truth.shape()[1], truth.shape()[2]);
         let bicubic = judge(geometry.inside(upscaled.view()))?;
         for (oracle, output) in self.oracles.iter().zip(outputs) {
-            let ours = judge(only(output))?;
+            let drawn = output.outer_iter().map(judge).collect::<Result<Vec<_>, _>>()?;
+            let mean = |of: fn(&Quality) -> f64| drawn.iter().map(of).sum::<f64>() / drawn.len() as f64;
             self.clean.push(Clean {
                 model: self.subject.name.clone(),
                 image: photo.name.clone(),
                 runtime: oracle.kind().to_string(),
-                psnr: ours.psnr,
-                ssim: ours.ssim,
+                psnr: mean(|quality| quality.psnr),
+                ssim: mean(|quality| quality.ssim),
                 bicubic_psnr: bicubic.psnr,
                 bicubic_ssim: bicubic.ssim,
             });
@@ -137,6 +140,22 @@ fn late_gain(attack: Attack, restarts: usize, values: &[f64]) -> Option<f64> {
 /// The ratio of two root mean squares on [0, 1], from their PSNRs.
 fn amplification(input: f64, output: f64) -> Option<f64> {
     input.is_finite().then(|| 10f64.powf((input - output) / 20.0))
+}
+
+/// The images of a batch as one of all their channels.
+fn behind_one_another(batch: &Array4<f32>) -> CowArray<'_, f32, Ix3> {
+    let (images, channels, height, width) = batch.dim();
+    batch.to_shape((images * channels, height, width)).unwrap_or_else(|_| only(batch).into())
+}
+
+/// SSIM on luma, the mean over the images of two batches.
+pub(super) fn mean_ssim(a: &Array4<f32>, b: &Array4<f32>) -> Result<Option<f64>, MetricError> {
+    let mut sum = 0.0;
+    for (a, b) in a.outer_iter().zip(b.outer_iter()) {
+        let Some(ssim) = metric::luma_ssim(a, b)? else { return Ok(None) };
+        sum += ssim;
+    }
+    Ok(Some(sum / a.len_of(Axis(0)) as f64))
 }
 
 /// The one image of a batch.

@@ -11,6 +11,7 @@ mod fit;
 mod judge;
 mod memory;
 mod photo;
+mod preprocess;
 mod run;
 mod schedule;
 mod single;
@@ -24,6 +25,7 @@ pub use error::AuditError;
 pub use fit::{Feed, Fitted, fit};
 pub use memory::least_bytes;
 pub use photo::Images;
+pub use preprocess::Preprocessing;
 pub use run::{Watch, run};
 pub use schedule::Planned;
 
@@ -75,6 +77,8 @@ pub struct Plan {
     pub time_limit: Option<Duration>,
     /// What whoever made the plan left out already, in words.
     pub left_out: Vec<String>,
+    /// Every model is audited behind each of these, too.
+    pub preprocess: Vec<Preprocessing>,
 }
 
 /// The runtimes that attacks are crafted on.

@@ -10,6 +10,7 @@ use super::aim;
 use super::fit::Feed;
 use super::memory::{free_bytes, peak_bytes};
 use super::photo::Photo;
+use super::preprocess;
 use super::schedule::{Planned, planned, schedule};
 use super::single::Audit;
 use super::subject::Subject;
@@ -66,7 +67,10 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     watch.doing("reading models")?;
     let runtimes: Vec<Arc<dyn Runtime>> =
         plan.runtimes.iter().map(|&kind| runtime::open(kind).map(Arc::from)).collect::<Result<_, _>>()?;
-    let mut subjects = Subject::read_all(&plan.models, &plan.wishes, &runtimes)?;
+    let mut subjects: Vec<Subject> = Subject::read_all(&plan.models, &plan.wishes, &runtimes)?
+        .into_iter()
+        .flat_map(|subject| subject.with_fronts(&plan.preprocess))
+        .collect();
     let photos = load_photos(plan, &subjects, watch)?;
     let memory = plan.memory.or_else(free_bytes);
     for subject in &mut subjects {
@@ -77,8 +81,12 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     let mut report = empty(plan, &subjects, &photos, &runtimes);
     let audits = subjects.iter().map(|subject| Audit::new(plan, subject, &photos[&subject.feed], &runtimes));
     let mut audits: Vec<Audit<'_>> = audits.collect();
-    for audit in &mut audits {
-        audit.test_gradients(watch)?;
+    // Every model is followed by itself behind each pre-processing.
+    for behind_one in audits.chunks_mut(1 + plan.preprocess.len()) {
+        if let Some((bare, behind)) = behind_one.split_first_mut() {
+            bare.test_gradients(watch)?;
+            behind.iter_mut().for_each(|audit| audit.adopt_trust(bare));
+        }
     }
     let mut left_out = schedule(plan, &mut audits);
     watch.planned(&planned(plan, &audits));
@@ -128,7 +136,7 @@ fn empty(
     Report {
         schema: SCHEMA,
         temper: env!("CARGO_PKG_VERSION"),
-        conventions: conventions.chain(OURS).collect(),
+        conventions: conventions.chain(OURS).chain([preprocess::CONVENTION]).collect(),
         settings: Settings {
             attack: plan.attacks.iter().map(|attack| attack.name()).collect::<Vec<_>>().join(","),
             objective: plan.objective.name().into(),
@@ -143,6 +151,7 @@ fn empty(
             seed: plan.seed,
             crop: plan.crop,
             left_out: plan.left_out.clone(),
+            preprocess: plan.preprocess.iter().map(ToString::to_string).collect(),
         },
         runtimes: runtimes
             .iter()

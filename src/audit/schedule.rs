@@ -6,7 +6,7 @@
 use super::single::Audit;
 use super::{Craft, Plan};
 use crate::attack::Attack;
-use crate::oracle::Effort;
+use crate::oracle::{Effort, Oracle};
 use crate::runtime::Kind;
 
 /// What will be done, for whoever watches.
@@ -55,9 +55,12 @@ pub fn planned(plan: &Plan, audits: &[Audit<'_>]) -> Planned {
     let judges: Vec<String> = plan.runtimes.iter().map(ToString::to_string).collect();
     let images = audits.iter().map(Audit::photo_count).max().unwrap_or(0);
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let behind: Vec<String> = plan.preprocess.iter().map(ToString::to_string).collect();
+    let behind =
+        if behind.is_empty() { String::new() } else { format!(" bare and behind {}", names(&behind)) };
     let words = format!(
-        "{}, {}, {} by {}; crafted on {}, judged on {}: {steps} steps",
-        count(audits.len(), "model"),
+        "{}{behind}, {}, {} by {}; crafted on {}, judged on {}: {steps} steps",
+        count(plan.models.len(), "model"),
         count(images, "image"),
         count(plan.budgets.len(), "budget"),
         names(&attacks),
@@ -127,7 +130,16 @@ impl Audit<'_> {
         let samples = self.plan.clever.unwrap_or(0) as f64;
         let clever: f64 = self.samplers().iter().map(|&index| samples * self.paces[index].gradient).sum();
         let crafting: f64 = self.crafters.iter().map(of_crafter).sum::<Option<f64>>()?;
-        Some((crafting + clever) * self.photos.len() as f64)
+        Some((self.cost() * crafting + clever) * self.photos.len() as f64)
+    }
+
+    /// What a step or a try costs more behind a random pre-processing: every draw, and S(x0) at it, which is
+    /// half of a gradient step and as much as a try.
+    fn cost(&self) -> f64 {
+        match self.oracles.first().map_or(1, Oracle::draws) {
+            1 => 1.0,
+            draws => 1.5 * draws as f64,
+        }
     }
 
     /// Keeps the first images alone.

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ndarray::{Array4, ArrayView4};
+use ndarray::{Array4, ArrayView4, s};
+use rand::RngExt;
 
 use super::aim;
-use super::judge::{Judged, metric_error, only};
+use super::judge::{Judged, mean_ssim, metric_error};
 use super::photo::Photo;
+use super::preprocess::{drawn, judging_draws};
 use super::run::Watch;
 use super::schedule::Pace;
 use super::subject::Subject;
 use super::trust::{Probe, probe, refused, require};
 use super::{AuditError, Plan};
 use crate::attack::{Attack, AttackError, Budget, Discrepancy, Landscape, seeded};
-use crate::metric;
-use crate::oracle::{Objective, Oracle, OracleError};
+use crate::oracle::{Objective, Oracle, OracleError, Preprocess};
 use crate::report::{Clean, Clever, Noise, Report, Row, Trust};
 use crate::runtime::Runtime;
 
@@ -45,7 +46,11 @@ impl<'a> Audit<'a> {
         runtimes: &[Arc<dyn Runtime>],
     ) -> Self {
         let oracle = |runtime: &Arc<dyn Runtime>| {
-            Oracle::new(Arc::clone(runtime), Arc::clone(&subject.model), Objective::Distance)
+            let bare = Oracle::new(Arc::clone(runtime), Arc::clone(&subject.model), Objective::Distance);
+            match &subject.front {
+                Some((front, _)) => bare.behind(Arc::new(*front)),
+                None => bare,
+            }
         };
         let oracles: Vec<Oracle> = runtimes.iter().map(oracle).collect();
         let crafters = (0..oracles.len()).collect();
@@ -114,6 +119,20 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
+    /// Takes the self-test of the bare model for its own: differences cannot test what passes straight
+    /// through, or is a mean over draws.
+    pub fn adopt_trust(&mut self, bare: &Self) {
+        let straight = self.subject.front.as_ref().is_some_and(|(front, _)| !front.has_derivative());
+        let adopted = bare.trust.iter().zip(&self.oracles).map(|(trust, oracle)| Trust {
+            model: self.subject.name.clone(),
+            straight_through: trust.straight_through || straight,
+            draws: oracle.draws(),
+            ..trust.clone()
+        });
+        self.trust = adopted.collect();
+        self.paces = bare.paces.clone();
+    }
+
     /// Attacks and judges every image, or those for which there is time before `deadline`; gives how many
     /// were left out.
     pub fn run(&mut self, deadline: Option<Instant>, watch: &mut dyn Watch) -> Result<usize, AuditError> {
@@ -159,13 +178,14 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
+    /// What a runtime makes of an image: one output for every draw of a random pre-processing.
     pub(super) fn upscale(
         &mut self,
         index: usize,
         photo: &Photo,
         x: ArrayView4<'_, f32>,
     ) -> Result<Array4<f32>, AuditError> {
-        let output = self.oracles[index].forward(x);
+        let output = drawn(&mut self.oracles[index], x, judging_draws(self.plan.seed, &photo.name));
         output.map_err(|error| AuditError::oracle(&self.subject.name, &photo.name, error))
     }
 
@@ -178,9 +198,11 @@ impl<'a> Audit<'a> {
         watch: &mut dyn Watch,
     ) -> Result<(), AuditError> {
         let plan = self.plan;
-        let goal = aim::goal(plan, self.subject, photo, (attack, budget), &clean[crafter])?;
+        let one = clean[crafter].slice(s![..1, .., .., ..]).to_owned();
+        let goal = aim::goal(plan, self.subject, photo, (attack, budget), &one)?;
         self.oracles[crafter].pursue(&aim::objective(plan, self.subject, attack)?);
         let mut rng = seeded(plan.seed, &photo.name, attack, budget);
+        self.oracles[crafter].at_draw(rng.clone().random());
         let mut apart;
         let next = (crafter + 1) % self.oracles.len();
         let landscape: &mut dyn Landscape = match self.oracles.get_disjoint_mut([crafter, next]) {
@@ -199,8 +221,7 @@ impl<'a> Audit<'a> {
             let output = self.upscale(judge, photo, attacked.image.view())?;
             let judged = Judged {
                 sr_psnr: self.psnr(photo, clean, &output)?,
-                sr_ssim: metric::luma_ssim(only(clean), only(&output))
-                    .map_err(|source| metric_error(photo, source))?,
+                sr_ssim: mean_ssim(clean, &output).map_err(|source| metric_error(photo, source))?,
                 bicubic_psnr,
             };
             let row = self.row(photo, (attack, budget), [crafter, judge], &attacked, judged)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::attacks::AttackArgs;
+use super::defences::DefenceArgs;
 use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
@@ -77,6 +78,8 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     attacks: AttackArgs,
+    #[command(flatten)]
+    defences: DefenceArgs,
     #[command(flatten)]
     interface: InterfaceArgs,
 }
@@ -181,6 +184,7 @@ impl Args {
             most_images: preset.images,
             time_limit: self.time_limit,
             left_out: preset.left_out.map(str::to_owned).into_iter().collect(),
+            preprocess: self.defences.preprocess()?,
         })
     }
 

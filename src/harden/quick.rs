@@ -56,5 +56,6 @@ pub(super) fn plan(
         most_images: None,
         time_limit: None,
         left_out: Vec::new(),
+        preprocess: Vec::new(),
     }))
 }

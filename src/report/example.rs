@@ -39,6 +39,7 @@ pub fn model(name: &str, stopped: &[&str]) -> ModelInfo {
         opset: 17,
         metadata: metadata.map(|(key, value)| (key.to_owned(), embedded(value))).into(),
         stopped: stopped.collect(),
+        preprocess: None,
     }
 }
 
@@ -107,6 +108,7 @@ pub fn report() -> Report {
             seed: 0,
             crop: None,
             left_out: vec![],
+            preprocess: vec![],
         },
         runtimes: vec![],
         models: vec![model("model.onnx", &["Round node `r`", "Floor node `f`"]), model("other.onnx", &[])],

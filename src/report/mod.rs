@@ -3,6 +3,7 @@
 //! Deliberately absent: runtimes, models and how anything was measured. The fields of `report.json`
 //! are the fields of these structures; later versions add fields and keep these.
 
+mod defences;
 #[cfg(test)]
 mod example;
 mod findings;
@@ -112,6 +113,8 @@ pub struct Settings {
     pub crop: Option<usize>,
     /// What was left out, and why, in words.
     pub left_out: Vec<String>,
+    /// The pre-processings behind which every model was audited, too.
+    pub preprocess: Vec<String>,
 }
 
 /// A runtime.
@@ -146,6 +149,23 @@ pub struct ModelInfo {
     pub metadata: IndexMap<String, serde_json::Value>,
     /// Nodes through which only a zero gradient passes, so that an attack does not see what they do.
     pub stopped: Vec<StoppedNode>,
+    /// What images pass before it; null for nothing.
+    pub preprocess: Option<PreprocessInfo>,
+}
+
+/// A pre-processing before a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct PreprocessInfo {
+    /// Its name, as the flag takes it.
+    pub name: String,
+    /// What the same model is called without it.
+    pub of: String,
+    /// What it does.
+    pub how: &'static str,
+    /// Draws of its randomness that every number is taken over; 1 where there is none.
+    pub draws: usize,
+    /// Whether gradients pass straight through it, for want of a derivative.
+    pub straight_through: bool,
 }
 
 /// How a model is fed and read, as stated or found.
@@ -233,7 +253,8 @@ pub struct Trust {
     pub random_error: f64,
     /// Share of gradient entries that are exactly zero.
     pub zero_share: f64,
-    /// Whether it takes a quantised model's roundings for what they round: an estimate, no derivative.
+    /// Whether it takes the roundings of a quantised model, or of a pre-processing, for what they round: an
+    /// estimate, no derivative.
     pub straight_through: bool,
     /// Relative distance to the first runtime's gradient.
     pub disagreement: f64,
@@ -241,6 +262,9 @@ pub struct Trust {
     pub trusted: bool,
     /// Why not; null where it may.
     pub problem: Option<String>,
+    /// Draws of a random pre-processing that each gradient is the mean over; 1 where nothing is random. The
+    /// numbers above are the bare model's.
+    pub draws: usize,
 }
 
 /// Quality without attack, next to bicubic's.
