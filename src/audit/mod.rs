@@ -5,6 +5,7 @@
 //! passed their self-test. Deliberately absent: flags and printing.
 
 mod aim;
+mod certificate;
 mod clever;
 mod error;
 mod fit;
@@ -21,6 +22,7 @@ mod trust;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use certificate::Smoothing;
 pub use error::AuditError;
 pub use fit::{Feed, Fitted, fit};
 pub use memory::least_bytes;
@@ -79,6 +81,8 @@ pub struct Plan {
     pub left_out: Vec<String>,
     /// Every model is audited behind each of these, too.
     pub preprocess: Vec<Preprocessing>,
+    /// What a certificate is taken with; none is where `None`.
+    pub certify: Option<Smoothing>,
 }
 
 /// The runtimes that attacks are crafted on.

@@ -10,11 +10,11 @@ use super::aim;
 use super::fit::Feed;
 use super::memory::{free_bytes, peak_bytes};
 use super::photo::Photo;
-use super::preprocess;
 use super::schedule::{Planned, planned, schedule};
 use super::single::Audit;
 use super::subject::Subject;
 use super::{AuditError, Plan};
+use super::{certificate, preprocess};
 use crate::attack::Interrupted;
 use crate::metric::CONVENTION;
 use crate::report::{Convention, Report, RuntimeInfo, SCHEMA, Settings, Timing, findings, summarise, worst};
@@ -136,7 +136,10 @@ fn empty(
     Report {
         schema: SCHEMA,
         temper: env!("CARGO_PKG_VERSION"),
-        conventions: conventions.chain(OURS).chain([preprocess::CONVENTION]).collect(),
+        conventions: conventions
+            .chain(OURS)
+            .chain([preprocess::CONVENTION, certificate::CONVENTION])
+            .collect(),
         settings: Settings {
             attack: plan.attacks.iter().map(|attack| attack.name()).collect::<Vec<_>>().join(","),
             objective: plan.objective.name().into(),
@@ -167,6 +170,7 @@ fn empty(
         summary: Vec::new(),
         worst: Vec::new(),
         findings: Vec::new(),
+        certificates: Vec::new(),
         timing: Timing::default(),
     }
 }

@@ -99,7 +99,8 @@ impl Audit<'_> {
             attack.steps(&self.plan.settings) * budgets as u64
         });
         let clever = self.plan.clever.map_or(0, |samples| samples * self.samplers().len()) as u64;
-        (of_photo.sum::<u64>() + clever) * self.photos.len() as u64
+        let certified = self.plan.certify.map_or(0, |with| with.samples * self.oracles.len()) as u64;
+        (of_photo.sum::<u64>() + clever + certified) * self.photos.len() as u64
     }
 
     /// Leaves crafting to the fastest oracle whose gradient is trusted, where there is one.
@@ -130,7 +131,9 @@ impl Audit<'_> {
         let samples = self.plan.clever.unwrap_or(0) as f64;
         let clever: f64 = self.samplers().iter().map(|&index| samples * self.paces[index].gradient).sum();
         let crafting: f64 = self.crafters.iter().map(of_crafter).sum::<Option<f64>>()?;
-        Some((self.cost() * crafting + clever) * self.photos.len() as f64)
+        let draws = self.plan.certify.map_or(0.0, |with| with.samples as f64);
+        let certified: f64 = self.paces.iter().map(|pace| draws * pace.forward).sum();
+        Some((self.cost() * crafting + clever + certified) * self.photos.len() as f64)
     }
 
     /// What a step or a try costs more behind a random pre-processing: every draw, and S(x0) at it, which is

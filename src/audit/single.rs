@@ -17,7 +17,7 @@ use super::trust::{Probe, probe, refused, require};
 use super::{AuditError, Plan};
 use crate::attack::{Attack, AttackError, Budget, Discrepancy, Landscape, seeded};
 use crate::oracle::{Objective, Oracle, OracleError, Preprocess};
-use crate::report::{Clean, Clever, Noise, Report, Row, Trust};
+use crate::report::{Certificate, Clean, Clever, Noise, Report, Row, Trust};
 use crate::runtime::Runtime;
 
 /// The audit of one model.
@@ -35,6 +35,7 @@ pub struct Audit<'a> {
     pub(super) noise: Vec<Noise>,
     pub(super) clever: Vec<Clever>,
     pub(super) rows: Vec<Row>,
+    pub(super) certificates: Vec<Certificate>,
 }
 
 impl<'a> Audit<'a> {
@@ -66,6 +67,7 @@ impl<'a> Audit<'a> {
             noise: vec![],
             clever: vec![],
             rows: vec![],
+            certificates: vec![],
         }
     }
 
@@ -154,6 +156,7 @@ impl<'a> Audit<'a> {
         }
         self.judge_clean(photo, &clean)?;
         self.take_clever(photo, &clean, watch)?;
+        self.certify(photo, &clean, watch)?;
         for &budget in &self.plan.budgets {
             self.judge_noise(photo, budget, &clean)?;
             self.attack_with(|attack| !attack.is_minimal(), photo, budget, &clean, watch)?;
@@ -237,6 +240,7 @@ impl<'a> Audit<'a> {
         report.noise.extend(self.noise);
         report.clever.extend(self.clever);
         report.rows.extend(self.rows);
+        report.certificates.extend(self.certificates);
         for effort in self.oracles.iter().map(Oracle::effort) {
             report.timing.inside_runtimes += effort.inside.as_secs_f64();
             report.timing.gradient_steps += effort.gradients;

@@ -185,6 +185,7 @@ impl Args {
             time_limit: self.time_limit,
             left_out: preset.left_out.map(str::to_owned).into_iter().collect(),
             preprocess: self.defences.preprocess()?,
+            certify: self.defences.certify(),
         })
     }
 

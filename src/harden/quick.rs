@@ -57,5 +57,6 @@ pub(super) fn plan(
         time_limit: None,
         left_out: Vec::new(),
         preprocess: Vec::new(),
+        certify: None,
     }))
 }

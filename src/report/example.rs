@@ -120,6 +120,7 @@ pub fn report() -> Report {
         summary: summarise(&rows),
         worst: worst(&rows),
         findings: vec![],
+        certificates: vec![],
         rows,
         timing: Timing::default(),
     };

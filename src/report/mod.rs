@@ -3,6 +3,7 @@
 //! Deliberately absent: runtimes, models and how anything was measured. The fields of `report.json`
 //! are the fields of these structures; later versions add fields and keep these.
 
+mod certificate;
 mod defences;
 #[cfg(test)]
 mod example;
@@ -17,6 +18,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
+pub use certificate::{Certificate, CertifiedBound};
 pub use findings::{Finding, Level, findings};
 pub use interval::Interval;
 pub use summary::{Summary, Worst, summarise, worst};
@@ -61,6 +63,8 @@ pub struct Report {
     pub worst: Vec<Worst>,
     /// What speaks against taking the numbers at their word.
     pub findings: Vec<Finding>,
+    /// What no attack within a radius can do under noise, where it was asked for.
+    pub certificates: Vec<Certificate>,
     /// The only part that differs between two runs of the same audit.
     pub timing: Timing,
 }

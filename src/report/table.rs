@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
+use super::certificate::certified;
 use super::summary::finite_mean;
 use super::{Clean, Clever, Finding, ImageInfo, Interval, Report, Row, Settings, Summary};
 
@@ -117,6 +118,7 @@ fn notes(report: &Report) -> String {
     }
     notes.extend(hardest(report));
     notes.extend(clever(report));
+    notes.extend(certified(report));
     notes.extend(doubts(report));
     notes.extend(untrusted(report));
     notes.extend(fitted(report));
