@@ -179,6 +179,16 @@ fn a_time_limit_is_kept_by_attacking_less_and_said() {
     assert!(start.elapsed().as_secs() < 60);
 }
 
+#[test]
+fn clever_takes_one_gradient_a_sample() {
+    let workspace = Workspace::new();
+    let steps = |more: &[&str]| {
+        let flags = [&["--iterations", "2", "--budget", "4"], more].concat();
+        workspace.audit(&audit(&flags)).1["timing"]["gradient_steps"].as_u64().unwrap()
+    };
+    assert_eq!(steps(&["--clever=50"]) - steps(&[]), 2 * 50, "two images");
+}
+
 /// On a linear network every gradient of the distance has the same direction up to the output's: CLEVER is
 /// the largest over the samples of ||W^T r||_1 with r the output's unit vector.
 #[test]

@@ -36,7 +36,7 @@ fn enlarged(image: &Array3<f32>, lighter: f32) -> Array3<f32> {
 #[test]
 fn the_smallest_budget_that_costs_three_decibels_is_found() {
     let workspace = Workspace::empty();
-    workspace.model("model.onnx", &upscaler(|graph, image| apart(graph, image)));
+    workspace.model("model.onnx", &upscaler(apart));
     let image = picture(30, 32).mapv(|value| ((0.3 + 0.4 * value) * 255.0).round() / 255.0);
     for (folder, image) in [("photos", &image), ("truth", &enlarged(&image, 8.0 / 255.0))] {
         std::fs::create_dir(workspace.path(folder)).unwrap();
@@ -153,7 +153,7 @@ fn an_attack_for_a_sibling_counts_and_unmasks() {
         apart(graph, &both)
     });
     workspace.model("hidden.onnx", &hidden);
-    workspace.model("open.onnx", &upscaler(|graph, image| apart(graph, image)));
+    workspace.model("open.onnx", &upscaler(apart));
     let flags =
         "hidden.onnx open.onnx --images photos --range 0..1 --runtime tract --budget 8 --iterations 20";
     let (table, report) = workspace.audit(&words(flags));

@@ -10,6 +10,7 @@ mod ball;
 mod budget;
 mod cw;
 mod discrepancy;
+mod expected;
 mod fgsm;
 mod goal;
 mod ifgsm;

@@ -7,6 +7,7 @@ use super::Plan;
 use super::fit::Feed;
 use super::photo::Photo;
 use super::subject::Subject;
+use super::{certificate, preprocess};
 use crate::metric::CONVENTION;
 use crate::report::{Convention, Report, RuntimeInfo, SCHEMA, Settings, Timing};
 use crate::runtime::Runtime;
@@ -39,7 +40,8 @@ pub fn blank(
     photos: &BTreeMap<Feed, Vec<Photo>>,
     runtimes: &[Arc<dyn Runtime>],
 ) -> Report {
-    let conventions = CONVENTION.into_iter().chain(OURS);
+    let conventions =
+        CONVENTION.into_iter().chain(OURS).chain([preprocess::CONVENTION, certificate::CONVENTION]);
     Report {
         schema: SCHEMA,
         temper: env!("CARGO_PKG_VERSION").into(),
@@ -61,6 +63,7 @@ pub fn blank(
         transfers: Vec::new(),
         smallest: Vec::new(),
         universal: Vec::new(),
+        certificates: Vec::new(),
         summary: Vec::new(),
         worst: Vec::new(),
         findings: Vec::new(),
@@ -87,5 +90,6 @@ fn settings(plan: &Plan) -> Settings {
         shard: plan.shard.map(|shard| shard.to_string()),
         crop: plan.crop,
         left_out: plan.left_out.clone(),
+        preprocess: plan.preprocess.iter().map(ToString::to_string).collect(),
     }
 }

@@ -40,8 +40,9 @@ fn clever(
     let mut norms = Vec::with_capacity(samples);
     while norms.len() < samples {
         let count = batch.clamp(1, samples - norms.len());
-        let points: Vec<Array4<f32>> =
-            (0..count).map(|_| x0.mapv(|value| value + rng.random_range(-AWAY..=AWAY))).collect();
+        // Drawn in the order of the axes, however x0 lies in memory: `pytorch_attacks.py` draws the same.
+        let mut away = || Array4::from_shape_simple_fn(x0.raw_dim(), || rng.random_range(-AWAY..=AWAY));
+        let points: Vec<Array4<f32>> = (0..count).map(|_| &x0 + &away()).collect();
         let stacked = |images: Vec<ArrayView4<'_, f32>>| {
             concatenate(Axis(0), &images).unwrap_or_else(|_| images[0].to_owned())
         };
@@ -115,6 +116,9 @@ impl Audit<'_> {
 
     /// The oracles that CLEVER is taken on.
     pub(super) fn samplers(&self) -> Vec<usize> {
+        if self.subject.front.is_some() {
+            return vec![]; // it would be that of the bare model, or of no derivative
+        }
         let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
         self.crafters.iter().copied().filter(trusted).collect()
     }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use ndarray::s;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::AuditError;
@@ -105,11 +107,15 @@ impl Audit<'_> {
         let mut rngs = Vec::with_capacity(scenes.len());
         for &scene in scenes {
             let clean = self.clean_output(scene, crafter)?;
+            let one = clean.slice(s![..1, .., .., ..]).to_owned();
             let photo = self.scenes[scene].photo;
-            goals.push(aim::goal(plan, self.subject, photo, (attack, budget), &clean)?);
+            goals.push(aim::goal(plan, self.subject, photo, (attack, budget), &one)?);
             rngs.push(seeded(plan.seed, &photo.name, attack, budget));
         }
         self.oracles[crafter].pursue(&aim::objective(plan, self.subject, attack)?);
+        if let Some(rng) = rngs.first() {
+            self.oracles[crafter].at_draw(rng.clone().random());
+        }
         let all: Vec<&Goal> = goals.iter().collect();
         let partner = self.partner(crafter);
         let mut apart;

@@ -1,6 +1,6 @@
 //! What a model makes of an attacked image, of noise and of the clean image, as rows of a report.
 
-use ndarray::{Array4, ArrayView3, Axis};
+use ndarray::{Array4, ArrayView3, Axis, CowArray, Ix3};
 use serde::{Deserialize, Serialize};
 
 use super::AuditError;
@@ -56,8 +56,7 @@ impl Audit<'_> {
         let output = self.upscale(judge, photo, image.view())?;
         let judged = Judged {
             sr_psnr: psnr(photo, &clean, &output)?,
-            sr_ssim: metric::luma_ssim(only(&clean), only(&output))
-                .map_err(|source| metric_error(photo, source))?,
+            sr_ssim: mean_ssim(&clean, &output).map_err(|source| metric_error(photo, source))?,
             bicubic_psnr: self.bicubic_psnr(photo, image)?,
         };
         self.store.put(&key, &judged)?;
@@ -149,7 +148,7 @@ impl Audit<'_> {
                 Some(clean) => clean,
                 None => {
                     let output = self.clean_output(scene, index)?;
-                    let ours = self.quality(photo, only(&output))?;
+                    let ours = self.quality_of_draws(photo, &output)?;
                     let upscaled = metric::bicubic(only(&photo.x), truth.shape()[1], truth.shape()[2]);
                     let geometry = &self.subject.found.interface.geometry;
                     let bicubic = self.quality(photo, geometry.inside(upscaled.view()))?;
@@ -171,8 +170,19 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// Quality against the ground truth, which there is.
-    pub(super) fn quality(&self, photo: &Photo, image: ArrayView3<'_, f32>) -> Result<Quality, AuditError> {
+    /// Quality against the ground truth, which there is: the mean over the draws of a random pre-processing.
+    pub(super) fn quality_of_draws(
+        &self,
+        photo: &Photo,
+        output: &Array4<f32>,
+    ) -> Result<Quality, AuditError> {
+        let drawn = output.outer_iter().map(|output| self.quality(photo, output));
+        let drawn = drawn.collect::<Result<Vec<_>, _>>()?;
+        let mean = |of: fn(&Quality) -> f64| drawn.iter().map(of).sum::<f64>() / drawn.len() as f64;
+        Ok(Quality { psnr: mean(|quality| quality.psnr), ssim: mean(|quality| quality.ssim) })
+    }
+
+    fn quality(&self, photo: &Photo, image: ArrayView3<'_, f32>) -> Result<Quality, AuditError> {
         let Some(truth) = &photo.truth else { return Err(AuditError::NoTruth { path: photo.path.clone() }) };
         let expected = self.subject.found.interface.geometry.inside(truth.view());
         metric::clean_quality(image, expected, self.subject.feed.scale)
@@ -180,8 +190,10 @@ impl Audit<'_> {
     }
 }
 
-fn psnr(photo: &Photo, a: &Array4<f32>, b: &Array4<f32>) -> Result<f64, AuditError> {
-    metric::psnr(only(a), only(b)).map_err(|source| metric_error(photo, source))
+/// Over the pixels of all draws, where there are several.
+pub(super) fn psnr(photo: &Photo, a: &Array4<f32>, b: &Array4<f32>) -> Result<f64, AuditError> {
+    let (a, b) = (behind_one_another(a), behind_one_another(b));
+    metric::psnr(a.view(), b.view()).map_err(|source| metric_error(photo, source))
 }
 
 /// The share of the objective's end that the last fifth of the steps won, of attacks whose steps would cross
@@ -209,12 +221,28 @@ fn amplification(input: f64, output: f64) -> Option<f64> {
     input.is_finite().then(|| 10f64.powf((input - output) / 20.0))
 }
 
+/// The images of a batch as one of all their channels.
+fn behind_one_another(batch: &Array4<f32>) -> CowArray<'_, f32, Ix3> {
+    let (images, channels, height, width) = batch.dim();
+    batch.to_shape((images * channels, height, width)).unwrap_or_else(|_| only(batch).into())
+}
+
+/// SSIM on luma, the mean over the images of two batches.
+fn mean_ssim(a: &Array4<f32>, b: &Array4<f32>) -> Result<Option<f64>, MetricError> {
+    let mut sum = 0.0;
+    for (a, b) in a.outer_iter().zip(b.outer_iter()) {
+        let Some(ssim) = metric::luma_ssim(a, b)? else { return Ok(None) };
+        sum += ssim;
+    }
+    Ok(Some(sum / a.len_of(Axis(0)) as f64))
+}
+
 /// The one image of a batch.
 pub(super) fn only(batch: &Array4<f32>) -> ArrayView3<'_, f32> {
     batch.index_axis(Axis(0), 0)
 }
 
-pub(super) fn metric_error(photo: &Photo, source: MetricError) -> AuditError {
+fn metric_error(photo: &Photo, source: MetricError) -> AuditError {
     AuditError::Metric { image: photo.name.clone(), source }
 }
 

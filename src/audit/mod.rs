@@ -6,6 +6,7 @@
 
 mod aim;
 mod blank;
+mod certificate;
 mod clever;
 mod craft;
 mod error;
@@ -14,6 +15,7 @@ mod judge;
 mod memory;
 mod photo;
 mod plan;
+mod preprocess;
 mod run;
 mod scene;
 mod schedule;
@@ -25,10 +27,12 @@ mod transfer;
 mod trust;
 mod universal;
 
+pub use certificate::Smoothing;
 pub use error::AuditError;
 pub use fit::{Feed, Fitted, fit};
 pub use memory::least_bytes;
 pub use photo::Images;
 pub use plan::{Aim, Craft, MaskPicture, Plan, Shard};
+pub use preprocess::Preprocessing;
 pub use run::{Watch, run};
 pub use schedule::Planned;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use ndarray::{Array2, Axis};
 use sha2::{Digest, Sha256};
 
+use super::certificate::Smoothing;
 use super::photo::Images;
+use super::preprocess::Preprocessing;
 use super::subject::hex;
 use crate::attack::{Attack, Budget, Norm, Region, Settings};
 use crate::image::{ImageError, load};
@@ -66,6 +68,10 @@ pub struct Plan {
     pub time_limit: Option<Duration>,
     /// The folder that keeps what was worked out; it is kept for this audit alone where `None`.
     pub cache: Option<PathBuf>,
+    /// Every model is audited behind each of these, too.
+    pub preprocess: Vec<Preprocessing>,
+    /// What a certificate is taken with; none is where `None`.
+    pub certify: Option<Smoothing>,
     /// What whoever made the plan left out already, in words.
     pub left_out: Vec<String>,
 }
@@ -98,6 +104,8 @@ impl Plan {
             shard: None,
             time_limit: None,
             cache: None,
+            preprocess: Vec::new(),
+            certify: None,
             left_out: Vec::new(),
         }
     }

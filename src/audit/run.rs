@@ -48,7 +48,10 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     watch.doing("reading models")?;
     let runtimes: Vec<Arc<dyn Runtime>> =
         plan.runtimes.iter().map(|&kind| runtime::open(kind).map(Arc::from)).collect::<Result<_, _>>()?;
-    let mut subjects = Subject::read_all(&plan.models, &plan.wishes, &runtimes)?;
+    let mut subjects: Vec<Subject> = Subject::read_all(&plan.models, &plan.wishes, &runtimes)?
+        .into_iter()
+        .flat_map(|subject| subject.with_fronts(&plan.preprocess))
+        .collect();
     let photos = load_photos(plan, &subjects, watch)?;
     admit(plan, &mut subjects, &photos, watch)?;
     let mut report = blank(plan, &subjects, &photos, &runtimes);
@@ -56,7 +59,13 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     let known = (&store, toward.as_str());
     let audit = |subject| Audit::new(plan, subject, &photos[&subject.feed], &runtimes, known);
     let mut audits: Vec<Audit<'_>> = subjects.iter().map(audit).collect();
-    audits.iter_mut().try_for_each(|audit| audit.test_gradients(watch))?;
+    // Every model is followed by itself behind each pre-processing.
+    for behind_one in audits.chunks_mut(1 + plan.preprocess.len()) {
+        if let Some((bare, behind)) = behind_one.split_first_mut() {
+            bare.test_gradients(watch)?;
+            behind.iter_mut().for_each(|audit| audit.adopt_trust(bare));
+        }
+    }
     audits.iter().try_for_each(Audit::keep_trust)?;
     report.settings.left_out.extend(schedule(plan, &mut audits));
     watch.planned(&planned(plan, &audits));

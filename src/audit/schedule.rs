@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::single::Audit;
 use super::{Craft, Plan, smallest};
 use crate::attack::Budget;
-use crate::oracle::Effort;
+use crate::oracle::{Effort, Oracle};
 use crate::runtime::Kind;
 
 /// What will be done, for whoever watches.
@@ -138,6 +138,12 @@ impl Audit<'_> {
                 parts.push(self.part(crafter, attack.needs_gradient(), steps, kept));
             }
         }
+        if let Some(smoothing) = self.plan.certify {
+            for index in 0..self.oracles.len() {
+                let kept = self.store.has(&self.certificate_key(scene, index, smoothing));
+                parts.push(self.part(index, false, smoothing.samples as u64, kept));
+            }
+        }
         for (index, samples) in self.samplers().into_iter().zip(std::iter::repeat(self.plan.clever)) {
             let Some(samples) = samples else { continue };
             let kept = self.store.has(&self.clever_key(scene, index, samples));
@@ -160,7 +166,16 @@ impl Audit<'_> {
             return Work { kept: steps, seconds: Some(0.0), ..Work::default() };
         }
         let each = self.paces.get(crafter).map(|pace| if gradient { pace.gradient } else { pace.forward });
-        Work { steps, kept: 0, seconds: each.map(|each| each * steps as f64) }
+        Work { steps, kept: 0, seconds: each.map(|each| self.cost() * each * steps as f64) }
+    }
+
+    /// What a step or a try costs more behind a random pre-processing: every draw, and S(x0) at it, which is
+    /// half of a gradient step and as much as a try.
+    fn cost(&self) -> f64 {
+        match self.oracles.first().map_or(1, Oracle::draws) {
+            1 => 1.0,
+            draws => 1.5 * draws as f64,
+        }
     }
 
     /// Leaves crafting to some runtimes.

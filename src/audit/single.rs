@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::craft::Crafted;
 use super::photo::Photo;
+use super::preprocess::{drawn, judging_draws};
 use super::run::Watch;
 use super::scene::{Scene, identity};
 use super::schedule::Pace;
@@ -18,8 +19,8 @@ use super::trust::{Probe, probe, refused, require};
 use super::{AuditError, Plan};
 use crate::attack::{Attack, AttackError, Budget};
 use crate::onnx;
-use crate::oracle::{Objective, Oracle, OracleError};
-use crate::report::{Clean, Clever, Noise, Report, Row, Smallest, Transfer, Trust, Universal};
+use crate::oracle::{Objective, Oracle, OracleError, Preprocess};
+use crate::report::{Certificate, Clean, Clever, Noise, Report, Row, Smallest, Transfer, Trust, Universal};
 use crate::runtime::Runtime;
 
 /// The audit of one model.
@@ -53,6 +54,7 @@ pub struct Audit<'a> {
     pub(super) transfers: Vec<Transfer>,
     pub(super) smallest: Vec<Smallest>,
     pub(super) universal: Vec<Universal>,
+    pub(super) certificates: Vec<Certificate>,
 }
 
 impl<'a> Audit<'a> {
@@ -65,7 +67,11 @@ impl<'a> Audit<'a> {
         (store, toward): (&'a Store, &'a str),
     ) -> Self {
         let oracle = |runtime: &Arc<dyn Runtime>| {
-            Oracle::new(Arc::clone(runtime), Arc::clone(&subject.model), Objective::Distance)
+            let bare = Oracle::new(Arc::clone(runtime), Arc::clone(&subject.model), Objective::Distance);
+            match &subject.front {
+                Some((front, _)) => bare.behind(Arc::new(*front)),
+                None => bare,
+            }
         };
         let held = |place: usize| plan.shard.is_none_or(|shard| shard.holds(place));
         let photos_held = photos.iter().enumerate().filter(|(place, _)| held(*place));
@@ -73,7 +79,7 @@ impl<'a> Audit<'a> {
             plan,
             subject,
             store,
-            model_id: hash(&onnx::to_bytes(&subject.model)),
+            model_id: identity_of(subject),
             toward,
             runtime_ids: runtimes.iter().map(|it| format!("{} {}", it.kind(), it.version())).collect(),
             first: photos.first(),
@@ -91,6 +97,7 @@ impl<'a> Audit<'a> {
             transfers: vec![],
             smallest: vec![],
             universal: vec![],
+            certificates: vec![],
         }
     }
 
@@ -123,6 +130,13 @@ impl<'a> Audit<'a> {
         let named = |trust| Trust { model: self.subject.name.clone(), ..trust };
         (self.trust, self.paces) = tested.into_iter().map(|(trust, pace)| (named(trust), pace)).unzip();
         Ok(())
+    }
+
+    /// Keeps what the self-test said, once the models beside this one have passed theirs.
+    pub fn keep_trust(&self) -> Result<(), AuditError> {
+        let Some(key) = &self.untold else { return Ok(()) };
+        let tested: Vec<_> = self.trust.iter().zip(&self.paces).collect();
+        Ok(self.store.put(key, &tested)?)
     }
 
     fn probe_all(&mut self, photo: &Photo, watch: &mut dyn Watch) -> Result<Vec<(Trust, Pace)>, AuditError> {
@@ -158,6 +172,20 @@ impl<'a> Audit<'a> {
         Ok(tested)
     }
 
+    /// Takes the self-test of the bare model for its own: differences cannot test what passes straight
+    /// through, or is a mean over draws.
+    pub fn adopt_trust(&mut self, bare: &Self) {
+        let straight = self.subject.front.as_ref().is_some_and(|(front, _)| !front.has_derivative());
+        let adopted = bare.trust.iter().zip(&self.oracles).map(|(trust, oracle)| Trust {
+            model: self.subject.name.clone(),
+            straight_through: trust.straight_through || straight,
+            draws: oracle.draws(),
+            ..trust.clone()
+        });
+        self.trust = adopted.collect();
+        self.paces = bare.paces.clone();
+    }
+
     /// Attacks and judges every image, or those for which there is time before `deadline`; gives how many
     /// were left out.
     pub fn run(&mut self, deadline: Option<Instant>, watch: &mut dyn Watch) -> Result<usize, AuditError> {
@@ -177,7 +205,9 @@ impl<'a> Audit<'a> {
 
     /// Images that go through the model together: neighbours of one shape.
     fn groups(&self) -> Vec<Range<usize>> {
-        let most = self.plan.settings.batch.max(1);
+        // Each image has draws of its own where a pre-processing is random.
+        let random = self.oracles.iter().any(|oracle| oracle.draws() > 1);
+        let most = if random { 1 } else { self.plan.settings.batch.max(1) };
         let mut groups: Vec<Range<usize>> = Vec::new();
         for (index, scene) in self.scenes.iter().enumerate() {
             match groups.last_mut() {
@@ -199,6 +229,7 @@ impl<'a> Audit<'a> {
             self.judge_clean(scene)?;
             self.take_clever(scene, watch)?;
             self.find_smallest(scene, watch)?;
+            self.certify(scene, watch)?;
         }
         for &budget in &self.plan.budgets {
             for scene in group.clone() {
@@ -225,14 +256,14 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    /// A model's output on a runtime.
+    /// What a runtime makes of an image: one output for every draw of a random pre-processing.
     pub(super) fn upscale(
         &mut self,
         index: usize,
         photo: &Photo,
         x: ArrayView4<'_, f32>,
     ) -> Result<Array4<f32>, AuditError> {
-        let output = self.oracles[index].forward(x);
+        let output = drawn(&mut self.oracles[index], x, judging_draws(self.plan.seed, &photo.name));
         output.map_err(|error| AuditError::oracle(&self.subject.name, &photo.name, error))
     }
 
@@ -257,12 +288,19 @@ impl<'a> Audit<'a> {
         report.transfers.extend(self.transfers);
         report.smallest.extend(self.smallest);
         report.universal.extend(self.universal);
+        report.certificates.extend(self.certificates);
         for effort in self.oracles.iter().map(Oracle::effort) {
             report.timing.inside_runtimes += effort.inside.as_secs_f64();
             report.timing.gradient_steps += effort.gradients;
             report.timing.forward_runs += effort.forwards;
         }
     }
+}
+
+/// The hash of a model as it is attacked, with what images pass before it.
+fn identity_of(subject: &Subject) -> String {
+    let front = subject.front.as_ref().map_or(String::new(), |(front, _)| front.to_string());
+    hash(&[&onnx::to_bytes(&subject.model), front.as_bytes()].concat())
 }
 
 /// SHA-256 in hexadecimal.

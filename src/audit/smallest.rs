@@ -4,7 +4,6 @@
 //! What is found is where this attack gets to, and so an upper bound of the budget that is really needed.
 
 use super::AuditError;
-use super::judge::only;
 use super::run::Watch;
 use super::single::Audit;
 use super::store::Key;
@@ -60,7 +59,7 @@ impl Audit<'_> {
         let photo = self.scenes[scene].photo;
         let attack = self.cheapest(crafter);
         let clean = self.clean_output(scene, crafter)?;
-        let clean = self.quality(photo, only(&clean))?.psnr;
+        let clean = self.quality_of_draws(photo, &clean)?.psnr;
         let mut found = Smallest {
             model: String::new(),
             image: photo.name.clone(),
@@ -101,6 +100,6 @@ impl Audit<'_> {
         let attacked = self.attacked(scene..scene + 1, which, crafter, watch)?;
         let Some(attacked) = attacked.first() else { return Ok(f64::INFINITY) };
         let output = self.upscale(crafter, photo, attacked.image.view())?;
-        Ok(self.quality(photo, only(&output))?.psnr)
+        Ok(self.quality_of_draws(photo, &output)?.psnr)
     }
 }

@@ -8,6 +8,7 @@ use super::AuditError;
 use super::fit::Feed;
 use super::memory::bound;
 use super::photo::Photo;
+use super::preprocess::Preprocessing;
 use crate::interface::{Found, Interface, Wishes, discover};
 use crate::onnx::{self, Dim, Model, Problem, Source};
 use crate::oracle::{Objective, gradient_model};
@@ -35,6 +36,8 @@ pub struct Subject {
     pub stopped: Vec<Stop>,
     /// A bound on the bytes that attacks take; known once an image was fitted.
     memory: u64,
+    /// What images pass before it, and the name of the same model without.
+    pub front: Option<(Preprocessing, String)>,
 }
 
 impl Subject {
@@ -69,7 +72,20 @@ impl Subject {
             found,
             stopped: vec![],
             memory: 0,
+            front: None,
         })
+    }
+
+    /// Itself, and itself behind each of these.
+    pub fn with_fronts(self, fronts: &[Preprocessing]) -> Vec<Self> {
+        let behind = |&front: &Preprocessing| Self {
+            name: format!("{} + {front}", self.name),
+            front: Some((front, self.name.clone())),
+            ..self.clone()
+        };
+        let mut all: Vec<Self> = fronts.iter().map(behind).collect();
+        all.insert(0, self);
+        all
     }
 
     /// Checks that the model takes every image, and that attacks on the largest, `batch` at a time and on
@@ -147,6 +163,7 @@ impl Subject {
             stopped: stopped
                 .map(|stop| StoppedNode { node: stop.node.clone(), reason: stop.reason.into() })
                 .collect(),
+            preprocess: self.front.as_ref().map(|(front, of)| front.info(of)),
         }
     }
 

@@ -121,6 +121,7 @@ pub fn probe(
         disagreement,
         trusted: false,
         problem: None,
+        draws: 1,
     };
     trust.trusted = problem(&trust).is_none();
     Ok(Probe { target, gradient, trust })
@@ -151,6 +152,7 @@ pub fn refused(model: &str, oracle: &Oracle, reason: String) -> Trust {
         disagreement: f64::NAN,
         trusted: false,
         problem: Some(reason),
+        draws: 1,
     }
 }
 
@@ -428,6 +430,7 @@ mod tests {
             disagreement,
             trusted: true,
             problem: None,
+            draws: 1,
         };
         assert_eq!(problem(&trust(1e-4)), None);
         assert!(problem(&trust(6e-2)).unwrap().contains("another runtime"));

@@ -1,5 +1,7 @@
 //! One perturbation for many images: found with every second one, judged on all.
 
+use ndarray::s;
+
 use super::AuditError;
 use super::aim;
 use super::run::Watch;
@@ -35,7 +37,7 @@ impl Audit<'_> {
         let plan = self.plan;
         let mut goals = Vec::new();
         for scene in (0..self.scenes.len()).filter(|scene| is_seen(*scene)) {
-            let clean = self.clean_output(scene, crafter)?;
+            let clean = self.clean_output(scene, crafter)?.slice_move(s![..1, .., .., ..]);
             let photo = self.scenes[scene].photo;
             goals.push(aim::goal(plan, self.subject, photo, (Attack::Pgd, budget), &clean)?);
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::attacks::{AttackArgs, parse_decibels};
+use super::defences::DefenceArgs;
 use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
@@ -93,6 +94,8 @@ pub struct Args {
     no_cache: bool,
     #[command(flatten)]
     attacks: AttackArgs,
+    #[command(flatten)]
+    defences: DefenceArgs,
     #[command(flatten)]
     interface: InterfaceArgs,
 }
@@ -195,6 +198,8 @@ impl Args {
             shard: self.shard,
             time_limit: self.time_limit,
             cache: self.cache(),
+            preprocess: self.defences.preprocess()?,
+            certify: self.defences.certify(),
             left_out: preset.left_out.map(str::to_owned).into_iter().collect(),
             ..Plan::new(self.models.clone(), images, runtimes, self.budgets()?)
         })

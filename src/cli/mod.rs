@@ -5,6 +5,7 @@
 
 mod attacks;
 mod audit;
+mod defences;
 mod error;
 mod folder;
 mod grad;

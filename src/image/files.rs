@@ -2,15 +2,16 @@
 //!
 //! Samples are taken as they are stored: an ICC profile, a gamma chunk or an EXIF orientation is
 //! not applied, as the tools of the SR literature do not apply them either. Deliberately absent:
-//! formats that lose more than they must when written; only PNG is written.
+//! formats that lose more than they must in files; only PNG is written, and JPEG only in passing.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
-use ndarray::{Array3, ArrayView3};
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
+use ndarray::{Array3, ArrayView3, Axis, s};
 use thiserror::Error;
 
 use super::jpeg;
@@ -197,10 +198,37 @@ pub fn save_png(path: &Path, pixels: ArrayView3<f32>) -> Result<(), ImageError> 
         interleaved.iter().map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
     write_atomically(path, |out| {
         image::codecs::png::PngEncoder::new(out)
-            .write_image(&bytes, width, height, image::ExtendedColorType::Rgb8)
+            .write_image(&bytes, width, height, ExtendedColorType::Rgb8)
             .map_err(io::Error::other)
     })?;
     Ok(())
+}
+
+/// What JPEG leaves of an image (C, H, W) at a quality from 1 to 100: RGB where there are three channels, with
+/// chroma at full size, else every channel as grey. Values are clipped to [0, 1] and rounded to 8 bits first.
+///
+/// # Panics
+/// Where a side is 0 or longer than 65,535 pixels; an image that was loaded from a file is neither.
+#[must_use]
+pub fn through_jpeg(pixels: ArrayView3<f32>, quality: u8) -> Array3<f32> {
+    let (channels, height, width) = pixels.dim();
+    let at_once = if channels == 3 { 3 } else { 1 };
+    let mut result = Array3::zeros((channels, height, width));
+    let parts = pixels.axis_chunks_iter(Axis(0), at_once);
+    for (part, mut into) in parts.zip(result.axis_chunks_iter_mut(Axis(0), at_once)) {
+        let interleaved = part.permuted_axes([1, 2, 0]);
+        let levels: Vec<u8> =
+            interleaved.iter().map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
+        let colour = if at_once == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
+        let mut bytes = Vec::new();
+        JpegEncoder::new_with_quality(&mut bytes, quality)
+            .encode(&levels, width as u32, height as u32, colour)
+            .expect("JPEG takes 8-bit RGB and grey of every size up to 65,535");
+        let decoded = image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg)
+            .expect("what was just encoded can be decoded");
+        into.assign(&to_planes(&decoded).slice(s![..at_once, .., ..]));
+    }
+    result
 }
 
 fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, ImageError> {
@@ -293,6 +321,27 @@ mod tests {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
         load(&path)
+    }
+
+    #[test]
+    fn jpeg_takes_more_away_the_lower_its_quality() {
+        let image = to_planes(&DynamicImage::from(texture(21, 30)));
+        let lost = |quality| {
+            let left = through_jpeg(image.view(), quality);
+            assert_eq!(left.dim(), image.dim());
+            assert_eq!(left, through_jpeg(image.view(), quality));
+            (&left - &image).mapv(|d| d * d).mean().unwrap()
+        };
+        assert!(lost(1) > lost(50) && lost(50) > lost(90) && lost(90) > lost(100));
+        assert!(lost(100).sqrt() * 255.0 < 2.0, "{}", lost(100).sqrt() * 255.0);
+    }
+
+    #[test]
+    fn one_channel_goes_through_jpeg_as_grey() {
+        let grey = Array3::from_shape_fn((1, 19, 26), |(_, y, x)| ((y + x) as f32 / 43.0).clamp(0.0, 1.0));
+        let left = through_jpeg(grey.view(), 90);
+        assert_eq!(left.dim(), (1, 19, 26));
+        assert!(left.iter().zip(&grey).all(|(a, b)| (a - b).abs() < 6.0 / 255.0));
     }
 
     fn message(result: Result<impl std::fmt::Debug, ImageError>) -> String {

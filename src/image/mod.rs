@@ -7,5 +7,5 @@ mod files;
 mod jpeg;
 mod pairs;
 
-pub use files::{ImageError, Picture, list_images, load, load_folder, save_png};
+pub use files::{ImageError, Picture, list_images, load, load_folder, save_png, through_jpeg};
 pub use pairs::{Pair, PairError, match_pairs};

@@ -6,6 +6,7 @@
 
 mod convention;
 mod extreme;
+mod percentile;
 mod psnr;
 mod quality;
 mod resize;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 pub use convention::CONVENTION;
 pub use extreme::ReverseWeibull;
+pub use percentile::{normal_cdf, rank_below};
 pub use psnr::psnr;
 pub use quality::{Quality, clean_quality, luma, luma_ssim, round_to_8_bits, smallest_side};
 pub use resize::{bicubic, crop_to_multiple, downscale, downscale_8_bit};

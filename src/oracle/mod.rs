@@ -9,15 +9,17 @@
 mod batch;
 mod models;
 mod objective;
+mod preprocess;
 mod sessions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ndarray::{Array4, ArrayD, ArrayView4, Axis, Ix4, s};
+use ndarray::{Array4, ArrayD, ArrayView4, Axis, CowArray, Ix4, s};
 
 pub use models::{GRADIENT, VALUE, VALUES, gradient_model, image_input, objective_model};
 pub use objective::{Fragment, Objective, TARGET};
+pub use preprocess::Preprocess;
 
 use crate::onnx::Model;
 use crate::rewrite::{RewriteError, is_quantised, promote, resized, specialise};
@@ -86,6 +88,10 @@ pub struct Oracle {
     /// Whether a batch goes through in one run; known once one was tried.
     batches: Option<bool>,
     effort: Effort,
+    /// What images pass before the model.
+    front: Option<Arc<dyn Preprocess>>,
+    /// The draw of it that answers are for, where it is random.
+    draw: u64,
 }
 
 impl Oracle {
@@ -100,7 +106,31 @@ impl Oracle {
             values: Sessions::default(),
             batches: None,
             effort: Effort::default(),
+            front: None,
+            draw: 0,
         }
+    }
+
+    /// The model behind a pre-processing: images pass it first, and gradients last.
+    #[must_use]
+    pub fn behind(self, front: Arc<dyn Preprocess>) -> Self {
+        Self { front: Some(front), ..self }
+    }
+
+    /// Draws of its pre-processing that an expectation should be taken over; 1 where nothing is random.
+    pub fn draws(&self) -> usize {
+        self.front.as_ref().map_or(1, |front| front.draws().max(1))
+    }
+
+    /// Answers at another draw of its pre-processing from now on.
+    pub fn at_draw(&mut self, draw: u64) {
+        self.draw = draw;
+    }
+
+    /// Answers at a draw that it did not answer at since [`Self::at_draw`]; gives its number.
+    pub fn next_draw(&mut self) -> u64 {
+        self.draw = self.draw.wrapping_add(1);
+        self.draw
     }
 
     /// The runtime behind it.
@@ -142,10 +172,19 @@ impl Oracle {
     /// # Errors
     /// A size that the model does not take, a runtime that failed, an output that holds no numbers.
     pub fn forward(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
-        if !self.takes_batch(x)? {
-            return batch::one_by_one(x, |x| self.forward_at_once(x));
+        let fed = self.fed(x);
+        if !self.takes_batch(fed.view())? {
+            return batch::one_by_one(fed.view(), |x| self.forward_at_once(x));
         }
-        self.forward_at_once(x)
+        self.forward_at_once(fed.view())
+    }
+
+    /// What the model is fed for these images.
+    fn fed<'a>(&self, x: ArrayView4<'a, f32>) -> CowArray<'a, f32, Ix4> {
+        match &self.front {
+            None => x.into(),
+            Some(front) => preprocess::each(x, |image| front.apply(image, self.draw)).into(),
+        }
     }
 
     /// The objective of every image of a batch against its target.
@@ -160,7 +199,8 @@ impl Oracle {
         target: ArrayView4<'_, f32>,
     ) -> Result<Vec<f64>, OracleError> {
         if !self.objective.takes_target() {
-            return batch::each(x, |x| self.value_of_graph(x));
+            let fed = self.fed(x);
+            return batch::each(fed.view(), |x| self.value_of_graph(x));
         }
         let output = self.forward(x)?;
         Ok(self.measured(output.view(), target))
@@ -182,15 +222,34 @@ impl Oracle {
         x: ArrayView4<'_, f32>,
         target: ArrayView4<'_, f32>,
     ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
+        let Some(front) = self.front.clone() else { return self.model_gradient(x, target) };
+        let (values, gradient) = self.model_gradient(self.fed(x).view(), target)?;
+        let mut gradient = preprocess::each(gradient.view(), |image| front.pull_back(image, self.draw));
+        // What a rounding took back gives the target itself, where a distance has no slope and an attack
+        // would stay for ever. The model alone tells where to then.
+        let stuck = |value: f64| value == 0.0 && !front.has_derivative() && self.objective.takes_target();
+        let stuck: Vec<usize> = (0..values.len()).filter(|&index| stuck(values[index])).collect();
+        for index in stuck {
+            let place = s![index..=index, .., .., ..];
+            let (_, alone) = self.model_gradient(x.slice(place), target_of(target, index))?;
+            gradient.slice_mut(place).assign(&alone);
+        }
+        Ok((values, gradient))
+    }
+
+    /// [`Self::value_and_gradient`] with respect to what the model is fed.
+    fn model_gradient(
+        &mut self,
+        x: ArrayView4<'_, f32>,
+        target: ArrayView4<'_, f32>,
+    ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
         if self.takes_batch(x)? {
             return self.gradient_at_once(x, target);
         }
         let mut values = Vec::with_capacity(x.len_of(Axis(0)));
         let mut index = 0;
         let gradient = batch::one_by_one(x, |x| {
-            let last = target.len_of(Axis(0));
-            let one = target.slice(s![index.min(last)..(index + 1).min(last), .., .., ..]);
-            let (value, gradient) = self.gradient_at_once(x, one)?;
+            let (value, gradient) = self.gradient_at_once(x, target_of(target, index))?;
             values.extend(value);
             index += 1;
             Ok::<_, OracleError>(gradient)
@@ -291,6 +350,12 @@ impl Oracle {
             count => Err(OracleError::NotFinite { kind: self.kind(), what, count }),
         }
     }
+}
+
+/// The target of one image of a batch; nothing where there are fewer.
+fn target_of(target: ArrayView4<'_, f32>, index: usize) -> ArrayView4<'_, f32> {
+    let last = target.len_of(Axis(0));
+    target.slice_move(s![index.min(last)..(index + 1).min(last), .., .., ..])
 }
 
 /// The model as it is, or in float32 where the runtime does not serve half precision. One with an

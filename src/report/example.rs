@@ -40,6 +40,7 @@ pub fn model(name: &str, stopped: &[&str]) -> ModelInfo {
         opset: 17,
         metadata: metadata.map(|(key, value)| (key.to_owned(), embedded(value))).into(),
         stopped: stopped.collect(),
+        preprocess: None,
     }
 }
 
@@ -127,6 +128,7 @@ pub fn report() -> Report {
             shard: None,
             crop: None,
             left_out: vec![],
+            preprocess: vec![],
         },
         runtimes: vec![],
         models: vec![model("model.onnx", &["Round node `r`", "Floor node `f`"]), model("other.onnx", &[])],
@@ -141,6 +143,7 @@ pub fn report() -> Report {
         summary: summarise(&rows),
         worst: worst(&rows, &[]),
         findings: vec![],
+        certificates: vec![],
         rows,
         timing: Timing::default(),
     };

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::defences::defences;
 use super::summary::finite_mean;
 use super::{Report, Row, Transfer, Trust};
 
@@ -84,6 +85,7 @@ pub fn findings(report: &Report) -> Vec<Finding> {
         found.extend(at_odds(&case));
     }
     found.extend(broken_elsewhere(report));
+    found.extend(defences(report));
     found.sort_by_key(|finding| finding.level);
     found
 }
@@ -171,6 +173,10 @@ fn distrusted(trust: &Trust) -> Vec<Finding> {
     if trust.problem.is_none() && trust.straight_through {
         let sentence = "its gradient is an estimate that passes straight through roundings".to_owned();
         found.push(finding(Level::Note, "straight-through", sentence));
+    }
+    if trust.problem.is_none() && trust.draws > 1 {
+        let sentence = format!("its gradient is an estimate: a mean over {} draws each", trust.draws);
+        found.push(finding(Level::Note, "averaged-gradient", sentence));
     }
     found
 }
@@ -462,6 +468,7 @@ mod tests {
             disagreement: 0.0,
             trusted: false,
             problem: Some("it is zero".into()),
+            draws: 1,
         };
         let rows = vec![by("square", home(29.0)), by("fda", home(42.0)), home(30.0)];
         let report = Report { worst: worst(&rows, &[]), rows, trust: vec![trust], ..report() };

@@ -26,11 +26,15 @@ pub struct Trust {
     /// Share of gradient entries that are exactly zero.
     #[serde(with = "number")]
     pub zero_share: f64,
-    /// Whether it takes a quantised model's roundings for what they round: an estimate, no derivative.
+    /// Whether it takes the roundings of a quantised model, or of a pre-processing, for what they round: an
+    /// estimate, no derivative.
     pub straight_through: bool,
     /// Relative distance to the first runtime's gradient.
     #[serde(with = "number")]
     pub disagreement: f64,
+    /// Draws of a random pre-processing that each gradient is the mean over; 1 where nothing is random. The
+    /// numbers above are the bare model's.
+    pub draws: usize,
     /// Whether an attack may use it.
     pub trusted: bool,
     /// Why not; null where it may.

@@ -127,6 +127,7 @@ fn absorb(whole: &mut Report, part: Report) {
     whole.transfers.extend(part.transfers);
     whole.smallest.extend(part.smallest);
     whole.universal.extend(part.universal);
+    whole.certificates.extend(part.certificates);
     let Timing { seconds, inside_runtimes, gradient_steps, forward_runs, peak_memory } = part.timing;
     let timing = &mut whole.timing;
     timing.seconds += seconds;

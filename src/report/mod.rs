@@ -3,6 +3,8 @@
 //! Deliberately absent: runtimes, models and how anything was measured. The fields of `report.json`
 //! are the fields of these structures; later versions add fields and keep these.
 
+mod certificate;
+mod defences;
 #[cfg(test)]
 mod example;
 mod findings;
@@ -20,12 +22,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use certificate::{Certificate, CertifiedBound};
 pub use findings::{Finding, Level, findings};
 pub use interval::Interval;
 pub use measures::{Clean, Clever, Extreme, Noise, Row, Smallest, Transfer, Trust, Universal};
 pub use merge::{MergeError, merge};
 pub use null::decibels;
-pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, RuntimeInfo, StoppedNode, embedded};
+pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded};
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
 pub use threshold::LeastSrPsnr;
@@ -98,6 +101,8 @@ pub struct Report {
     /// What speaks against taking the numbers at their word.
     #[serde(skip_deserializing)]
     pub findings: Vec<Finding>,
+    /// What no attack within a radius can do under noise, where it was asked for.
+    pub certificates: Vec<Certificate>,
     /// The only part that differs between two runs of the same audit.
     pub timing: Timing,
 }
@@ -136,6 +141,7 @@ impl Report {
         self.noise.sort_by_key(|noise| key(&noise.model, &noise.image));
         self.clever.sort_by_key(|clever| key(&clever.model, &clever.image));
         self.transfers.sort_by_key(|transfer| key(&transfer.model, &transfer.image));
+        self.certificates.sort_by_key(|certificate| key(&certificate.model, &certificate.image));
         self.smallest.sort_by_key(|smallest| key(&smallest.model, &smallest.image));
     }
 
@@ -194,6 +200,8 @@ pub struct Settings {
     pub crop: Option<usize>,
     /// What was left out, and why, in words.
     pub left_out: Vec<String>,
+    /// The pre-processings behind which every model was audited, too.
+    pub preprocess: Vec<String>,
 }
 
 /// Where the time went.

@@ -37,6 +37,23 @@ pub struct ModelInfo {
     pub metadata: IndexMap<String, serde_json::Value>,
     /// Nodes through which only a zero gradient passes, so that an attack does not see what they do.
     pub stopped: Vec<StoppedNode>,
+    /// What images pass before it; null for nothing.
+    pub preprocess: Option<PreprocessInfo>,
+}
+
+/// A pre-processing before a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PreprocessInfo {
+    /// Its name, as the flag takes it.
+    pub name: String,
+    /// What the same model is called without it.
+    pub of: String,
+    /// What it does.
+    pub how: Word,
+    /// Draws of its randomness that every number is taken over; 1 where there is none.
+    pub draws: usize,
+    /// Whether gradients pass straight through it, for want of a derivative.
+    pub straight_through: bool,
 }
 
 /// How a model is fed and read, as stated or found.

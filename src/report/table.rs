@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
+use super::certificate::certified;
 use super::summary::finite_mean;
 use super::{
     Clean, Clever, Finding, ImageInfo, Interval, Report, Row, Settings, Smallest, Summary, Universal,
@@ -121,6 +122,7 @@ fn notes(report: &Report) -> String {
     notes.extend(clever(report));
     notes.extend(smallest(report));
     notes.extend(universal(report));
+    notes.extend(certified(report));
     notes.extend(doubts(report));
     notes.extend(untrusted(report));
     notes.extend(fitted(report));
