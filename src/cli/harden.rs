@@ -8,9 +8,10 @@ use super::audit::Spectator;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
 use super::progress::Bar;
+use super::wishes::FormArgs;
 use super::{CliError, EXIT_CODES};
 use crate::harden::{
-    Agreement, Event, HardenError, Job, Outcome, Reason, Record, Settings, Skipped, Validated, harden,
+    Agreement, Event, HardenError, Job, Outcome, Reason, Record, Settings, Skipped, Stated, Validated, harden,
 };
 use crate::report::table;
 use crate::torch;
@@ -39,6 +40,8 @@ pub struct Args {
     print_config: bool,
     #[command(flatten)]
     recipe: RecipeFlags,
+    #[command(flatten)]
+    form: FormArgs,
     #[command(flatten)]
     run: RunFlags,
     /// Go on from the checkpoint in --out; give the same flags (--steps may be larger)
@@ -86,7 +89,21 @@ struct RunFlags {
     #[arg(long = "no-audit", action = clap::ArgAction::SetFalse)]
     #[serde(skip_serializing_if = "Clone::clone")]
     audit: bool,
+    /// Write float16 weights and arithmetic; images stay float32
+    #[arg(long, help_heading = WRITTEN)]
+    #[serde(skip_serializing_if = "is_off")]
+    fp16: bool,
+    /// Write a file for one image of this LR size, height x width, such as 48x64 [default: any]
+    #[arg(long, value_name = "HxW", help_heading = WRITTEN, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixed: Option<String>,
+    /// Fold BatchNormalization into the convolution before it
+    #[arg(long, help_heading = WRITTEN)]
+    #[serde(skip_serializing_if = "is_off")]
+    fold_batchnorm: bool,
 }
+
+const WRITTEN: &str = "The written model";
 
 /// The flags of a recipe; their names are the keys of its table.
 #[derive(Debug, Serialize, clap::Args)]
@@ -101,6 +118,11 @@ struct RecipeFlags {
     #[arg(long, value_name = "MODEL.onnx", conflicts_with = "arch")]
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<PathBuf>,
+    /// Start with the weights of this file of the same network, and not with drawn ones; a generator that
+    /// was trained as srresnet is what srgan starts from
+    #[arg(long, value_name = "MODEL.onnx", conflicts_with = "from")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<PathBuf>,
     /// Its size: the original's, or a small one for tests and CPUs
     #[arg(long, value_name = "full|small", value_parser = PossibleValuesParser::new(["full", "small"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +135,8 @@ struct RecipeFlags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     blocks: Option<usize>,
-    /// Upscaling factor: 2, 3 or 4; srresnet and srgan: 2 or 4
+    /// Upscaling factor: 2, 3 or 4; srresnet and srgan: 2 or 4; of a file given by --from, where it is not
+    /// to be found by probing
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     scale: Option<usize>,
@@ -214,13 +237,36 @@ fn is_off(flag: &bool) -> bool {
 /// The flags as a file would state them.
 #[derive(Serialize)]
 struct Flags<'a> {
-    recipe: &'a RecipeFlags,
+    recipe: WithInterface<'a>,
     run: &'a RunFlags,
+}
+
+#[derive(Serialize)]
+struct WithInterface<'a> {
+    #[serde(flatten)]
+    flags: &'a RecipeFlags,
+    #[serde(skip_serializing_if = "Stated::is_empty")]
+    interface: Stated,
+}
+
+/// The flags of an interface as a file would state them.
+fn stated(form: &FormArgs, scale: Option<usize>) -> Stated {
+    let wishes = form.wishes(scale);
+    Stated {
+        layout: wishes.layout.map(|layout| layout.name().to_owned()),
+        channels: wishes.channels,
+        range: wishes.input_levels.map(|levels| levels.name().to_owned()),
+        output_range: wishes.output_levels.map(|levels| levels.name().to_owned()),
+        scale: wishes.scale,
+        output: wishes.output,
+        feed: wishes.feeds.into_iter().collect(),
+    }
 }
 
 impl Args {
     fn settings(&self) -> Result<Settings, HardenError> {
-        let flags = Flags { recipe: &self.recipe, run: &self.run };
+        let interface = stated(&self.form, self.recipe.scale);
+        let flags = Flags { recipe: WithInterface { flags: &self.recipe, interface }, run: &self.run };
         Settings::layered(&self.preset, self.config.as_deref(), &flags)
     }
 
@@ -237,6 +283,7 @@ impl Args {
             validate: run.validate.clone(),
             validate_every: run.validate_every,
             audit: run.audit,
+            packing: run.packing().map_err(|error| told(&error))?,
             config: Some(settings.to_toml().map_err(|error| told(&error))?),
             device: torch::device(&run.device).map_err(|error| told(&error.into()))?,
             log_every: run.log_every,
@@ -252,6 +299,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let settings = args.settings().map_err(|error| told(&error))?;
     if args.print_config {
         settings.recipe.check().map_err(|error| told(&error))?;
+        settings.run.packing().map_err(|error| told(&error))?;
         return say(settings.to_toml().map_err(|error| told(&error))?.trim_end());
     }
     let job = args.job(&settings)?;
@@ -395,14 +443,22 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
             in_short(last)
         ));
     }
+    let [same, runtimes] = outcome.tolerances;
     lines.push(format!(
-        "Wrote {}: verified, differs by {:.1e} from the trained network",
+        "Wrote {}: verified, differs by {:.1e} from the trained network (at most {same:.0e})",
         model.display(),
         outcome.difference
     ));
+    lines.extend(outcome.packed.iter().map(|what| format!("  {what}")));
+    if let Some(Validated { psnr, ssim, images, training: true, .. }) = &outcome.validated {
+        lines
+            .push(format!("  PSNR {psnr:.2} dB, SSIM {ssim:.4} on {images} of the images it was trained on"));
+    }
     for Agreement { runtime, difference } in &outcome.agreements {
         lines.push(match difference {
-            Ok(difference) => format!("  {runtime} gives the same within {difference:.1e}"),
+            Ok(difference) => {
+                format!("  {runtime} gives the same within {difference:.1e} (at most {runtimes:.0e})")
+            }
             Err(reason) => format!("  {runtime} cannot run it: {reason}"),
         });
     }

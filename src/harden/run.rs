@@ -11,8 +11,10 @@ use super::data::{Dataset, Skipped};
 use super::export::{self, Agreement};
 use super::feed::Feed;
 use super::log::{Log, Means, Record};
+use super::memory;
 use super::network::Network;
 use super::output::OutputFolder;
+use super::packing::Packing;
 use super::quick;
 use super::random::Purpose;
 use super::recipe::Recipe;
@@ -21,7 +23,8 @@ use super::trainer::{Losses, Trainer, images};
 use super::validate::{Validated, Validation};
 use crate::audit::Plan;
 use crate::files::write_atomically;
-use crate::torch::Device;
+use crate::interface::Size;
+use crate::torch::{Device, Tensor};
 
 pub(super) const MODEL: &str = "model.onnx";
 pub(super) const LOG: &str = "train.jsonl";
@@ -54,6 +57,8 @@ pub struct Job {
     pub validate_every: u64,
     /// Whether an audit of the written model is planned.
     pub audit: bool,
+    /// What is asked of the written model.
+    pub packing: Packing,
     /// The settings as a file, written beside the model.
     pub config: Option<String>,
     /// The folder to write to; made if it is not there.
@@ -78,6 +83,7 @@ impl Job {
             validate: None,
             validate_every: 1000,
             audit: false,
+            packing: Packing::default(),
             config: None,
             out: out.into(),
             device: Device::Cpu,
@@ -141,6 +147,10 @@ pub struct Outcome {
     pub last: Option<Record>,
     /// The largest difference between the file's outputs and the trained network's.
     pub difference: f64,
+    /// The largest that passes, on libtorch and on another runtime.
+    pub tolerances: [f64; 2],
+    /// What was done to the graph when it was written, in words.
+    pub packed: Vec<String>,
     /// What other runtimes make of the file.
     pub agreements: Vec<Agreement>,
     /// The last validation.
@@ -163,6 +173,7 @@ pub fn harden(
     job.check()?;
     let network = Network::new(&job.recipe, job.device)?;
     let job = &job.of(&network);
+    job.packing.pack(&network, network.model.clone())?;
     let scale = job.recipe.scale;
     let files = source::find(&job.data, job.lr.as_deref(), scale, Part::Train)?;
     let mut folder = OutputFolder::create(&job.out)?;
@@ -217,24 +228,49 @@ pub fn harden(
     };
     let last = session.train(&mut trainer, &dataset, observe)?;
     session.save(&trainer)?;
+    session.validate_on_training(&trainer, &dataset)?;
     let Session { validated, .. } = session;
-    let path = folder.file(MODEL);
-    let step = trainer.step();
-    let side = if trainer.network().is_stranger() { patch } else { VERIFIED_SIDE };
-    let image = sample(&dataset, side, job.device)?;
-    let (difference, agreements) = trainer.served(|trainer| {
-        export::write(trainer, &job.recipe, (dataset.sha256(), validated.as_ref()), &path)?;
-        Ok((export::verify(&path, trainer, &image)?, export::agree(&path, trainer, &image)?))
+    finish(job, &trainer, &dataset, (&folder, last, validated))
+}
+
+/// Writes the model, verifies it, and plans its audit.
+fn finish(
+    job: &Job,
+    trainer: &Trainer,
+    dataset: &Dataset,
+    (folder, last, validated): (&OutputFolder, Option<Record>, Option<Validated>),
+) -> Result<Outcome, HardenError> {
+    let (path, step, network) = (folder.file(MODEL), trainer.step(), trainer.network());
+    let image = verified_image(job, network, dataset)?;
+    let tolerances = job.packing.tolerances(network);
+    let (packed, difference, agreements) = trainer.served(|trainer| {
+        let clean = (dataset.sha256(), validated.as_ref());
+        let packed = export::write(trainer, (&job.recipe, job.packing), clean, &path)?;
+        let [same, runtimes] = tolerances.map(|tolerance| (&image, tolerance));
+        Ok((packed, export::verify(&path, trainer, same)?, export::agree(&path, trainer, runtimes)?))
     })?;
     let interrupted = step < job.recipe.steps;
     let audit = if job.audit && !interrupted {
         let folder = folder.file(AUDIT);
-        quick::plan(&path, &folder, &dataset, scale)?.map(|plan| (plan, folder))
+        let wishes = job.recipe.interface.wishes()?;
+        let plan = quick::plan(&path, &folder, dataset, job.recipe.scale)?;
+        plan.map(|plan| (Plan { wishes, ..plan }, folder))
     } else {
         None
     };
     let files = [path, folder.file(LOG), folder.file(CHECKPOINT)];
-    Ok(Outcome { files, steps: step, interrupted, last, difference, agreements, validated, audit })
+    Ok(Outcome {
+        files,
+        steps: step,
+        interrupted,
+        last,
+        difference,
+        tolerances,
+        packed,
+        agreements,
+        validated,
+        audit,
+    })
 }
 
 impl Job {
@@ -294,7 +330,18 @@ fn first_difference(given: &Recipe, saved: &Recipe) -> String {
         .unwrap_or_default()
 }
 
-fn sample(dataset: &Dataset, side: usize, device: Device) -> Result<crate::torch::Tensor, HardenError> {
+/// A part of a training image of a size that the file takes; repeated where the image is smaller.
+fn verified_image(job: &Job, network: &Network, dataset: &Dataset) -> Result<Tensor, HardenError> {
+    let side = if network.is_stranger() { job.recipe.patch } else { VERIFIED_SIDE };
+    let Some(Size(height, width)) = job.packing.fixed else { return sample(dataset, side, job.device) };
+    let part = sample(dataset, height.max(width), job.device)?;
+    let (height, width, there) = (height as i64, width as i64, part.size());
+    let times = |wanted: i64, axis: usize| (wanted - 1) / there[axis] + 1;
+    let repeated = part.f_repeat([1, 1, times(height, 2), times(width, 3)])?;
+    Ok(repeated.f_narrow(2, 0, height)?.f_narrow(3, 0, width)?)
+}
+
+fn sample(dataset: &Dataset, side: usize, device: Device) -> Result<Tensor, HardenError> {
     let (pixels, height, width) = dataset.sample(side);
     images(&pixels, height as i64, width as i64, device)
 }
@@ -336,7 +383,7 @@ impl Session<'_> {
         let mut feed = Feed::new(dataset, recipe, trainer.step(), threads);
         let (mut means, mut clock, mut last) = (Means::default(), Clock::start(), None);
         while let Some(batch) = feed.next() {
-            means.add(&trainer.train(&batch).map_err(|error| error.with_checkpoint(self.last_checkpoint()))?);
+            means.add(&trainer.train(&batch).map_err(|error| self.stopped(error, trainer))?);
             let step = trainer.step();
             observe(Event::Step { done: step });
             let ends = step == recipe.steps || self.stop.load(Ordering::Relaxed);
@@ -367,6 +414,30 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Why a step failed, with what there is to go on from.
+    fn stopped(&self, error: HardenError, trainer: &mut Trainer) -> HardenError {
+        let Recipe { batch, patch, .. } = self.job.recipe;
+        let cause = error.to_string();
+        let error = if memory::ran_out(&cause) {
+            let advice = memory::advice([batch, patch], trainer.fitting());
+            let step = trainer.step() + 1;
+            HardenError::Memory { step, batch, patch, cause, advice, saved: String::new() }
+        } else {
+            error
+        };
+        error.with_checkpoint(self.last_checkpoint())
+    }
+
+    /// Without images to validate on, says how the network does on some that it was trained on.
+    fn validate_on_training(&mut self, trainer: &Trainer, data: &Dataset) -> Result<(), HardenError> {
+        if self.validated.is_none()
+            && let Some(validation) = Validation::of_training(data, trainer, self.job.recipe.seed)
+        {
+            self.validated = Some(trainer.served(|trainer| validation.measure(trainer))?);
+        }
+        Ok(())
+    }
+
     fn last_checkpoint(&self) -> String {
         match self.kept {
             Some(step) => format!(
@@ -386,7 +457,7 @@ impl Session<'_> {
     ) -> Result<(), HardenError> {
         let Some(validation) = &self.validation else { return Ok(()) };
         let path = self.folder.file(BEST);
-        let (recipe, data, before) = (&self.job.recipe, self.data.as_str(), self.best);
+        let (recipe, data, before) = ((&self.job.recipe, self.job.packing), self.data.as_str(), self.best);
         let (found, best) = trainer.served(|trainer| {
             let found = validation.measure(trainer)?;
             let score = found.score(trainer.network().is_stranger());
