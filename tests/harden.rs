@@ -391,42 +391,58 @@ fn images_of_every_kind_are_taken_or_skipped_by_name() {
     fs::write(photos.join("grey.pgm"), grey).unwrap();
     let deep = (0..6000u32).flat_map(|at| ((at * 11 % 65_536) as u16).to_be_bytes()).collect();
     fs::write(photos.join("deep.ppm"), [header("P6", "65535"), deep].concat()).unwrap();
-    let (colour, ink) = (jpeg(3), jpeg(4));
+    let (colour, ink) = (jpeg(&[200, 128, 128]), jpeg(&[1, 255, 255, 200]));
     fs::write(photos.join("whole.jpg"), &colour).unwrap();
     fs::write(photos.join("torn.jpg"), &colour[..colour.len() - 20]).unwrap();
     fs::write(photos.join("head.jpg"), &colour[..20]).unwrap();
     fs::write(photos.join("cmyk.jpg"), &ink).unwrap();
     let run = harden(folder.path()).args(["--steps", "2"]).assert().success();
-    let skipped = ["head.jpg: ", "torn.jpg: ", "cmyk.jpg: "].map(contains);
-    let [head, torn, cmyk] = skipped;
-    run.stderr(contains("on 4 images").and(contains("Skipped 3 images")).and(head).and(torn).and(cmyk));
+    let (head, torn) = (contains("head.jpg: damaged"), contains("torn.jpg: damaged"));
+    run.stderr(contains("on 5 images").and(contains("Skipped 2 images")).and(head).and(torn));
+    // Inks, stored as what they leave of the light, become the colours that they make: here cyan.
+    let seen = |name: &str| {
+        let pixels = temper::image::load(&photos.join(name)).unwrap().pixels;
+        [0, 1, 2].map(|channel| (pixels[[channel, 20, 20]] * 255.0).round() as u8)
+    };
+    assert_eq!(seen("whole.jpg"), [200; 3]);
+    assert!(seen("cmyk.jpg")[0] < 3 && seen("cmyk.jpg")[1..].iter().all(|&level| level.abs_diff(200) < 3));
 }
 
-/// A grey JPEG of 50 x 40 pixels (width x height) in 3 colours or, as printers want it, 4 (ITU T.81): every
-/// coefficient is 0, which costs a bit for its block's first number and one for all others.
-fn jpeg(components: u8) -> Vec<u8> {
+/// A JPEG of 50 x 40 pixels (width x height) of one colour in 3 components (Y, Cb, Cr) or, as printers
+/// want it, 4 (ITU T.81): only the first block of each says something, its mean.
+fn jpeg(colour: &[u8]) -> Vec<u8> {
     let segment = |marker: u8, content: &[u8]| {
         let length = (content.len() as u16 + 2).to_be_bytes();
         [&[0xff, marker], &length[..], content].concat()
     };
-    let each = |parts: &dyn Fn(u8) -> Vec<u8>| (1..=components).flat_map(parts).collect::<Vec<u8>>();
+    let count = colour.len() as u8;
+    let each = |parts: &dyn Fn(u8) -> Vec<u8>| (1..=count).flat_map(parts).collect::<Vec<u8>>();
     let quantisation = [&[0][..], &[1; 64]].concat();
-    // One code of one bit, for the symbol 0.
-    let code = |class: u8| [&[class, 1][..], &[0; 15], &[0]].concat();
-    let frame = [&[8, 0, 40, 0, 50, components][..], &each(&|id| vec![id, 0x11, 0])].concat();
-    let scan = [&[components][..], &each(&|id| vec![id, 0]), &[0, 63, 0]].concat();
-    let bits = 2 * usize::from(components) * 5 * 7;
-    let mut data = vec![0; bits.div_ceil(8)];
-    let filled = data.len() * 8 - bits;
-    if let Some(last) = data.last_mut() {
-        *last = ((1_u16 << filled) - 1) as u8;
+    // `0` is no difference to the block before, and `10` one of ten bits; `0` is no further coefficient.
+    let means = [&[0, 1, 1][..], &[0; 14], &[0, 10]].concat();
+    let others = [&[0x10, 1][..], &[0; 15], &[0]].concat();
+    let frame = [&[8, 0, 40, 0, 50, count][..], &each(&|id| vec![id, 0x11, 0])].concat();
+    let scan = [&[count][..], &each(&|id| vec![id, 0]), &[0, 63, 0]].concat();
+    let mut bits = String::new();
+    for &level in colour {
+        let mean = 8 * (i32::from(level) - 128);
+        bits += &match mean {
+            0 => "00".to_owned(),
+            mean => format!("10{:010b}0", if mean < 0 { mean + 1023 } else { mean }),
+        };
     }
+    bits += &"00".repeat(colour.len() * (5 * 7 - 1));
+    let padded = bits.len().next_multiple_of(8);
+    bits += &"1".repeat(padded - bits.len());
+    let bytes = (0..padded / 8).map(|at| u8::from_str_radix(&bits[8 * at..8 * at + 8], 2).unwrap());
+    let data: Vec<u8> =
+        bytes.flat_map(|byte| if byte == 0xff { vec![0xff, 0] } else { vec![byte] }).collect();
     let mut file = vec![0xff, 0xd8];
-    if components == 4 {
+    if count == 4 {
         file.extend(segment(0xee, b"Adobe\0\x64\0\0\0\0\0"));
     }
     for (marker, content) in
-        [(0xdb, quantisation), (0xc0, frame), (0xc4, code(0)), (0xc4, code(0x10)), (0xda, scan)]
+        [(0xdb, quantisation), (0xc0, frame), (0xc4, means), (0xc4, others), (0xda, scan)]
     {
         file.extend(segment(marker, &content));
     }
@@ -516,15 +532,16 @@ fn stranger(path: &Path) {
     };
     let node = |op: &str, inputs: [&str; 2], output: &str| onnx::Node {
         op: op.into(),
+        name: output.to_owned(),
         inputs: inputs.map(str::to_owned).into(),
         outputs: vec![output.to_owned()],
         ..Default::default()
     };
     let image = graph.inputs[0].name.clone();
-    graph.inputs[0].name = "levels".into();
+    graph.inputs[0].name = "bytes".into();
     graph.inputs.push(onnx::ValueInfo::tensor("gain", onnx::DType::F32, [onnx::Dim::Known(1)]));
     let before =
-        [number("255", 255.0), node("Div", ["levels", "255"], "unit"), node("Mul", ["unit", "gain"], &image)];
+        [number("255", 255.0), node("Div", ["bytes", "255"], "unit"), node("Mul", ["unit", "gain"], &image)];
     graph.nodes.splice(0..0, before);
     let output = graph.outputs[0].name.clone();
     graph.nodes.push(node("Mul", [&output, "255"], "large"));
@@ -560,13 +577,14 @@ fn what_probing_does_not_find_of_a_file_is_stated_by_flags() {
     }
     let (model, _) = packing(&folder.path().join("out/model.onnx"));
     let inputs = model.graph.required_inputs().map(|input| input.name.as_str()).collect::<Vec<_>>();
-    assert_eq!(inputs, ["levels", "gain"]);
+    assert_eq!(inputs, ["bytes", "gain"]);
     // The configuration repeats the run.
     let first = fs::read(folder.path().join("out/model.onnx")).unwrap();
     let mut again = Command::cargo_bin("temper").unwrap();
     again.env("OMP_NUM_THREADS", "1").current_dir(folder.path());
     again.args(["harden", "--config", "out/config.toml", "--out", "again"]).assert().success();
     assert!(fs::read(folder.path().join("again/model.onnx")).unwrap() == first);
+    fs::remove_dir_all(folder.path().join("out")).unwrap();
     refused(folder.path(), &["--range", "0..255"], "only a file given by --from has one to state");
 }
 
