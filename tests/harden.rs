@@ -669,3 +669,52 @@ fn a_full_disk_is_one_message_and_no_half_file() {
     left.sort();
     assert_eq!(left, ["config.toml", "train.jsonl"]);
 }
+
+/// Files of other people, where TEMPER_ASSETS names a folder that holds them.
+fn asset(path: &str) -> Option<std::path::PathBuf> {
+    let found = std::env::var_os("TEMPER_ASSETS").map(|assets| Path::new(&assets).join(path));
+    let found = found.filter(|path| path.exists());
+    if found.is_none() {
+        eprintln!("skipped: TEMPER_ASSETS does not name a folder with {path}");
+    }
+    found
+}
+
+/// Two files of other people, a few steps of adversarial training each, photographs that were not trained
+/// on: what the validation before the first step and after the last one found.
+#[test]
+fn fine_tuning_makes_strangers_networks_stand_attacks() {
+    let (Some(train), Some(test)) = (asset("data/train/BSDS500"), asset("data/Set5/HR")) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let some = |from: &Path, to: &str, places: &[usize]| {
+        let mut files: Vec<_> = fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        fs::create_dir(folder.path().join(to)).unwrap();
+        for &place in places {
+            let name = files[place].file_name().unwrap();
+            fs::copy(&files[place], folder.path().join(to).join(name)).unwrap();
+        }
+    };
+    some(&train, "photos", &(0..24).collect::<Vec<_>>());
+    some(&test, "test", &[1, 2]);
+    for (name, most_lost) in [("carn_m_x4", 2.0), ("imdn_x4", 2.0)] {
+        let Some(model) = asset(&format!("models/{name}.onnx")) else { continue };
+        let mut command = Command::cargo_bin("temper").unwrap();
+        command
+            .current_dir(folder.path())
+            .args(["harden", "--data", "photos", "--validate", "test"])
+            .arg("--from");
+        command.arg(model).args(["--out", name, "--device", "cpu", "--no-audit", "--validate-every", "24"]);
+        command.args(["--estimator", "off", "--noise", "off", "--adversarial", "8", "--lr", "5e-5"]);
+        command.args(["--steps", "24", "--batch", "2", "--patch", "24"]).assert().success();
+        let log = fs::read_to_string(folder.path().join(name).join("validation.jsonl")).unwrap();
+        let found: Vec<serde_json::Value> =
+            log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [before, after] = &found[..] else { panic!("{log}") };
+        let number = |line: &serde_json::Value, key: &str| line[key].as_f64().unwrap();
+        let gained = number(after, "attacked") - number(before, "attacked");
+        let lost = number(before, "psnr") - number(after, "psnr");
+        println!("{name}: {gained:.2} dB gained under attack, {lost:.2} dB of clean PSNR lost");
+        assert!(gained > 2.0 && lost < most_lost, "{name}: {before} {after}");
+    }
+}

@@ -131,10 +131,8 @@ fn halve_node(node: &mut Node, single: &HashSet<String>) {
         return;
     }
     match node.op.as_str() {
-        "Cast" => {
-            if node.attributes.get("to") == Some(&Attribute::Int(DType::F32 as i64)) {
-                node.attributes.insert("to".into(), Attribute::Int(DType::F16 as i64));
-            }
+        "Cast" if node.attributes.get("to") == Some(&Attribute::Int(DType::F32 as i64)) => {
+            node.attributes.insert("to".into(), Attribute::Int(DType::F16 as i64));
         }
         // Without a value it gives float32 zeros.
         "ConstantOfShape" if !node.attributes.contains_key("value") => {
