@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The paper's ablation (Sec. 5.2 to 5.4 and 5.6) on small EDSRs, in minutes on a CPU:
-#   tools/ablation.sh PHOTOGRAPHS TEST_HR_PHOTOGRAPHS OUT [STEPS]
+#   tools/ablation.sh PHOTOGRAPHS TEST_HR_PHOTOGRAPHS OUT [STEPS [SEED]]
 # trains the four cases, three lambdas, both taps and adversarial training, prints what the last validation
 # of each found, and audits all at once. What came of it once is in docs/ablation.md.
 set -euo pipefail
-photographs=$1 test=$2 out=$3 steps=${4:-300}
+photographs=$1 test=$2 out=$3 steps=${4:-300} seed=${5:-0}
 root=$(cd "$(dirname "$0")/.." && pwd)
 temper=${TEMPER:-${CARGO_TARGET_DIR:-$root/target}/debug/temper}
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
@@ -13,8 +13,8 @@ names=() models=()
 train() {
     local name=$1
     shift
-    "$temper" harden --preset small --steps "$steps" --halve-every "$((steps / 3 + 1))" --data "$photographs" \
-        --validate "$test" --validate-every "$steps" --no-audit --out "$out/$name" "$@"
+    "$temper" harden --preset small --steps "$steps" --halve-every "$((steps / 3 + 1))" --seed "$seed" \
+        --data "$photographs" --validate "$test" --validate-every "$steps" --no-audit --out "$out/$name" "$@"
     names+=("$name") models+=("$out/$name/model.onnx")
 }
 
