@@ -28,6 +28,7 @@ mod random;
 mod recipe;
 mod run;
 mod schedule;
+mod session;
 mod settings;
 mod source;
 mod stated;

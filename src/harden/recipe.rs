@@ -184,6 +184,19 @@ impl Recipe {
     /// # Errors
     /// [`HardenError::Setting`] naming the first that does not hold, or [`HardenError::Network`].
     pub fn check(&self) -> Result<(), HardenError> {
+        self.check_numbers()?;
+        self.check_vgg()?;
+        self.check_start()?;
+        let side = self.patch.checked_mul(self.scale);
+        let pixels = side.and_then(|side| side.checked_mul(side)?.checked_mul(self.batch));
+        if pixels.is_none_or(|pixels| pixels > MAX_BATCH_PIXELS) {
+            let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
+            return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
+        }
+        if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
+    }
+
+    fn check_numbers(&self) -> Result<(), HardenError> {
         let at_least_1 = [
             ("steps", self.steps),
             ("batch", self.batch as u64),
@@ -221,15 +234,7 @@ impl Recipe {
         if !(self.clip.is_finite() && self.clip >= 0.0) {
             return Err(setting("clip", self.clip, "0 (none) or a positive number"));
         }
-        self.check_vgg()?;
-        self.check_start()?;
-        let side = self.patch.checked_mul(self.scale);
-        let pixels = side.and_then(|side| side.checked_mul(side)?.checked_mul(self.batch));
-        if pixels.is_none_or(|pixels| pixels > MAX_BATCH_PIXELS) {
-            let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
-            return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
-        }
-        if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
+        Ok(())
     }
 
     /// What is stated of a file to start from goes with such a file.

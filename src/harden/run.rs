@@ -2,24 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
 
 use super::HardenError;
 use super::checkpoint::Checkpoint;
 use super::data::{Dataset, Skipped};
 use super::export::{self, Agreement};
-use super::feed::Feed;
-use super::log::{Log, Means, Record};
-use super::memory;
+use super::log::Record;
 use super::network::Network;
 use super::output::OutputFolder;
 use super::packing::Packing;
 use super::quick;
 use super::random::Purpose;
 use super::recipe::Recipe;
+use super::session::Session;
 use super::source::{self, Part};
-use super::trainer::{Losses, Trainer, images};
+use super::trainer::{Trainer, images};
 use super::validate::{Validated, Validation};
 use crate::audit::Plan;
 use crate::files::write_atomically;
@@ -29,8 +27,6 @@ use crate::torch::{Device, Tensor};
 pub(super) const MODEL: &str = "model.onnx";
 pub(super) const LOG: &str = "train.jsonl";
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
-const VALIDATIONS: &str = "validation.jsonl";
-const BEST: &str = "best.onnx";
 const CONFIG: &str = "config.toml";
 const AUDIT: &str = "audit";
 
@@ -39,8 +35,6 @@ const VERIFIED_SIDE: usize = 64;
 /// The spread of an undefended EDSR's Phi, which delta = 1 is meant for: 34 after 600 steps of a small
 /// one on T91. A stranger's features are counted in units that make theirs the same.
 const SPREAD: f64 = 32.0;
-/// Threads that cut crops for a GPU; a CPU needs its cores itself.
-const FEEDERS_OF_A_GPU: usize = 4;
 
 /// What to do, where, and how often to write it down.
 #[derive(Clone, Debug)]
@@ -174,43 +168,13 @@ pub fn harden(
     let network = Network::new(&job.recipe, job.device)?;
     let job = &job.of(&network);
     job.packing.pack(&network, network.model.clone())?;
-    let scale = job.recipe.scale;
-    let files = source::find(&job.data, job.lr.as_deref(), scale, Part::Train)?;
     let mut folder = OutputFolder::create(&job.out)?;
     let saved = job.saved(&folder.file(CHECKPOINT))?;
-    let (patch, total) = (job.recipe.patch, files.len());
-    let dataset = Dataset::load(&job.data, &files, scale, patch, &mut |done| {
-        observe(Event::Loading { done, total });
-    })?;
-    let mut trainer = Trainer::new(&job.recipe, network, job.device)?;
-    match &saved {
-        Some(saved) if saved.data != dataset.sha256() => {
-            return Err(HardenError::OtherImages { path: folder.file(CHECKPOINT) });
-        }
-        Some(saved) => trainer.restore(saved)?,
-        None if job.recipe.from.is_some() => {
-            let (seed, Recipe { batch, patch, .. }) = (Purpose::Crops.seed(job.recipe.seed), &job.recipe);
-            let spread = trainer.spread(&dataset.batch(seed, 0, *batch, *patch))?;
-            trainer.set_unit(spread / SPREAD);
-        }
-        None => {}
-    }
-    let validate = |folder: &PathBuf| Validation::load(folder, &trainer, job.recipe.seed);
+    let dataset = job.images(observe)?;
+    let mut trainer = job.trainer(network, &dataset, saved.as_ref())?;
+    let validate = |images: &PathBuf| Validation::load(images, &trainer, job.recipe.seed);
     let validation = job.validate.as_ref().map(validate).transpose()?;
-    let (parameters, estimator) = trainer.parameter_counts();
-    let (skipped, images) = (dataset.skipped(), dataset.len());
-    let network = trainer.network();
-    observe(Event::Ready {
-        images,
-        skipped,
-        parameters,
-        estimator,
-        step: trainer.step(),
-        tap: &network.tap,
-        chosen: network.chosen.as_deref(),
-        rounds: network.rounds(),
-    });
-
+    announce(&trainer, &dataset, observe);
     folder.keep();
     let dataset = Arc::new(dataset);
     if let Some(config) = &job.config {
@@ -231,6 +195,22 @@ pub fn harden(
     session.validate_on_training(&trainer, &dataset)?;
     let Session { validated, .. } = session;
     finish(job, &trainer, &dataset, (&folder, last, validated))
+}
+
+/// Says that training starts, and with what.
+fn announce(trainer: &Trainer, dataset: &Dataset, observe: &mut dyn FnMut(Event<'_>)) {
+    let (parameters, estimator) = trainer.parameter_counts();
+    let network = trainer.network();
+    observe(Event::Ready {
+        images: dataset.len(),
+        skipped: dataset.skipped(),
+        parameters,
+        estimator,
+        step: trainer.step(),
+        tap: &network.tap,
+        chosen: network.chosen.as_deref(),
+        rounds: network.rounds(),
+    });
 }
 
 /// Writes the model, verifies it, and plans its audit.
@@ -295,6 +275,38 @@ impl Job {
         Self { recipe, ..self.clone() }
     }
 
+    /// The images to train on, decoded.
+    fn images(&self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Dataset, HardenError> {
+        let Recipe { scale, patch, .. } = self.recipe;
+        let files = source::find(&self.data, self.lr.as_deref(), scale, Part::Train)?;
+        let total = files.len();
+        Dataset::load(&self.data, &files, scale, patch, &mut |done| observe(Event::Loading { done, total }))
+    }
+
+    /// The trainer at its first step, or where the checkpoint of a run on the same images left it.
+    fn trainer(
+        &self,
+        network: Network,
+        dataset: &Dataset,
+        saved: Option<&Checkpoint>,
+    ) -> Result<Trainer, HardenError> {
+        let mut trainer = Trainer::new(&self.recipe, network, self.device)?;
+        match saved {
+            Some(saved) if saved.data != dataset.sha256() => {
+                return Err(HardenError::OtherImages { path: self.out.join(CHECKPOINT) });
+            }
+            Some(saved) => trainer.restore(saved)?,
+            None if self.recipe.from.is_some() => {
+                let (seed, Recipe { batch, patch, .. }) =
+                    (Purpose::Crops.seed(self.recipe.seed), &self.recipe);
+                let spread = trainer.spread(&dataset.batch(seed, 0, *batch, *patch))?;
+                trainer.set_unit(spread / SPREAD);
+            }
+            None => {}
+        }
+        Ok(trainer)
+    }
+
     /// The checkpoint to go on from; an unfinished run is not overwritten unasked.
     fn saved(&self, path: &Path) -> Result<Option<Checkpoint>, HardenError> {
         if self.resume {
@@ -344,168 +356,4 @@ fn verified_image(job: &Job, network: &Network, dataset: &Dataset) -> Result<Ten
 fn sample(dataset: &Dataset, side: usize, device: Device) -> Result<Tensor, HardenError> {
     let (pixels, height, width) = dataset.sample(side);
     images(&pixels, height as i64, width as i64, device)
-}
-
-/// The training loop.
-struct Session<'a> {
-    job: &'a Job,
-    stop: &'a AtomicBool,
-    folder: &'a OutputFolder,
-    validation: Option<Validation>,
-    /// SHA-256 of the images.
-    data: String,
-    /// The best score of a validation so far.
-    best: Option<f64>,
-    /// The step of the last checkpoint.
-    kept: Option<u64>,
-    /// The last validation.
-    validated: Option<Validated>,
-}
-
-impl Session<'_> {
-    /// Trains to the last step, or until it is stopped; gives the last line of the log.
-    fn train(
-        &mut self,
-        trainer: &mut Trainer,
-        dataset: &Arc<Dataset>,
-        observe: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Option<Record>, HardenError> {
-        let recipe = &self.job.recipe;
-        let mut log = Log::open(&self.folder.file(LOG), trainer.step())?;
-        let mut validations =
-            Log::open_where(&self.folder.file(VALIDATIONS), trainer.step(), self.validation.is_some())?;
-        if trainer.network().is_stranger() && trainer.step() == 0 {
-            // What there is to lose, and to gain.
-            self.validate(trainer, &mut validations, observe)?;
-            self.best = None;
-        }
-        let threads = if self.job.device == Device::Cpu { 1 } else { FEEDERS_OF_A_GPU };
-        let mut feed = Feed::new(dataset, recipe, trainer.step(), threads);
-        let (mut means, mut clock, mut last) = (Means::default(), Clock::start(), None);
-        while let Some(batch) = feed.next() {
-            means.add(&trainer.train(&batch).map_err(|error| self.stopped(error, trainer))?);
-            let step = trainer.step();
-            observe(Event::Step { done: step });
-            let ends = step == recipe.steps || self.stop.load(Ordering::Relaxed);
-            if ends || step.is_multiple_of(self.job.log_every) {
-                let record = clock.record(step, recipe, &mut means, feed.take_waited());
-                log.write(&record)?;
-                observe(Event::Logged(&record));
-                last = Some(record);
-            }
-            if ends || step.is_multiple_of(self.job.validate_every) {
-                self.validate(trainer, &mut validations, observe)?;
-            }
-            if ends {
-                break;
-            }
-            if step.is_multiple_of(self.job.save_every) {
-                self.save(trainer)?;
-            }
-        }
-        Ok(last)
-    }
-
-    /// Writes the checkpoint.
-    fn save(&mut self, trainer: &Trainer) -> Result<(), HardenError> {
-        let (data, best) = (self.data.clone(), self.best);
-        Checkpoint { data, best, ..trainer.checkpoint() }.write(&self.folder.file(CHECKPOINT))?;
-        self.kept = Some(trainer.step());
-        Ok(())
-    }
-
-    /// Why a step failed, with what there is to go on from.
-    fn stopped(&self, error: HardenError, trainer: &mut Trainer) -> HardenError {
-        let Recipe { batch, patch, .. } = self.job.recipe;
-        let cause = error.to_string();
-        let error = if memory::ran_out(&cause) {
-            let advice = memory::advice([batch, patch], trainer.fitting());
-            let step = trainer.step() + 1;
-            HardenError::Memory { step, batch, patch, cause, advice, saved: String::new() }
-        } else {
-            error
-        };
-        error.with_checkpoint(self.last_checkpoint())
-    }
-
-    /// Without images to validate on, says how the network does on some that it was trained on.
-    fn validate_on_training(&mut self, trainer: &Trainer, data: &Dataset) -> Result<(), HardenError> {
-        if self.validated.is_none()
-            && let Some(validation) = Validation::of_training(data, trainer, self.job.recipe.seed)
-        {
-            self.validated = Some(trainer.served(|trainer| validation.measure(trainer))?);
-        }
-        Ok(())
-    }
-
-    fn last_checkpoint(&self) -> String {
-        match self.kept {
-            Some(step) => format!(
-                "the last good checkpoint is {}, after step {step}",
-                self.folder.file(CHECKPOINT).display()
-            ),
-            None => "there was no checkpoint yet: --save-every N writes them more often".to_owned(),
-        }
-    }
-
-    /// Judges the network as it stands, and keeps it where it is the best so far.
-    fn validate(
-        &mut self,
-        trainer: &Trainer,
-        log: &mut Log,
-        observe: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), HardenError> {
-        let Some(validation) = &self.validation else { return Ok(()) };
-        let path = self.folder.file(BEST);
-        let (recipe, data, before) = ((&self.job.recipe, self.job.packing), self.data.as_str(), self.best);
-        let (found, best) = trainer.served(|trainer| {
-            let found = validation.measure(trainer)?;
-            let score = found.score(trainer.network().is_stranger());
-            let better = before.is_none_or(|before| score > before);
-            if better && trainer.step() > 0 {
-                export::write(trainer, recipe, (data, Some(&found)), &path)?;
-            }
-            Ok((found, better.then_some(score)))
-        })?;
-        self.best = best.or(self.best);
-        log.write(&found)?;
-        observe(Event::Validated(&found, best.is_some()));
-        self.validated = Some(found);
-        Ok(())
-    }
-}
-
-/// Times the log.
-struct Clock {
-    start: Instant,
-    line: Instant,
-}
-
-impl Clock {
-    fn start() -> Self {
-        let now = Instant::now();
-        Self { start: now, line: now }
-    }
-
-    /// The line of the steps since the last one.
-    fn record(&mut self, step: u64, recipe: &Recipe, means: &mut Means, waited: Duration) -> Record {
-        let now = Instant::now();
-        let seconds = (now - self.line).as_secs_f64().max(f64::MIN_POSITIVE);
-        let examples = (means.steps() * recipe.batch as u64) as f64;
-        let Losses { total: loss, reconstruction, entropy, spread, fooling, discriminator } = means.take();
-        self.line = now;
-        Record {
-            step,
-            loss,
-            reconstruction,
-            entropy,
-            spread,
-            fooling,
-            discriminator,
-            learning_rate: recipe.learning_rate_at(step - 1),
-            seconds: (now - self.start).as_secs_f64(),
-            examples_per_second: examples / seconds,
-            waiting: waited.as_secs_f64() / seconds,
-        }
-    }
 }

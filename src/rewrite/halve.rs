@@ -50,11 +50,7 @@ pub fn halve(model: &Model) -> Result<Model, RewriteError> {
         inside.insert(name.clone(), graph.fresh(&format!("{name}/half")));
     }
     for mut node in nodes {
-        for name in node.inputs.iter_mut().chain(&mut node.outputs) {
-            if let Some(other) = inside.get(name) {
-                name.clone_from(other);
-            }
-        }
+        rename(&mut node, &inside);
         halve_node(&mut node, &single);
         keep_single(&mut node, &mut graph, &single);
         graph.push(node);
@@ -65,6 +61,15 @@ pub fn halve(model: &Model) -> Result<Model, RewriteError> {
     }
     halved.graph = graph.finish();
     Ok(halved)
+}
+
+/// Lets a node read and write the float16 values in the place of those at the borders.
+fn rename(node: &mut Node, inside: &HashMap<String, String>) {
+    for name in node.inputs.iter_mut().chain(&mut node.outputs) {
+        if let Some(other) = inside.get(name) {
+            name.clone_from(other);
+        }
+    }
 }
 
 /// The float32 values among these that a caller feeds or gets.
