@@ -1,13 +1,12 @@
 //! `temper grad`: the gradient of a model as an ONNX file.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use super::output::say;
 use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::files::is_same_file;
-use crate::interface::declared;
+use crate::interface::{Size, declared};
 use crate::onnx::{self, Model};
 use crate::oracle::{GRADIENT, Objective, TARGET, VALUE, gradient_model};
 use crate::rewrite::Stop;
@@ -33,24 +32,6 @@ pub struct Args {
     /// The file to write; one that is there is replaced
     #[arg(short, long, value_name = "GRAD.onnx")]
     out: PathBuf,
-}
-
-/// Height and width in pixels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Size(usize, usize);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let side = |word: &str| word.parse::<usize>().ok().filter(|side| (1..=1 << 15).contains(side));
-        let sides =
-            text.split_once(['x', 'X']).and_then(|(height, width)| Some((side(height)?, side(width)?)));
-        let (height, width) = sides.ok_or_else(|| {
-            format!("`{text}` is no size; give height x width in pixels, each from 1 to 32768, such as 48x64")
-        })?;
-        Ok(Self(height, width))
-    }
 }
 
 /// Runs the verb.
@@ -90,18 +71,5 @@ impl Args {
         let stops = stopped.iter();
         lines.extend(stops.map(|stop| format!("only a zero gradient passes {}: {}", stop.node, stop.reason)));
         lines.join("\n")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_height_by_width() {
-        assert_eq!("48x64".parse(), Ok(Size(48, 64)));
-        for text in ["48", "0x4", "4x", "-1x4", "99999x1", "axb"] {
-            assert!(text.parse::<Size>().is_err(), "{text}");
-        }
     }
 }

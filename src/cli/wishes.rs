@@ -4,8 +4,20 @@ use crate::interface::{Layout, Levels, Wishes};
 
 /// What is left out is found by probing.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Interface of the model, where it is not to be found by probing")]
 pub struct InterfaceArgs {
+    #[command(flatten)]
+    form: FormArgs,
+    /// Output side over input side
+    #[arg(long, value_name = "N", help_heading = FORM)]
+    scale: Option<usize>,
+}
+
+const FORM: &str = "Interface of the model, where it is not to be found by probing";
+
+/// The same without the scale, which a verb may have a flag of its own for.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = FORM)]
+pub struct FormArgs {
     /// Order of the image's axes: nchw or nhwc
     #[arg(long, value_name = "LAYOUT")]
     layout: Option<Layout>,
@@ -18,9 +30,6 @@ pub struct InterfaceArgs {
     /// The same at its output, where it differs from that at its input
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     output_range: Option<Levels>,
-    /// Output side over input side
-    #[arg(long, value_name = "N")]
-    scale: Option<usize>,
     /// The output that is the image, where there are several
     #[arg(long, value_name = "NAME")]
     output: Option<String>,
@@ -32,12 +41,19 @@ pub struct InterfaceArgs {
 impl InterfaceArgs {
     /// As the probing takes them.
     pub fn wishes(&self) -> Wishes {
+        self.form.wishes(self.scale)
+    }
+}
+
+impl FormArgs {
+    /// As the probing takes them, with the scale.
+    pub fn wishes(&self, scale: Option<usize>) -> Wishes {
         Wishes {
             layout: self.layout,
             channels: self.channels,
             input_levels: self.range,
             output_levels: self.output_range,
-            scale: self.scale,
+            scale,
             output: self.output.clone(),
             feeds: self.feed.clone(),
         }

@@ -148,13 +148,13 @@ impl Dataset {
     /// The HR image of photograph `index`, at most `side` pixels high and wide from its middle: (3, H, W)
     /// on [0, 1].
     pub(super) fn middle(&self, index: usize, side: usize) -> Option<Array3<f32>> {
-        let Pixels { height, width, values } = &self.images.get(index)?.hr;
-        let (rows, columns) = (side.min(*height), side.min(*width));
-        let (top, left) = ((height - rows) / 2, (width - columns) / 2);
-        let pixel = |(channel, y, x): (usize, usize, usize)| {
-            f32::from(values[(top + y) * width + left + x][channel]) / 255.0
-        };
-        Some(Array3::from_shape_fn((3, rows, columns), pixel))
+        Some(self.images.get(index)?.hr.middle(side))
+    }
+
+    /// The LR and HR image of photograph `index`: (3, H, W) on [0, 1].
+    pub(super) fn pair(&self, index: usize) -> Option<(Array3<f32>, Array3<f32>)> {
+        let Photograph { lr, hr } = self.images.get(index)?;
+        Some((lr.middle(usize::MAX), hr.middle(usize::MAX)))
     }
 
     /// Why no image can be used.
@@ -287,6 +287,17 @@ impl Pixels {
             [0, 1, 2].map(|channel| level(planes[[channel, y, x]]))
         };
         Self { height, width, values: (0..height * width).map(pixel).collect() }
+    }
+
+    /// At most `side` pixels high and wide from the middle: (3, H, W) on [0, 1].
+    fn middle(&self, side: usize) -> Array3<f32> {
+        let Self { height, width, values } = self;
+        let (rows, columns) = (side.min(*height), side.min(*width));
+        let (top, left) = ((height - rows) / 2, (width - columns) / 2);
+        let pixel = |(channel, y, x): (usize, usize, usize)| {
+            f32::from(values[(top + y) * width + left + x][channel]) / 255.0
+        };
+        Array3::from_shape_fn((3, rows, columns), pixel)
     }
 
     /// Appends a square, turned.

@@ -49,7 +49,7 @@ pub enum HardenError {
         problem: String,
     },
     /// How a stranger's file is fed cannot be found.
-    #[error("{0}; harden takes files whose interface is found by probing, and no flags for it")]
+    #[error(transparent)]
     Interface(#[from] InterfaceError),
     /// The file that an error is about.
     #[error("{path}: {source}")]
@@ -212,9 +212,45 @@ pub enum HardenError {
         /// The last checkpoint.
         saved: String,
     },
+    /// A step that the device cannot hold.
+    #[error(
+        "out of memory at step {step}, with {batch} crops of {patch}x{patch} LR pixels ({cause}): {advice}; {saved}"
+    )]
+    Memory {
+        /// The step, counted from 1.
+        step: u64,
+        /// Crops.
+        batch: usize,
+        /// Their side in LR pixels.
+        patch: usize,
+        /// What libtorch said.
+        cause: String,
+        /// The batch and patch that would fit.
+        advice: String,
+        /// The last checkpoint.
+        saved: String,
+    },
+    /// A file that cannot be packed as asked for.
+    #[error("the model cannot be written with {problem}")]
+    Packing {
+        /// What was asked for, why not, and what can be done.
+        problem: String,
+    },
+    /// A file whose weights do not fit.
+    #[error(
+        "{path}: {problem}; initial weights come from a file of the same network, features, blocks and scale, \
+         written without --fp16 and --fold-batchnorm"
+    )]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What it lacks.
+        problem: String,
+    },
     /// The exported file does not compute what was trained.
     #[error(
-        "{path}: gives outputs that differ by up to {difference:e} from the network that was trained; \
+        "{path}: gives outputs that differ by up to {difference:e} from the network that was trained, where \
+         {tolerance:e} passes; \
          do not use it, and please report this with the file and the recipe in it"
     )]
     Unfaithful {
@@ -222,6 +258,8 @@ pub enum HardenError {
         path: PathBuf,
         /// The largest difference of two output values on [0, 1].
         difference: f64,
+        /// The largest that passes.
+        tolerance: f64,
     },
     /// The interpreter.
     #[error(transparent)]
@@ -246,7 +284,9 @@ impl From<TchError> for HardenError {
 impl HardenError {
     /// The error with the last checkpoint, where training stopped by itself.
     pub(super) fn with_checkpoint(mut self, what: String) -> Self {
-        if let Self::Diverged { saved, .. } | Self::Exploded { saved, .. } = &mut self {
+        if let Self::Diverged { saved, .. } | Self::Exploded { saved, .. } | Self::Memory { saved, .. } =
+            &mut self
+        {
             *saved = what;
         }
         self
@@ -269,6 +309,7 @@ impl HardenError {
             self,
             Self::Diverged { .. }
                 | Self::Exploded { .. }
+                | Self::Memory { .. }
                 | Self::Unfaithful { .. }
                 | Self::Runtime(_)
                 | Self::Density(_)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::HardenError;
+use super::packing::Packing;
 use super::recipe::Recipe;
 use super::trainer::Trainer;
 use super::validate::Validated;
@@ -22,7 +23,9 @@ pub const SEED: &str = "temper.seed";
 /// The metadata key of the steps that were done, which an interrupted run has fewer of than its
 /// recipe.
 pub const STEPS: &str = "temper.steps";
-/// The metadata key of the SHA-256 of the file that was fine-tuned.
+/// The metadata key of what was done to the graph when it was written, in words.
+pub const PACKING: &str = "temper.packing";
+/// The metadata key of the SHA-256 of the file that was fine-tuned, or gave the initial weights.
 pub const FROM: &str = "temper.from";
 /// The metadata key of what delta counts in, where that is not 1.
 pub const UNIT: &str = "temper.unit";
@@ -37,7 +40,8 @@ pub const DELTA: &str = "temper.delta";
 pub const TAPPED: &str = "temper.phi";
 /// The metadata key of the SHA-256 of the training images, decoded.
 pub const DATA: &str = "temper.data";
-/// The metadata key of the last validation, as JSON: clean PSNR and SSIM, and what an attack left.
+/// The metadata key of the last validation, as JSON: clean PSNR and SSIM, what an attack left, and on which
+/// images (crops of training images, where no others were given).
 pub const VALIDATION: &str = "temper.validation";
 
 /// What another runtime makes of a written model.
@@ -49,14 +53,6 @@ pub struct Agreement {
     pub difference: Result<f64, String>,
 }
 
-/// The largest difference of two runtimes' outputs on [0, 1] that passes.
-const RUNTIMES_TOLERANCE: f64 = 1e-3;
-
-/// The largest difference of two outputs on [0, 1] that passes.
-const TOLERANCE: f64 = 1e-5;
-/// The same where the file keeps its weights in half precision.
-const HALF_TOLERANCE: f64 = 2e-2;
-
 /// The versions of this program and of libtorch, as JSON.
 pub(super) fn versions() -> String {
     let versions =
@@ -64,15 +60,15 @@ pub(super) fn versions() -> String {
     serde_json::to_string(&versions).expect("its keys are strings")
 }
 
-/// Writes the model file.
+/// Writes the model file; gives in words what was done to the graph for it.
 pub(super) fn write(
     trainer: &Trainer,
-    recipe: &Recipe,
+    (recipe, packing): (&Recipe, Packing),
     (data, clean): (&str, Option<&Validated>),
     path: &Path,
-) -> Result<(), HardenError> {
+) -> Result<Vec<String>, HardenError> {
     let network = trainer.network();
-    let mut model = network.export(trainer.program())?;
+    let (mut model, packed) = packing.pack(network, network.export(trainer.program())?)?;
     let recipe_json = serde_json::to_string(&recipe.spelled_out()).expect("a recipe has string keys only");
     let entries = [
         (RECIPE, recipe_json),
@@ -90,28 +86,37 @@ pub(super) fn write(
     }
     if let Some(sha256) = network.origin() {
         model.metadata.insert(FROM.into(), sha256.to_owned());
+    }
+    if !packed.is_empty() {
+        model.metadata.insert(PACKING.into(), packed.join("; "));
+    }
+    if network.is_stranger() {
         model.metadata.insert(UNIT.into(), trainer.unit().to_string());
         model.metadata.insert(TAP.into(), network.tap.clone());
     }
     model.metadata.extend(entries.map(|(key, value)| (key.to_owned(), value)));
-    Ok(onnx::write(&model, path)?)
+    onnx::write(&model, path)?;
+    Ok(packed)
 }
 
 /// Reads the file and compares what it computes from `image` (N, 3, H, W) with the trained network;
 /// gives the largest difference.
-pub(super) fn verify(path: &Path, trainer: &Trainer, image: &Tensor) -> Result<f64, HardenError> {
+pub(super) fn verify(
+    path: &Path,
+    trainer: &Trainer,
+    (image, tolerance): (&Tensor, f64),
+) -> Result<f64, HardenError> {
     let (network, trained) = (trainer.network(), trainer.program());
     let model = network.canonical(&onnx::read(path)?);
     let written = Program::compile(&model, trained.device(), Kind::Float)?;
     let image = network.colours(image.shallow_clone())?;
-    let tolerance = if network.rounds() { HALF_TOLERANCE } else { TOLERANCE };
     let run = |program: &Program| no_grad(|| program.run(&[image.shallow_clone()]));
     let (expected, found) = (run(trained)?.swap_remove(0), run(&written)?.swap_remove(0));
     let difference = found.f_sub(&expected)?.f_abs()?.f_max()?.f_double_value(&[])?;
     if difference <= tolerance {
         Ok(difference)
     } else {
-        Err(HardenError::Unfaithful { path: path.to_owned(), difference })
+        Err(HardenError::Unfaithful { path: path.to_owned(), difference, tolerance })
     }
 }
 
@@ -119,7 +124,11 @@ pub(super) fn verify(path: &Path, trainer: &Trainer, image: &Tensor) -> Result<f
 ///
 /// # Errors
 /// [`HardenError::Unfaithful`] where one gives another output. One that cannot run the model is told of.
-pub(super) fn agree(path: &Path, trainer: &Trainer, image: &Tensor) -> Result<Vec<Agreement>, HardenError> {
+pub(super) fn agree(
+    path: &Path,
+    trainer: &Trainer,
+    (image, tolerance): (&Tensor, f64),
+) -> Result<Vec<Agreement>, HardenError> {
     let network = trainer.network();
     let image = network.colours(image.shallow_clone())?;
     let expected = torch::to_ndarray(&no_grad(|| trainer.run(&image))?)?;
@@ -133,7 +142,6 @@ pub(super) fn agree(path: &Path, trainer: &Trainer, image: &Tensor) -> Result<Ve
         let apart = found.iter().zip(&expected).map(|(found, expected)| f64::from((found - expected).abs()));
         Ok(apart.fold(0.0, |worst: f64, apart| if apart.is_nan() { f64::INFINITY } else { worst.max(apart) }))
     };
-    let tolerance = if network.rounds() { HALF_TOLERANCE } else { RUNTIMES_TOLERANCE };
     let mut found = Vec::new();
     for kind in [runtime::Kind::Ort, runtime::Kind::Tract] {
         if runtime::open(kind).is_err() {
@@ -143,7 +151,7 @@ pub(super) fn agree(path: &Path, trainer: &Trainer, image: &Tensor) -> Result<Ve
         if let Ok(difference) = difference
             && difference > tolerance
         {
-            return Err(HardenError::Unfaithful { path: path.to_owned(), difference });
+            return Err(HardenError::Unfaithful { path: path.to_owned(), difference, tolerance });
         }
         found.push(Agreement { runtime: kind, difference });
     }

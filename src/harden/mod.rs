@@ -18,16 +18,20 @@ mod feed;
 mod gan;
 mod log;
 mod loss;
+mod memory;
 mod nearest;
 mod network;
 mod output;
+mod packing;
 mod quick;
 mod random;
 mod recipe;
 mod run;
 mod schedule;
+mod session;
 mod settings;
 mod source;
+mod stated;
 mod stranger;
 mod tap;
 #[cfg(test)]
@@ -40,12 +44,14 @@ pub use checkpoint::Checkpoint;
 pub use data::{Dataset, Reason, Skipped};
 pub use error::HardenError;
 pub use export::{
-    Agreement, DATA, DELTA, FROM, LAMBDA, RECIPE, SEED, STEPS, TAPPED, UNIT, VALIDATION, VERSIONS,
+    Agreement, DATA, DELTA, FROM, LAMBDA, PACKING, RECIPE, SEED, STEPS, TAPPED, UNIT, VALIDATION, VERSIONS,
 };
 pub use gan::OpponentState;
 pub use log::Record;
+pub use packing::Packing;
 pub use recipe::Recipe;
 pub use run::{Event, Job, Outcome, harden};
 pub use schedule::Schedule;
 pub use settings::{Run, Settings};
+pub use stated::Stated;
 pub use validate::Validated;

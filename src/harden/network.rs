@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::recipe::Recipe;
 use super::{HardenError, stranger, tap, upsampling};
-use crate::interface::{Geometry, Interface, Wishes, discover};
+use crate::interface::{Geometry, Interface, discover};
 use crate::onnx::{self, Model};
 use crate::runtime::Runtime;
 use crate::runtime::torch::{Mode, Program, Torch};
@@ -25,6 +25,8 @@ pub(super) struct Network {
     pub chosen: Option<String>,
     /// Output side over input side.
     pub scale: usize,
+    /// SHA-256 of the file that the initial weights are from, where they were not drawn.
+    origin: Option<String>,
     file: Option<File>,
 }
 
@@ -34,7 +36,6 @@ struct File {
     model: Model,
     interface: Interface,
     weights: HashSet<String>,
-    sha256: String,
 }
 
 impl Network {
@@ -46,9 +47,11 @@ impl Network {
         match &recipe.from {
             Some(path) => Self::stranger(path, recipe, device).map_err(|error| error.of_file(path)),
             None => {
-                let model = recipe.network()?;
+                let mut model = recipe.network()?;
+                let weights = recipe.weights.as_ref();
+                let origin = weights.map(|path| take_weights(&mut model, path)).transpose()?;
                 let tap = tap::resolve(&model, &recipe.tap)?;
-                Ok(Self { model, tap, chosen: None, scale: recipe.scale, file: None })
+                Ok(Self { model, tap, chosen: None, scale: recipe.scale, origin, file: None })
             }
         }
     }
@@ -57,7 +60,7 @@ impl Network {
         let source = onnx::read_source(path)?;
         let weights = stranger::weights(&source.model)?;
         let runtime: &dyn Runtime = &Torch::new(device);
-        let interface = discover(&source.model, &Wishes::default(), [runtime])?.interface;
+        let interface = discover(&source.model, &recipe.interface.wishes()?, [runtime])?.interface;
         let graph = stranger::hoisted(&source.model, &weights);
         let (tap, chosen) = match (recipe.tap.as_str(), tap::resolve(&graph, &recipe.tap)) {
             (tap::LAST, Err(_)) => {
@@ -68,13 +71,13 @@ impl Network {
             }
             (_, found) => (found?, None),
         };
-        let sha256 = source.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
         let network = Self {
             model: interface.canonical(&graph),
             tap,
             chosen,
             scale: interface.geometry.scale,
-            file: Some(File { model: source.model, interface, weights, sha256 }),
+            origin: Some(hexadecimal(&source.sha256)),
+            file: Some(File { model: source.model, interface, weights }),
         };
         network.check_patch(recipe.patch)?;
         Ok(network)
@@ -86,25 +89,40 @@ impl Network {
 
     /// Whether the network takes crops of this side.
     fn check_patch(&self, patch: usize) -> Result<(), HardenError> {
-        let Some(geometry) = self.geometry() else { return Ok(()) };
-        let wrong = match geometry.fixed {
-            Some([height, width]) if height != width => {
+        let fixed = self.geometry().and_then(|geometry| geometry.fixed);
+        let problem = match (fixed, self.refuses([patch; 2])) {
+            (_, None) => return Ok(()),
+            (Some([height, width]), _) if height != width => {
                 format!(
                     "it takes images of {height}x{width} only, and crops are square; export it with any size"
                 )
             }
-            Some([side, _]) if side != patch => {
-                format!("it takes images of {side}x{side} only: use --patch {side}")
-            }
-            None if !patch.is_multiple_of(geometry.multiple) => {
-                format!("it takes sides that are multiples of {}; --patch is {patch}", geometry.multiple)
-            }
-            _ if patch * geometry.scale <= 2 * geometry.margin => {
-                format!("it leaves out {} pixels on every side: use a larger --patch", geometry.margin)
-            }
-            _ => return Ok(()),
+            (Some([side, _]), Some(problem)) => format!("{problem}: use --patch {side}"),
+            (None, Some(problem)) => format!("{problem}: use another --patch"),
         };
-        Err(HardenError::Stranger { problem: wrong })
+        Err(HardenError::Stranger { problem })
+    }
+
+    /// Why the network does not take images of this height and width; `None` where it does.
+    pub fn refuses(&self, [height, width]: [usize; 2]) -> Option<String> {
+        let &Geometry { fixed, multiple, scale, margin, .. } = self.geometry()?;
+        match fixed {
+            Some([rows, columns]) if [rows, columns] != [height, width] => {
+                Some(format!("it takes images of {rows}x{columns} only"))
+            }
+            None if !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) => {
+                Some(format!("it takes sides that are multiples of {multiple}, and not {height}x{width}"))
+            }
+            _ if height.min(width) * scale <= 2 * margin => {
+                Some(format!("it leaves out {margin} pixels of what it gives on every side"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The sides of images are multiples of this.
+    pub fn multiple(&self) -> usize {
+        self.geometry().map_or(1, |geometry| geometry.multiple)
     }
 
     /// The largest size that the network takes of an image of `given` height and width, at most `most` a
@@ -145,9 +163,26 @@ impl Network {
         }
     }
 
-    /// SHA-256 of the stranger's file.
+    /// SHA-256 of the file that the initial weights are from, where they were not drawn.
     pub fn origin(&self) -> Option<&str> {
-        self.file.as_ref().map(|file| file.sha256.as_str())
+        self.origin.as_deref()
+    }
+
+    /// How a stranger's file is fed and read.
+    pub fn interface(&self) -> Option<&Interface> {
+        self.file.as_ref().map(|file| &file.interface)
+    }
+
+    /// The shapes of what the written model takes, for one image of this height and width.
+    pub fn input_shapes(&self, written: &Model, size: [usize; 2]) -> Vec<Vec<usize>> {
+        let Some(Interface { form, constants, .. }) = self.interface() else {
+            return vec![vec![1, 3, size[0], size[1]]];
+        };
+        let shape = |name: &str| match constants.iter().find(|(other, _)| other == name) {
+            Some((_, values)) => values.shape().to_vec(),
+            None => form.layout.shape(form.channels, size).to_vec(),
+        };
+        written.graph.required_inputs().map(|input| shape(&input.name)).collect()
     }
 
     /// Whether its weights are rounded when they are written: the file keeps its element type.
@@ -191,6 +226,25 @@ impl Network {
         let kept = |axis: usize| target.size()[axis] - 2 * margin;
         Ok(target.f_narrow(2, margin, kept(2))?.f_narrow(3, margin, kept(3))?)
     }
+}
+
+/// Puts the weights of the file at `path` into a network of the zoo; gives the file's SHA-256.
+fn take_weights(model: &mut Model, path: &Path) -> Result<String, HardenError> {
+    let source = onnx::read_source(path)?;
+    for (name, tensor) in &mut model.graph.initializers {
+        let given = source.model.graph.initializers.get(name);
+        let same = |given: &&onnx::Tensor| (given.shape(), given.dtype()) == (tensor.shape(), tensor.dtype());
+        *tensor = given.filter(same).cloned().ok_or_else(|| {
+            let (dtype, shape) = (tensor.dtype(), tensor.shape());
+            let problem = format!("it has no {dtype} weight `{name}` of shape {shape:?}");
+            HardenError::Weights { path: path.to_owned(), problem }
+        })?;
+    }
+    Ok(hexadecimal(&source.sha256))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Luma on [0, 1] as `metric` has it: BT.601, black at 16 and white at 235 of 255.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HardenError;
 use super::schedule::Schedule;
+use super::stated::Stated;
 use crate::density::DensityShape;
 use crate::onnx::Model;
 use crate::zoo::{Arch, Loss, Network, Preset};
@@ -20,6 +21,12 @@ pub struct Recipe {
     /// A model file to fine-tune instead: `arch`, `features`, `blocks` and `scale` are then its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
+    /// How that file is fed, as far as it is stated.
+    #[serde(skip_serializing_if = "Stated::is_empty")]
+    pub interface: Stated,
+    /// A model file of the same network whose weights are the initial ones; drawn where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
     /// Its size, where the next two do not say.
     #[serde(skip_serializing_if = "is_full")]
     pub size: Preset,
@@ -81,6 +88,8 @@ impl Default for Recipe {
         Self {
             arch: Arch::Edsr,
             from: None,
+            interface: Stated::default(),
+            weights: None,
             size: Preset::Full,
             features: None,
             blocks: None,
@@ -175,6 +184,19 @@ impl Recipe {
     /// # Errors
     /// [`HardenError::Setting`] naming the first that does not hold, or [`HardenError::Network`].
     pub fn check(&self) -> Result<(), HardenError> {
+        self.check_numbers()?;
+        self.check_vgg()?;
+        self.check_start()?;
+        let side = self.patch.checked_mul(self.scale);
+        let pixels = side.and_then(|side| side.checked_mul(side)?.checked_mul(self.batch));
+        if pixels.is_none_or(|pixels| pixels > MAX_BATCH_PIXELS) {
+            let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
+            return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
+        }
+        if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
+    }
+
+    fn check_numbers(&self) -> Result<(), HardenError> {
         let at_least_1 = [
             ("steps", self.steps),
             ("batch", self.batch as u64),
@@ -212,18 +234,24 @@ impl Recipe {
         if !(self.clip.is_finite() && self.clip >= 0.0) {
             return Err(setting("clip", self.clip, "0 (none) or a positive number"));
         }
-        self.check_vgg()?;
-        let side = self.patch.checked_mul(self.scale);
-        let pixels = side.and_then(|side| side.checked_mul(side)?.checked_mul(self.batch));
-        if pixels.is_none_or(|pixels| pixels > MAX_BATCH_PIXELS) {
-            let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
-            return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
-        }
-        if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
+        Ok(())
     }
-}
 
-impl Recipe {
+    /// What is stated of a file to start from goes with such a file.
+    fn check_start(&self) -> Result<(), HardenError> {
+        self.interface.wishes()?;
+        match (&self.from, &self.weights) {
+            (Some(_), Some(file)) => {
+                Err(setting("weights", file.display(), "left out with --from, whose file has weights"))
+            }
+            (None, _) if !self.interface.is_empty() => {
+                let given = toml::to_string(&self.interface).unwrap_or_default().trim().replace('\n', ", ");
+                Err(setting("interface", given, "left out: only a file given by --from has one to state"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn check_vgg(&self) -> Result<(), HardenError> {
         match (&self.vgg, &self.vgg_tap) {
             (None, None) => Ok(()),
@@ -300,6 +328,11 @@ mod tests {
         assert!(with(|recipe| recipe.batch = 0).starts_with("batch is 0"));
         assert!(with(|recipe| recipe.patch = usize::MAX).starts_with("batch is 16 crops"));
         assert!(with(|recipe| recipe.steps = 0).starts_with("steps is 0"));
+        assert!(with(|recipe| recipe.interface.layout = Some("nhwc".into())).contains("layout = \"nhwc\""));
+        let both = |recipe: &mut Recipe| {
+            (recipe.from, recipe.weights) = (Some("a.onnx".into()), Some("b.onnx".into()));
+        };
+        assert!(with(both).starts_with("weights is b.onnx"));
         assert!(with(|recipe| recipe.vgg = Some("a.onnx".into())).ends_with("together with --vgg-tap"));
         assert!(with(|recipe| recipe.vgg_tap = Some("a".into())).starts_with("vgg-tap is a"));
         let (vgg, vgg_tap) = (Some("a.onnx".into()), Some("a".into()));

@@ -2,32 +2,31 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
 
 use super::HardenError;
 use super::checkpoint::Checkpoint;
 use super::data::{Dataset, Skipped};
 use super::export::{self, Agreement};
-use super::feed::Feed;
-use super::log::{Log, Means, Record};
+use super::log::Record;
 use super::network::Network;
 use super::output::OutputFolder;
+use super::packing::Packing;
 use super::quick;
 use super::random::Purpose;
 use super::recipe::Recipe;
+use super::session::Session;
 use super::source::{self, Part};
-use super::trainer::{Losses, Trainer, images};
+use super::trainer::{Trainer, images};
 use super::validate::{Validated, Validation};
 use crate::audit::Plan;
 use crate::files::write_atomically;
-use crate::torch::Device;
+use crate::interface::Size;
+use crate::torch::{Device, Tensor};
 
 pub(super) const MODEL: &str = "model.onnx";
 pub(super) const LOG: &str = "train.jsonl";
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
-const VALIDATIONS: &str = "validation.jsonl";
-const BEST: &str = "best.onnx";
 const CONFIG: &str = "config.toml";
 const AUDIT: &str = "audit";
 
@@ -36,8 +35,6 @@ const VERIFIED_SIDE: usize = 64;
 /// The spread of an undefended EDSR's Phi, which delta = 1 is meant for: 34 after 600 steps of a small
 /// one on T91. A stranger's features are counted in units that make theirs the same.
 const SPREAD: f64 = 32.0;
-/// Threads that cut crops for a GPU; a CPU needs its cores itself.
-const FEEDERS_OF_A_GPU: usize = 4;
 
 /// What to do, where, and how often to write it down.
 #[derive(Clone, Debug)]
@@ -54,6 +51,8 @@ pub struct Job {
     pub validate_every: u64,
     /// Whether an audit of the written model is planned.
     pub audit: bool,
+    /// What is asked of the written model.
+    pub packing: Packing,
     /// The settings as a file, written beside the model.
     pub config: Option<String>,
     /// The folder to write to; made if it is not there.
@@ -78,6 +77,7 @@ impl Job {
             validate: None,
             validate_every: 1000,
             audit: false,
+            packing: Packing::default(),
             config: None,
             out: out.into(),
             device: Device::Cpu,
@@ -141,6 +141,10 @@ pub struct Outcome {
     pub last: Option<Record>,
     /// The largest difference between the file's outputs and the trained network's.
     pub difference: f64,
+    /// The largest that passes, on libtorch and on another runtime.
+    pub tolerances: [f64; 2],
+    /// What was done to the graph when it was written, in words.
+    pub packed: Vec<String>,
     /// What other runtimes make of the file.
     pub agreements: Vec<Agreement>,
     /// The last validation.
@@ -163,43 +167,14 @@ pub fn harden(
     job.check()?;
     let network = Network::new(&job.recipe, job.device)?;
     let job = &job.of(&network);
-    let scale = job.recipe.scale;
-    let files = source::find(&job.data, job.lr.as_deref(), scale, Part::Train)?;
+    job.packing.pack(&network, network.model.clone())?;
     let mut folder = OutputFolder::create(&job.out)?;
     let saved = job.saved(&folder.file(CHECKPOINT))?;
-    let (patch, total) = (job.recipe.patch, files.len());
-    let dataset = Dataset::load(&job.data, &files, scale, patch, &mut |done| {
-        observe(Event::Loading { done, total });
-    })?;
-    let mut trainer = Trainer::new(&job.recipe, network, job.device)?;
-    match &saved {
-        Some(saved) if saved.data != dataset.sha256() => {
-            return Err(HardenError::OtherImages { path: folder.file(CHECKPOINT) });
-        }
-        Some(saved) => trainer.restore(saved)?,
-        None if job.recipe.from.is_some() => {
-            let (seed, Recipe { batch, patch, .. }) = (Purpose::Crops.seed(job.recipe.seed), &job.recipe);
-            let spread = trainer.spread(&dataset.batch(seed, 0, *batch, *patch))?;
-            trainer.set_unit(spread / SPREAD);
-        }
-        None => {}
-    }
-    let validate = |folder: &PathBuf| Validation::load(folder, &trainer, job.recipe.seed);
+    let dataset = job.images(observe)?;
+    let mut trainer = job.trainer(network, &dataset, saved.as_ref())?;
+    let validate = |images: &PathBuf| Validation::load(images, &trainer, job.recipe.seed);
     let validation = job.validate.as_ref().map(validate).transpose()?;
-    let (parameters, estimator) = trainer.parameter_counts();
-    let (skipped, images) = (dataset.skipped(), dataset.len());
-    let network = trainer.network();
-    observe(Event::Ready {
-        images,
-        skipped,
-        parameters,
-        estimator,
-        step: trainer.step(),
-        tap: &network.tap,
-        chosen: network.chosen.as_deref(),
-        rounds: network.rounds(),
-    });
-
+    announce(&trainer, &dataset, observe);
     folder.keep();
     let dataset = Arc::new(dataset);
     if let Some(config) = &job.config {
@@ -217,24 +192,65 @@ pub fn harden(
     };
     let last = session.train(&mut trainer, &dataset, observe)?;
     session.save(&trainer)?;
+    session.validate_on_training(&trainer, &dataset)?;
     let Session { validated, .. } = session;
-    let path = folder.file(MODEL);
-    let step = trainer.step();
-    let side = if trainer.network().is_stranger() { patch } else { VERIFIED_SIDE };
-    let image = sample(&dataset, side, job.device)?;
-    let (difference, agreements) = trainer.served(|trainer| {
-        export::write(trainer, &job.recipe, (dataset.sha256(), validated.as_ref()), &path)?;
-        Ok((export::verify(&path, trainer, &image)?, export::agree(&path, trainer, &image)?))
+    finish(job, &trainer, &dataset, (&folder, last, validated))
+}
+
+/// Says that training starts, and with what.
+fn announce(trainer: &Trainer, dataset: &Dataset, observe: &mut dyn FnMut(Event<'_>)) {
+    let (parameters, estimator) = trainer.parameter_counts();
+    let network = trainer.network();
+    observe(Event::Ready {
+        images: dataset.len(),
+        skipped: dataset.skipped(),
+        parameters,
+        estimator,
+        step: trainer.step(),
+        tap: &network.tap,
+        chosen: network.chosen.as_deref(),
+        rounds: network.rounds(),
+    });
+}
+
+/// Writes the model, verifies it, and plans its audit.
+fn finish(
+    job: &Job,
+    trainer: &Trainer,
+    dataset: &Dataset,
+    (folder, last, validated): (&OutputFolder, Option<Record>, Option<Validated>),
+) -> Result<Outcome, HardenError> {
+    let (path, step, network) = (folder.file(MODEL), trainer.step(), trainer.network());
+    let image = verified_image(job, network, dataset)?;
+    let tolerances = job.packing.tolerances(network);
+    let (packed, difference, agreements) = trainer.served(|trainer| {
+        let clean = (dataset.sha256(), validated.as_ref());
+        let packed = export::write(trainer, (&job.recipe, job.packing), clean, &path)?;
+        let [same, runtimes] = tolerances.map(|tolerance| (&image, tolerance));
+        Ok((packed, export::verify(&path, trainer, same)?, export::agree(&path, trainer, runtimes)?))
     })?;
     let interrupted = step < job.recipe.steps;
     let audit = if job.audit && !interrupted {
         let folder = folder.file(AUDIT);
-        quick::plan(&path, &folder, &dataset, scale)?.map(|plan| (plan, folder))
+        let wishes = job.recipe.interface.wishes()?;
+        let plan = quick::plan(&path, &folder, dataset, job.recipe.scale)?;
+        plan.map(|plan| (Plan { wishes, ..plan }, folder))
     } else {
         None
     };
     let files = [path, folder.file(LOG), folder.file(CHECKPOINT)];
-    Ok(Outcome { files, steps: step, interrupted, last, difference, agreements, validated, audit })
+    Ok(Outcome {
+        files,
+        steps: step,
+        interrupted,
+        last,
+        difference,
+        tolerances,
+        packed,
+        agreements,
+        validated,
+        audit,
+    })
 }
 
 impl Job {
@@ -257,6 +273,38 @@ impl Job {
     fn of(&self, network: &Network) -> Self {
         let recipe = Recipe { scale: network.scale, ..self.recipe.clone() };
         Self { recipe, ..self.clone() }
+    }
+
+    /// The images to train on, decoded.
+    fn images(&self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Dataset, HardenError> {
+        let Recipe { scale, patch, .. } = self.recipe;
+        let files = source::find(&self.data, self.lr.as_deref(), scale, Part::Train)?;
+        let total = files.len();
+        Dataset::load(&self.data, &files, scale, patch, &mut |done| observe(Event::Loading { done, total }))
+    }
+
+    /// The trainer at its first step, or where the checkpoint of a run on the same images left it.
+    fn trainer(
+        &self,
+        network: Network,
+        dataset: &Dataset,
+        saved: Option<&Checkpoint>,
+    ) -> Result<Trainer, HardenError> {
+        let mut trainer = Trainer::new(&self.recipe, network, self.device)?;
+        match saved {
+            Some(saved) if saved.data != dataset.sha256() => {
+                return Err(HardenError::OtherImages { path: self.out.join(CHECKPOINT) });
+            }
+            Some(saved) => trainer.restore(saved)?,
+            None if self.recipe.from.is_some() => {
+                let (seed, Recipe { batch, patch, .. }) =
+                    (Purpose::Crops.seed(self.recipe.seed), &self.recipe);
+                let spread = trainer.spread(&dataset.batch(seed, 0, *batch, *patch))?;
+                trainer.set_unit(spread / SPREAD);
+            }
+            None => {}
+        }
+        Ok(trainer)
     }
 
     /// The checkpoint to go on from; an unfinished run is not overwritten unasked.
@@ -294,147 +342,18 @@ fn first_difference(given: &Recipe, saved: &Recipe) -> String {
         .unwrap_or_default()
 }
 
-fn sample(dataset: &Dataset, side: usize, device: Device) -> Result<crate::torch::Tensor, HardenError> {
+/// A part of a training image of a size that the file takes; repeated where the image is smaller.
+fn verified_image(job: &Job, network: &Network, dataset: &Dataset) -> Result<Tensor, HardenError> {
+    let side = if network.is_stranger() { job.recipe.patch } else { VERIFIED_SIDE };
+    let Some(Size(height, width)) = job.packing.fixed else { return sample(dataset, side, job.device) };
+    let part = sample(dataset, height.max(width), job.device)?;
+    let (height, width, there) = (height as i64, width as i64, part.size());
+    let times = |wanted: i64, axis: usize| (wanted - 1) / there[axis] + 1;
+    let repeated = part.f_repeat([1, 1, times(height, 2), times(width, 3)])?;
+    Ok(repeated.f_narrow(2, 0, height)?.f_narrow(3, 0, width)?)
+}
+
+fn sample(dataset: &Dataset, side: usize, device: Device) -> Result<Tensor, HardenError> {
     let (pixels, height, width) = dataset.sample(side);
     images(&pixels, height as i64, width as i64, device)
-}
-
-/// The training loop.
-struct Session<'a> {
-    job: &'a Job,
-    stop: &'a AtomicBool,
-    folder: &'a OutputFolder,
-    validation: Option<Validation>,
-    /// SHA-256 of the images.
-    data: String,
-    /// The best score of a validation so far.
-    best: Option<f64>,
-    /// The step of the last checkpoint.
-    kept: Option<u64>,
-    /// The last validation.
-    validated: Option<Validated>,
-}
-
-impl Session<'_> {
-    /// Trains to the last step, or until it is stopped; gives the last line of the log.
-    fn train(
-        &mut self,
-        trainer: &mut Trainer,
-        dataset: &Arc<Dataset>,
-        observe: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Option<Record>, HardenError> {
-        let recipe = &self.job.recipe;
-        let mut log = Log::open(&self.folder.file(LOG), trainer.step())?;
-        let mut validations =
-            Log::open_where(&self.folder.file(VALIDATIONS), trainer.step(), self.validation.is_some())?;
-        if trainer.network().is_stranger() && trainer.step() == 0 {
-            // What there is to lose, and to gain.
-            self.validate(trainer, &mut validations, observe)?;
-            self.best = None;
-        }
-        let threads = if self.job.device == Device::Cpu { 1 } else { FEEDERS_OF_A_GPU };
-        let mut feed = Feed::new(dataset, recipe, trainer.step(), threads);
-        let (mut means, mut clock, mut last) = (Means::default(), Clock::start(), None);
-        while let Some(batch) = feed.next() {
-            means.add(&trainer.train(&batch).map_err(|error| error.with_checkpoint(self.last_checkpoint()))?);
-            let step = trainer.step();
-            observe(Event::Step { done: step });
-            let ends = step == recipe.steps || self.stop.load(Ordering::Relaxed);
-            if ends || step.is_multiple_of(self.job.log_every) {
-                let record = clock.record(step, recipe, &mut means, feed.take_waited());
-                log.write(&record)?;
-                observe(Event::Logged(&record));
-                last = Some(record);
-            }
-            if ends || step.is_multiple_of(self.job.validate_every) {
-                self.validate(trainer, &mut validations, observe)?;
-            }
-            if ends {
-                break;
-            }
-            if step.is_multiple_of(self.job.save_every) {
-                self.save(trainer)?;
-            }
-        }
-        Ok(last)
-    }
-
-    /// Writes the checkpoint.
-    fn save(&mut self, trainer: &Trainer) -> Result<(), HardenError> {
-        let (data, best) = (self.data.clone(), self.best);
-        Checkpoint { data, best, ..trainer.checkpoint() }.write(&self.folder.file(CHECKPOINT))?;
-        self.kept = Some(trainer.step());
-        Ok(())
-    }
-
-    fn last_checkpoint(&self) -> String {
-        match self.kept {
-            Some(step) => format!(
-                "the last good checkpoint is {}, after step {step}",
-                self.folder.file(CHECKPOINT).display()
-            ),
-            None => "there was no checkpoint yet: --save-every N writes them more often".to_owned(),
-        }
-    }
-
-    /// Judges the network as it stands, and keeps it where it is the best so far.
-    fn validate(
-        &mut self,
-        trainer: &Trainer,
-        log: &mut Log,
-        observe: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), HardenError> {
-        let Some(validation) = &self.validation else { return Ok(()) };
-        let path = self.folder.file(BEST);
-        let (recipe, data, before) = (&self.job.recipe, self.data.as_str(), self.best);
-        let (found, best) = trainer.served(|trainer| {
-            let found = validation.measure(trainer)?;
-            let score = found.score(trainer.network().is_stranger());
-            let better = before.is_none_or(|before| score > before);
-            if better && trainer.step() > 0 {
-                export::write(trainer, recipe, (data, Some(&found)), &path)?;
-            }
-            Ok((found, better.then_some(score)))
-        })?;
-        self.best = best.or(self.best);
-        log.write(&found)?;
-        observe(Event::Validated(&found, best.is_some()));
-        self.validated = Some(found);
-        Ok(())
-    }
-}
-
-/// Times the log.
-struct Clock {
-    start: Instant,
-    line: Instant,
-}
-
-impl Clock {
-    fn start() -> Self {
-        let now = Instant::now();
-        Self { start: now, line: now }
-    }
-
-    /// The line of the steps since the last one.
-    fn record(&mut self, step: u64, recipe: &Recipe, means: &mut Means, waited: Duration) -> Record {
-        let now = Instant::now();
-        let seconds = (now - self.line).as_secs_f64().max(f64::MIN_POSITIVE);
-        let examples = (means.steps() * recipe.batch as u64) as f64;
-        let Losses { total: loss, reconstruction, entropy, spread, fooling, discriminator } = means.take();
-        self.line = now;
-        Record {
-            step,
-            loss,
-            reconstruction,
-            entropy,
-            spread,
-            fooling,
-            discriminator,
-            learning_rate: recipe.learning_rate_at(step - 1),
-            seconds: (now - self.start).as_secs_f64(),
-            examples_per_second: examples / seconds,
-            waiting: waited.as_secs_f64() / seconds,
-        }
-    }
 }

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use super::HardenError;
 use super::nearest::nearest;
+use super::packing::Packing;
 use super::recipe::Recipe;
 use crate::files;
 use crate::zoo::Arch;
@@ -51,6 +52,25 @@ pub struct Run {
     pub validate_every: u64,
     /// Whether the written model is audited.
     pub audit: bool,
+    /// float16 weights and arithmetic in the written model.
+    pub fp16: bool,
+    /// The one LR size that the written model takes, as in 48x64; any where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<String>,
+    /// BatchNormalization folded away in the written model.
+    pub fold_batchnorm: bool,
+}
+
+impl Run {
+    /// What is asked of the written model.
+    ///
+    /// # Errors
+    /// [`HardenError::Config`] for a fixed size that is none.
+    pub fn packing(&self) -> Result<Packing, HardenError> {
+        let fixed = self.fixed.as_deref().map(str::parse).transpose();
+        let fixed = fixed.map_err(|reason: String| problem(&"fixed", reason))?;
+        Ok(Packing { fp16: self.fp16, fixed, fold_batchnorm: self.fold_batchnorm })
+    }
 }
 
 impl Default for Run {
@@ -65,6 +85,9 @@ impl Default for Run {
             validate: None,
             validate_every: 1000,
             audit: true,
+            fp16: false,
+            fixed: None,
+            fold_batchnorm: false,
         }
     }
 }
@@ -76,6 +99,7 @@ const RECIPE: Keys = &[
     ("arch", "edsr, srresnet, srgan, rcan, msrn or carn"),
     ("size", "full: the original's; small: for tests and CPUs"),
     ("from", "a model file to fine-tune; arch, size, features, blocks and scale are then its own"),
+    ("weights", "a model file of the same network to take the initial weights from; drawn where absent"),
     ("features", "channels of the feature maps"),
     ("blocks", "blocks of the network"),
     ("scale", "output side over input side"),
@@ -99,6 +123,10 @@ const RECIPE: Keys = &[
     ("vgg", "srgan: a VGG network as an ONNX file, for a content loss on its features"),
     ("vgg_tap", "srgan: the feature map of that network"),
     ("seed", "decides initial weights, crops and noise"),
+    (
+        "interface",
+        "how the file of `from` is fed, where probing does not find it: layout, channels, range, output_range, scale, output, feed",
+    ),
 ];
 
 const RUN: Keys = &[
@@ -111,6 +139,9 @@ const RUN: Keys = &[
     ("validate", "folder of HR images to validate on"),
     ("validate_every", "steps per validation"),
     ("audit", "audit the written model"),
+    ("fp16", "float16 weights and arithmetic in the written model, float32 images"),
+    ("fixed", "the one LR size that the written model takes, such as 48x64; any where absent"),
+    ("fold_batchnorm", "BatchNormalization folded into the convolutions before it in the written model"),
 ];
 
 const SECTIONS: [(&str, Keys); 2] = [("recipe", RECIPE), ("run", RUN)];
@@ -152,7 +183,13 @@ impl Settings {
         let mut merged = parse(text).map_err(|error| problem(&name, error))?;
         merge(&mut merged, file);
         merge(&mut merged, flags);
-        Self::deserialize(merged).map_err(|error| problem(&"the settings", one_line(&error)))
+        let mut settings =
+            Self::deserialize(merged).map_err(|error| problem(&"the settings", one_line(&error)))?;
+        // The scale of a network of the zoo is nothing that is stated of a file.
+        if settings.recipe.from.is_none() {
+            settings.recipe.interface.scale = None;
+        }
+        Ok(settings)
     }
 
     /// The settings as TOML, every key with what it means.
@@ -229,6 +266,7 @@ fn problem(origin: &dyn std::fmt::Display, problem: String) -> HardenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harden::Stated;
     use crate::zoo::Preset;
 
     fn flags(text: &str) -> Table {
@@ -285,10 +323,13 @@ mod tests {
             blocks: Some(1),
             vgg: Some("a".into()),
             vgg_tap: Some("a".into()),
+            weights: Some("a".into()),
+            interface: Stated { scale: Some(2), ..Stated::default() },
             ..Recipe::default()
         };
         let path = || Some(PathBuf::from("a"));
-        let run = Run { data: path(), lr: path(), out: path(), validate: path(), ..Run::default() };
+        let fixed = Some("4x4".into());
+        let run = Run { data: path(), lr: path(), out: path(), validate: path(), fixed, ..Run::default() };
         let table = Table::try_from(Settings { recipe, run }).unwrap();
         for (section, keys) in SECTIONS {
             let mut found: Vec<_> = table[section].as_table().unwrap().keys().cloned().collect();

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::Array3;
 
+use super::network::Network;
+use super::trainer::Trainer;
 use super::*;
 use crate::image::save_png;
 use crate::onnx;
@@ -381,6 +383,21 @@ fn a_diverging_run_stops_with_the_step_and_the_reasons() {
     let message = error.to_string();
     assert!(message.contains("at step") && message.contains("learning rate that is too high"), "{message}");
     assert!(!out.join("model.onnx").exists());
+}
+
+#[test]
+fn smaller_steps_are_tried_without_moving_a_weight() {
+    let recipe = Recipe { adversarial: 8.0, ..small() };
+    let network = Network::new(&recipe, Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&recipe, network, Device::Cpu).unwrap();
+    let weights = |trainer: &Trainer| {
+        let state = trainer.program().state();
+        state.iter().map(|(_, tensor)| crate::torch::to_vec::<f32>(tensor).unwrap()).collect::<Vec<_>>()
+    };
+    let before = weights(&trainer);
+    // Whatever is tried first fits here: a half of three crops.
+    assert_eq!(trainer.fitting(), Some([1, 8]));
+    assert!(trainer.step() == 0 && weights(&trainer) == before);
 }
 
 #[test]

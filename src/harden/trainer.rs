@@ -12,6 +12,7 @@ use super::defence::{Defence, Seen};
 use super::ema::{Ema, copies, overwrite};
 use super::gan::{self, Opponent};
 use super::loss;
+use super::memory;
 use super::network::Network;
 use super::recipe::Recipe;
 use crate::runtime::torch::{Mode, Program};
@@ -153,39 +154,8 @@ impl Trainer {
     /// # Errors
     /// [`HardenError::Diverged`] before anything is changed where the loss is no number.
     pub fn train(&mut self, batch: &Batch) -> Result<Losses, HardenError> {
-        let side = self.recipe.patch as i64;
-        let scale = self.network.scale as i64;
-        let lr = self.network.colours(self.images(&batch.lr, side)?)?;
-        let hr = self.network.inside(self.network.colours(self.images(&batch.hr, side * scale)?)?)?;
-        let (lr, hr) = self.with_attacked(lr, hr)?;
-        self.program.set_mode(self.network.mode());
-        let forward = self.forward(&lr);
-        self.program.set_mode(Mode::Evaluate);
-        let (output, Seen { bits: entropy, spread }) = forward?;
         let rate = self.recipe.learning_rate_at(self.step);
-        let reconstruction = match &self.content {
-            Some(content) => content.distance(&output, &hr)?,
-            None => loss::reconstruction(self.recipe.loss(), &output, &hr)?,
-        };
-        let round = match &mut self.opponent {
-            Some(opponent) => Some(opponent.round(&output, &hr, rate)?),
-            None => None,
-        };
-        let mut total = reconstruction.shallow_clone();
-        if let Some(entropy) = &entropy {
-            total = total.f_add(&entropy.f_mul_scalar(self.recipe.lambda)?)?;
-        }
-        if let Some(round) = &round {
-            total = total.f_add(&round.fooling.f_mul_scalar(gan::WEIGHT)?)?;
-        }
-        let losses = Losses {
-            total: total.f_double_value(&[])?,
-            reconstruction: reconstruction.f_double_value(&[])?,
-            entropy: entropy.map(|entropy| entropy.f_double_value(&[])).transpose()?,
-            spread: spread.map_or(Ok(f64::NAN), |spread| spread.f_double_value(&[]))?,
-            fooling: round.as_ref().map(|round| round.fooling.f_double_value(&[])).transpose()?,
-            discriminator: round.map(|round| round.discriminator),
-        };
+        let (total, losses) = self.losses(batch, rate)?;
         if !(losses.total.is_finite() && losses.discriminator.is_none_or(f64::is_finite)) {
             return Err(self.diverged(&losses));
         }
@@ -197,6 +167,67 @@ impl Trainer {
         }
         self.step += 1;
         Ok(losses)
+    }
+
+    /// What the step is to make small, under autograd, and its parts. A discriminator learns meanwhile.
+    fn losses(&mut self, batch: &Batch, rate: f64) -> Result<(Tensor, Losses), HardenError> {
+        let (lr, hr) = self.pairs(batch)?;
+        self.program.set_mode(self.network.mode());
+        let forward = self.forward(&lr);
+        self.program.set_mode(Mode::Evaluate);
+        let (output, Seen { bits: entropy, spread }) = forward?;
+        let reconstruction = match &self.content {
+            Some(content) => content.distance(&output, &hr)?,
+            None => loss::reconstruction(self.recipe.loss(), &output, &hr)?,
+        };
+        let opponent = self.opponent.as_mut();
+        let round = opponent.map(|opponent| opponent.round(&output, &hr, rate)).transpose()?;
+        let mut total = reconstruction.shallow_clone();
+        if let Some(entropy) = &entropy {
+            total = total.f_add(&entropy.f_mul_scalar(self.recipe.lambda)?)?;
+        }
+        if let Some(round) = &round {
+            total = total.f_add(&round.fooling.f_mul_scalar(gan::WEIGHT)?)?;
+        }
+        let value = |tensor: &Tensor| tensor.f_double_value(&[]);
+        let losses = Losses {
+            total: value(&total)?,
+            reconstruction: value(&reconstruction)?,
+            entropy: entropy.as_ref().map(value).transpose()?,
+            spread: spread.as_ref().map_or(Ok(f64::NAN), value)?,
+            fooling: round.as_ref().map(|round| value(&round.fooling)).transpose()?,
+            discriminator: round.map(|round| round.discriminator),
+        };
+        Ok((total, losses))
+    }
+
+    /// What the network takes and what it is to give, attacked images included.
+    fn pairs(&self, batch: &Batch) -> Result<(Tensor, Tensor), HardenError> {
+        let side = self.recipe.patch as i64;
+        let lr = self.network.colours(self.images(&batch.lr, side)?)?;
+        let hr = self.images(&batch.hr, side * self.network.scale as i64)?;
+        self.with_attacked(lr, self.network.inside(self.network.colours(hr)?)?)
+    }
+
+    /// The batch and patch that the device has memory for, after a step ran out of it: what is tried
+    /// computes gradients and moves no weight, but a discriminator learns, so that the run ends with it.
+    pub fn fitting(&mut self) -> Option<[usize; 2]> {
+        let given = [self.recipe.batch, self.recipe.patch];
+        let multiple = self.network.multiple();
+        let found = memory::fitting(given, multiple, &mut |size| self.fits(size).is_ok());
+        [self.recipe.batch, self.recipe.patch] = given;
+        found
+    }
+
+    fn fits(&mut self, [batch, patch]: [usize; 2]) -> Result<(), HardenError> {
+        self.recipe.patch = patch;
+        let pixels = 3 * batch * patch * patch;
+        let grey = |count: usize| vec![127; count];
+        let scale = self.network.scale;
+        let batch = Batch { lr: grey(pixels), hr: grey(pixels * scale * scale) };
+        self.adam.zero_grad();
+        let (total, _) = self.losses(&batch, 0.0)?;
+        Ok(total.f_backward()?)
     }
 
     /// In adversarial training, every image and, behind them, every image attacked, with one target

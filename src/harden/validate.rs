@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HardenError;
 use super::adversary::Adversary;
+use super::data::Dataset;
 use super::source::{self, Part};
 use super::trainer::Trainer;
 use crate::image::load;
@@ -21,6 +22,9 @@ use crate::torch::{self, Tensor};
 /// The most LR pixels a side that are judged, and attacked.
 const JUDGED: usize = 256;
 const ATTACKED: usize = 48;
+/// The same, and how many images, where training images stand in.
+const JUDGED_OF_TRAINING: usize = 96;
+const IMAGES_OF_TRAINING: usize = 3;
 /// The attack: a budget in 1/255 and its steps.
 const BUDGET: f64 = 4.0;
 const STEPS: u32 = 10;
@@ -29,6 +33,7 @@ const STEPS: u32 = 10;
 pub(super) struct Validation {
     /// LR and HR images (3, H, W) on [0, 1].
     pairs: Vec<(Array3<f32>, Array3<f32>)>,
+    training: bool,
     adversary: Adversary,
 }
 
@@ -39,6 +44,9 @@ pub struct Validated {
     pub step: u64,
     /// Images.
     pub images: usize,
+    /// Whether they are among those that were trained on, for want of others.
+    #[serde(default)]
+    pub training: bool,
     /// PSNR on luma, in dB.
     pub psnr: f64,
     /// SSIM on luma.
@@ -75,7 +83,23 @@ impl Validation {
             };
             pairs.push((middle(&lr, size, 1), middle(&hr, size, scale)));
         }
-        Ok(Self { pairs, adversary: Adversary::new(BUDGET, STEPS, seed) })
+        Ok(Self { pairs, training: false, adversary: Adversary::new(BUDGET, STEPS, seed) })
+    }
+
+    /// A few of the images that are trained on, for a run without others; `None` where none is large
+    /// enough.
+    pub fn of_training(data: &Dataset, trainer: &Trainer, seed: u64) -> Option<Self> {
+        let scale = trainer.network().scale;
+        let least = smallest_side(scale).div_ceil(scale);
+        let judged = |index: usize| {
+            let (lr, hr) = data.pair(index)?;
+            let size = trainer.network().fitting([lr.shape()[1], lr.shape()[2]], JUDGED_OF_TRAINING)?;
+            let wanted = size.iter().all(|&side| side >= least);
+            wanted.then(|| (middle(&lr, size, 1), middle(&hr, size, scale)))
+        };
+        let pairs: Vec<_> = (0..data.len()).filter_map(judged).take(IMAGES_OF_TRAINING).collect();
+        let adversary = Adversary::new(BUDGET, STEPS, seed);
+        (!pairs.is_empty()).then_some(Self { pairs, training: true, adversary })
     }
 
     /// Judges the network as it would be exported.
@@ -104,6 +128,7 @@ impl Validation {
         Ok(Validated {
             step: trainer.step(),
             images: self.pairs.len(),
+            training: self.training,
             psnr,
             ssim,
             attacked,
@@ -152,8 +177,11 @@ impl Counts {
     fn finish(&self) -> (f64, f64) {
         let total = self.elements as f64;
         let each = total / self.bins.len().max(1) as f64;
-        let bits = |&count: &u64| -(count as f64 / each).log2() * count as f64 / total;
-        let entropy = self.bins.iter().flat_map(HashMap::values).map(bits).sum();
+        let bits = |count: u64| -(count as f64 / each).log2() * count as f64 / total;
+        // A sum depends on its order, and a map's is another one every time.
+        let mut counts: Vec<u64> = self.bins.iter().flat_map(HashMap::values).copied().collect();
+        counts.sort_unstable();
+        let entropy = counts.into_iter().map(bits).sum();
         let mean = self.sum / total;
         (entropy, (self.squares / total - mean * mean).max(0.0).sqrt())
     }

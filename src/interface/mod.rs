@@ -12,11 +12,13 @@ mod geometry;
 mod levels;
 mod picture;
 mod probe;
+mod size;
 
 pub use form::{Form, Layout};
 pub use geometry::Geometry;
 pub use levels::Levels;
 pub use probe::{Found, declared, discover};
+pub use size::Size;
 
 use crate::onnx::{Model, Problem, Tensor};
 use crate::rewrite::RewriteError;

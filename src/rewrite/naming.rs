@@ -28,7 +28,8 @@ fn names(node: &Node, output: &str) -> bool {
     node.domain.is_empty() && node.op == "Identity" && node.outputs == [output]
 }
 
-fn has_subgraph(node: &Node) -> bool {
+/// Whether a node holds graphs, which may read any value by its name.
+pub fn has_subgraph(node: &Node) -> bool {
     node.attributes.values().any(|value| matches!(value, Attribute::Graph(_) | Attribute::Graphs(_)))
 }
 

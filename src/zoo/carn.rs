@@ -7,7 +7,7 @@
 //! mean colour taken off. Initial weights are PyTorch's defaults, as in the authors' code, and not
 //! 1 / sqrt(c_in) as in their text, which does not count the kernel and would let signals grow.
 
-use super::net::{Conv, Net, Parameters, Taps, upsampling_steps};
+use super::net::{Conv, Net, Parameters, Taps};
 use super::{ZooError, check_scale, check_size};
 use crate::onnx::Model;
 
@@ -49,14 +49,10 @@ impl Carn {
             return Err(ZooError(format!("CARN's {features} features do not divide into {groups} groups")));
         }
         let mut net = Net::new("carn", seed);
-        let image = net.image();
-        let centred = net.centred(&image);
-        let first = net.conv("head", &centred, Conv::new(3, 3, features));
+        let first = net.head(features);
         let last = self.cascade(&mut net, "body", &first, |net, name, input| self.block(net, name, input));
         let large = self.upsample(&mut net, &last);
-        let colour = net.conv("tail", &large, Conv::new(3, features, 3));
-        let output = net.uncentred(&colour);
-        Ok(net.upscaler(output, Taps { first, last }, scale))
+        Ok(net.tail(&large, features, Taps { first, last }, scale))
     }
 
     /// Three stages; what each gives is joined to all before it and fused to be the next one's input.
@@ -119,15 +115,12 @@ impl Carn {
     }
 
     fn upsample(self, net: &mut Net, input: &str) -> String {
-        let mut value = input.to_owned();
-        for (step, &factor) in upsampling_steps(self.scale).iter().enumerate() {
-            let name = format!("upsample.{step}");
+        net.upsample_by(input, self.scale, |net, name, value, factor| {
             let conv = Conv::new(3, self.features, self.features * factor * factor).groups(self.groups);
-            let wide = net.conv(&name, &value, conv);
+            let wide = net.conv(name, value, conv);
             let active = net.relu(&format!("{name}.relu"), &wide);
-            value = net.shuffle(&format!("{name}.shuffle"), &active, factor);
-        }
-        value
+            net.shuffle(&format!("{name}.shuffle"), &active, factor)
+        })
     }
 }
 
@@ -135,11 +128,7 @@ impl Carn {
 mod tests {
     use super::*;
     use crate::onnx::check;
-    use crate::zoo::parameter_count;
-
-    const fn conv(kernel: usize, inputs: usize, outputs: usize) -> usize {
-        kernel * kernel * inputs * outputs + outputs
-    }
+    use crate::zoo::{conv_size as conv, parameter_count};
 
     /// What a cascade fuses by: 1 x 1 from two, three and four maps to one.
     const FUSIONS: usize = conv(1, 128, 64) + conv(1, 192, 64) + conv(1, 256, 64);

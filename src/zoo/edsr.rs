@@ -34,9 +34,7 @@ impl Edsr {
         check_size("EDSR", &[("features", features), ("blocks", blocks)])?;
         let wide = Conv::new(3, features, features);
         let mut net = Net::new("edsr", seed);
-        let image = net.image();
-        let centred = net.centred(&image);
-        let first = net.conv("head", &centred, Conv::new(3, 3, features));
+        let first = net.head(features);
         let mut value = first.clone();
         for block in 0..blocks {
             value = residual(&mut net, &format!("body.{block}"), &value, wide);
@@ -44,9 +42,7 @@ impl Edsr {
         let body = net.conv("body.out", &value, wide);
         let last = net.add("features", &body, &first);
         let large = net.upsample(&last, features, scale);
-        let colour = net.conv("tail", &large, Conv::new(3, features, 3));
-        let output = net.uncentred(&colour);
-        Ok(net.upscaler(output, Taps { first, last }, scale))
+        Ok(net.tail(&large, features, Taps { first, last }, scale))
     }
 }
 

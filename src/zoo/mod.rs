@@ -54,6 +54,12 @@ pub fn parameter_count(model: &Model) -> usize {
     trained.map(|(_, tensor)| tensor.len()).sum()
 }
 
+/// Parameters of a square convolution with a bias, for tests that count by hand.
+#[cfg(test)]
+const fn conv_size(kernel: usize, inputs: usize, outputs: usize) -> usize {
+    kernel * kernel * inputs * outputs + outputs
+}
+
 fn check_scale(network: &str, scale: usize, scales: &[usize]) -> Result<(), ZooError> {
     if scales.contains(&scale) {
         return Ok(());

@@ -34,9 +34,7 @@ impl Msrn {
         check_scale("MSRN", scale, &[2, 3, 4])?;
         check_size("MSRN", &[("features", features), ("blocks", blocks)])?;
         let mut net = Net::new("msrn", seed);
-        let image = net.image();
-        let centred = net.centred(&image);
-        let first = net.conv("head", &centred, Conv::new(3, 3, features));
+        let first = net.head(features);
         let mut levels = vec![first.clone()];
         for block in 0..blocks {
             let level = multi_scale(&mut net, &format!("body.{block}"), &levels[block], features);
@@ -47,9 +45,7 @@ impl Msrn {
         let fused = net.conv("fusion", &joined, Conv::new(1, features * (blocks + 1), features));
         let last = net.conv("features", &fused, Conv::new(3, features, features));
         let large = net.upsample(&last, features, scale);
-        let colour = net.conv("tail", &large, Conv::new(3, features, 3));
-        let output = net.uncentred(&colour);
-        Ok(net.upscaler(output, Taps { first, last }, scale))
+        Ok(net.tail(&large, features, Taps { first, last }, scale))
     }
 }
 
@@ -73,13 +69,11 @@ fn both_kernels(net: &mut Net, name: &str, input: &str, channels: usize) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zoo::parameter_count;
+    use crate::zoo::{conv_size as conv, parameter_count};
 
     /// The original's numbers are quoted as 5,930K, 6,114K and 6,078K at scales 2, 3 and 4.
     #[test]
     fn the_number_of_parameters_is_the_originals() {
-        let conv =
-            |kernel: usize, inputs: usize, outputs: usize| kernel * kernel * inputs * outputs + outputs;
         let narrow = conv(3, 64, 64) + conv(5, 64, 64);
         let wide = conv(3, 128, 128) + conv(5, 128, 128);
         let block = narrow + wide + conv(1, 256, 64);

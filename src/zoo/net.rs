@@ -137,13 +137,27 @@ impl Net {
 
     /// Sub-pixel upsampling without activations: a convolution and a shuffle per step.
     pub fn upsample(&mut self, input: &str, features: usize, scale: usize) -> String {
-        let mut value = input.to_owned();
-        for (step, &factor) in upsampling_steps(scale).iter().enumerate() {
-            let name = format!("upsample.{step}");
-            let wide = self.conv(&name, &value, Conv::new(3, features, features * factor * factor));
-            value = self.shuffle(&format!("{name}.shuffle"), &wide, factor);
-        }
-        value
+        self.upsample_by(input, scale, |net, name, value, factor| {
+            let wide = net.conv(name, value, Conv::new(3, features, features * factor * factor));
+            net.shuffle(&format!("{name}.shuffle"), &wide, factor)
+        })
+    }
+
+    /// Upsampling whose steps are a network's own: each of its name, what it reads and its factor.
+    pub fn upsample_by(
+        &mut self,
+        input: &str,
+        scale: usize,
+        mut step: impl FnMut(&mut Self, &str, &str, usize) -> String,
+    ) -> String {
+        let factors: &[usize] = match scale {
+            4 => &[2, 2],
+            3 => &[3],
+            _ => &[2],
+        };
+        factors.iter().enumerate().fold(input.to_owned(), |value, (index, &factor)| {
+            step(self, &format!("upsample.{index}"), &value, factor)
+        })
     }
 
     /// `op` of a value and a fixed number.
@@ -180,13 +194,4 @@ pub struct Taps {
     pub first: String,
     /// The last before upsampling (Sec. 4.3).
     pub last: String,
-}
-
-/// The factors of the sub-pixel steps that make a scale of 2, 3 or 4.
-pub fn upsampling_steps(scale: usize) -> &'static [usize] {
-    match scale {
-        4 => &[2, 2],
-        3 => &[3],
-        _ => &[2],
-    }
 }

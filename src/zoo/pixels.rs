@@ -1,13 +1,27 @@
 //! The ranges that networks compute in. Every graph takes and gives [0, 1]; how far apart two
 //! features are, and so what delta means to them, depends on the range inside.
 
-use super::net::Net;
-use crate::onnx::Tensor;
+use super::net::{Conv, Net, Taps};
+use crate::onnx::{Model, Tensor};
 
 /// DIV2K's mean colour on [0, 1], as EDSR and those after it subtract it.
 const MEAN: [f32; 3] = [0.4488, 0.4371, 0.4040];
 
 impl Net {
+    /// The input, and the first features of it: a convolution of the centred image.
+    pub fn head(&mut self, features: usize) -> String {
+        let image = self.image();
+        let centred = self.centred(&image);
+        self.conv("head", &centred, Conv::new(3, 3, features))
+    }
+
+    /// The network that turns enlarged features into colours, as [`Self::head`] began it.
+    pub fn tail(mut self, large: &str, features: usize, taps: Taps, scale: usize) -> Model {
+        let colour = self.conv("tail", large, Conv::new(3, features, 3));
+        let output = self.uncentred(&colour);
+        self.upscaler(output, taps, scale)
+    }
+
     /// From [0, 1] to [0, 255] without DIV2K's mean colour.
     pub fn centred(&mut self, image: &str) -> String {
         let levels = self.scaled("levels", "Mul", image, 255.0);

@@ -40,9 +40,7 @@ impl Rcan {
         check_size("RCAN", &sizes)?;
         let wide = Conv::new(3, features, features);
         let mut net = Net::new("rcan", seed);
-        let image = net.image();
-        let centred = net.centred(&image);
-        let first = net.conv("head", &centred, Conv::new(3, 3, features));
+        let first = net.head(features);
         let mut value = first.clone();
         for group in 0..groups {
             value = self.group(&mut net, &format!("body.{group}"), &value);
@@ -50,9 +48,7 @@ impl Rcan {
         let body = net.conv("body.out", &value, wide);
         let last = net.add("features", &body, &first);
         let large = net.upsample(&last, features, scale);
-        let colour = net.conv("tail", &large, Conv::new(3, features, 3));
-        let output = net.uncentred(&colour);
-        Ok(net.upscaler(output, Taps { first, last }, scale))
+        Ok(net.tail(&large, features, Taps { first, last }, scale))
     }
 
     fn group(self, net: &mut Net, name: &str, input: &str) -> String {
@@ -88,12 +84,10 @@ impl Rcan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zoo::parameter_count;
+    use crate::zoo::{conv_size as conv, parameter_count};
 
     #[test]
     fn the_number_of_parameters_is_the_originals() {
-        let conv =
-            |kernel: usize, inputs: usize, outputs: usize| kernel * kernel * inputs * outputs + outputs;
         let wide = conv(3, 64, 64);
         let block = 2 * wide + conv(1, 64, 4) + conv(1, 4, 64);
         let body = conv(3, 3, 64) + 10 * (20 * block + wide) + wide + conv(3, 64, 3);

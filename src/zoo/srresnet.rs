@@ -5,7 +5,7 @@
 //! no number of parameters; every convolution has a bias and a rectifier one slope here, PyTorch's
 //! defaults. Deliberately absent: a squashing function at the end, which the paper has not either.
 
-use super::net::{Conv, Net, Taps, upsampling_steps};
+use super::net::{Conv, Net, Taps};
 use super::{ZooError, check_scale, check_size};
 use crate::onnx::Model;
 
@@ -65,26 +65,21 @@ fn normalised(net: &mut Net, name: &str, input: &str, features: usize) -> String
 }
 
 fn upsample(net: &mut Net, input: &str, features: usize, scale: usize) -> String {
-    let mut value = input.to_owned();
-    for (step, &factor) in upsampling_steps(scale).iter().enumerate() {
-        let name = format!("upsample.{step}");
-        let wide = net.conv(&name, &value, Conv::new(3, features, features * factor * factor));
+    net.upsample_by(input, scale, |net, name, value, factor| {
+        let wide = net.conv(name, value, Conv::new(3, features, features * factor * factor));
         let large = net.shuffle(&format!("{name}.shuffle"), &wide, factor);
-        value = net.prelu(&format!("{name}.prelu"), &large);
-    }
-    value
+        net.prelu(&format!("{name}.prelu"), &large)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::onnx::check;
-    use crate::zoo::{TAP, TAP_FIRST, parameter_count};
+    use crate::zoo::{TAP, TAP_FIRST, conv_size as conv, parameter_count};
 
     #[test]
     fn the_number_of_parameters_is_that_of_the_published_layers() {
-        let conv =
-            |kernel: usize, inputs: usize, outputs: usize| kernel * kernel * inputs * outputs + outputs;
         let normalised = conv(3, 64, 64) + 2 * 64;
         // Two convolutions with their norms, and one slope between them.
         let block = 2 * normalised + 1;

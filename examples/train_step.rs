@@ -1,0 +1,53 @@
+//! Training steps that wait to be asked for: what `tests/scripts/pytorch_train_step.py` times against PyTorch.
+//!
+//! `cargo run --example train_step SMALL|FULL LAMBDA DEVICE BATCH PATCH PHOTOGRAPHS OUT`. A line on standard
+//! input is a step of `temper harden`'s own loop, crops, losses, gradients, optimiser and all; its seconds
+//! come back as a line. Everything stops with the input.
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::io::{self, BufRead, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use temper::harden::{Event, Job, Recipe, harden};
+use temper::torch;
+use temper::zoo::Preset;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let [size, lambda, device, batch, patch, photographs, out] = &given[..] else {
+        return Err("usage: train_step small|full LAMBDA DEVICE BATCH PATCH PHOTOGRAPHS OUT".into());
+    };
+    let size = if size == "small" { Preset::Small } else { Preset::Full };
+    let (lambda, batch, patch) = (lambda.parse()?, batch.parse()?, patch.parse()?);
+    let recipe = Recipe { size, lambda, batch, patch, ..Recipe::default() };
+    let device = torch::device(device)?;
+    let job = Job { device, log_every: u64::MAX, save_every: u64::MAX, ..Job::new(recipe, photographs, out) };
+    let stop = AtomicBool::new(false);
+    let mut lines = io::stdin().lock().lines();
+    let mut start = None;
+    let mut asked = || {
+        stop.store(lines.next().is_none(), Ordering::Relaxed);
+        Instant::now()
+    };
+    harden(&job, &stop, &mut |event| match event {
+        Event::Ready { parameters, .. } => {
+            tell(format_args!("{parameters} parameters, libtorch {}", torch::version()));
+            start = Some(asked());
+        }
+        Event::Step { .. } => {
+            let seconds = start.map_or(f64::NAN, |start: Instant| start.elapsed().as_secs_f64());
+            tell(format_args!("{seconds}"));
+            start = Some(asked());
+        }
+        _ => {}
+    })?;
+    Ok(())
+}
+
+fn tell(line: std::fmt::Arguments<'_>) {
+    let mut out = io::stdout().lock();
+    // Whoever asks for steps and does not listen has no use for their times.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

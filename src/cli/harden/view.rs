@@ -1,0 +1,128 @@
+//! What a run of `temper harden` shows: a progress bar, notes, and lines at the end.
+
+use crate::cli::output::note;
+use crate::cli::progress::Bar;
+use crate::harden::{Agreement, Event, Job, Outcome, Reason, Record, Skipped, Validated};
+
+/// The progress bar.
+pub(super) struct View {
+    bar: Bar,
+    steps: u64,
+    loading: bool,
+}
+
+impl View {
+    pub fn new(job: &Job) -> Self {
+        Self { bar: Bar::hidden(), steps: job.recipe.steps, loading: false }
+    }
+
+    pub fn show(&mut self, event: Event<'_>) {
+        match event {
+            Event::Loading { done, total } => {
+                if !std::mem::replace(&mut self.loading, true) {
+                    self.bar = Bar::new(total as u64, "Reading", "images");
+                }
+                self.bar.set_position(done as u64);
+            }
+            Event::Ready { images, skipped, parameters, estimator, step, tap, chosen, rounds } => {
+                self.bar = Bar::hidden();
+                if let Some(how) = chosen {
+                    note(format_args!("Phi is `{tap}`: {how} (--tap NAME chooses another)"));
+                }
+                if rounds {
+                    note(
+                        "The file keeps its weights in half precision: they train in float32 and are rounded when written",
+                    );
+                }
+                describe(images, skipped, parameters, estimator, step);
+                self.bar = Bar::new(self.steps, "Training", "steps");
+                self.bar.set_position(step);
+                self.bar.reset_eta();
+            }
+            Event::Step { done } => self.bar.set_position(done),
+            Event::Logged(record) => self.bar.set_message(in_short(record)),
+            Event::Validated(found, best) => self.bar.suspend(|| note(validated(found, best))),
+        }
+    }
+}
+
+fn validated(found: &Validated, best: bool) -> String {
+    let Validated { step, psnr, ssim, attacked, entropy, spread, .. } = found;
+    let best = if best { ", the best so far" } else { "" };
+    format!(
+        "Step {step}: PSNR {psnr:.2} dB, SSIM {ssim:.4}, SR PSNR under attack {attacked:.2} dB, features of \
+         {entropy:.2} bits, spread {spread:.3}{best}"
+    )
+}
+
+fn in_short(record: &Record) -> String {
+    let entropy = record.entropy.map_or(String::new(), |bits| format!(" entropy {bits:.2} bits"));
+    let error = record.reconstruction;
+    // An error on [-1, 1], squared, is a small number.
+    let digits = if error < 0.1 { 5 } else { 2 };
+    format!("error {error:.digits$}{entropy}")
+}
+
+/// Names of skipped images to print; the rest are counted.
+const NAMED: usize = 5;
+
+fn describe(images: usize, skipped: &[Skipped], parameters: usize, estimator: usize, step: u64) {
+    let beside =
+        if estimator > 0 { format!(" and {estimator} of the density estimator") } else { String::new() };
+    note(format_args!("Training {parameters} parameters{beside} on {images} images"));
+    if step > 0 {
+        note(format_args!("Going on after step {step}"));
+    }
+    if !skipped.is_empty() {
+        note(format_args!("Skipped {} images:", skipped.len()));
+    }
+    for Skipped { name, reason } in skipped.iter().take(NAMED) {
+        match reason {
+            Reason::Small { height, width } => {
+                note(format_args!("  {name}: {width}x{height} pixels are less than a patch"));
+            }
+            Reason::Broken(reason) => note(format_args!("  {reason}")),
+        }
+    }
+    if skipped.len() > NAMED {
+        note(format_args!("  and {} more", skipped.len() - NAMED));
+    }
+}
+
+pub(super) fn summary(job: &Job, outcome: &Outcome) -> String {
+    let [model, log, checkpoint] = &outcome.files;
+    let mut lines = Vec::new();
+    if let Some(last) = &outcome.last {
+        let wait = 100.0 * last.waiting;
+        lines.push(format!(
+            "{} steps in {:.0} s, {:.0} crops/s, {wait:.0}% waiting for data; {}",
+            outcome.steps,
+            last.seconds,
+            last.examples_per_second,
+            in_short(last)
+        ));
+    }
+    let [same, runtimes] = outcome.tolerances;
+    lines.push(format!(
+        "Wrote {}: verified, differs by {:.1e} from the trained network (at most {same:.0e})",
+        model.display(),
+        outcome.difference
+    ));
+    lines.extend(outcome.packed.iter().map(|what| format!("  {what}")));
+    if let Some(Validated { psnr, ssim, images, training: true, .. }) = &outcome.validated {
+        lines
+            .push(format!("  PSNR {psnr:.2} dB, SSIM {ssim:.4} on {images} of the images it was trained on"));
+    }
+    for Agreement { runtime, difference } in &outcome.agreements {
+        lines.push(match difference {
+            Ok(difference) => {
+                format!("  {runtime} gives the same within {difference:.1e} (at most {runtimes:.0e})")
+            }
+            Err(reason) => format!("  {runtime} cannot run it: {reason}"),
+        });
+    }
+    lines.push(format!("Wrote {} and {}", log.display(), checkpoint.display()));
+    let next = job.out.join("audit");
+    lines.push(format!("Next: temper audit {} --images DIR --out {}", model.display(), next.display()));
+    lines.join("\n")
+}

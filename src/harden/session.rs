@@ -1,0 +1,191 @@
+//! The training loop: steps, and what is written down between them.
+//!
+//! Deliberately absent: what a step computes (`trainer`), and what comes before the first and after the
+//! last (`run`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::HardenError;
+use super::checkpoint::Checkpoint;
+use super::data::Dataset;
+use super::export;
+use super::feed::Feed;
+use super::log::{Log, Means, Record};
+use super::memory;
+use super::output::OutputFolder;
+use super::recipe::Recipe;
+use super::run::{CHECKPOINT, Event, Job, LOG};
+use super::trainer::{Losses, Trainer};
+use super::validate::{Validated, Validation};
+use crate::torch::Device;
+
+const VALIDATIONS: &str = "validation.jsonl";
+const BEST: &str = "best.onnx";
+/// Threads that cut crops for a GPU; a CPU needs its cores itself.
+const FEEDERS_OF_A_GPU: usize = 4;
+
+/// The training loop.
+pub(super) struct Session<'a> {
+    pub job: &'a Job,
+    pub stop: &'a AtomicBool,
+    pub folder: &'a OutputFolder,
+    pub validation: Option<Validation>,
+    /// SHA-256 of the images.
+    pub data: String,
+    /// The best score of a validation so far.
+    pub best: Option<f64>,
+    /// The step of the last checkpoint.
+    pub kept: Option<u64>,
+    /// The last validation.
+    pub validated: Option<Validated>,
+}
+
+impl Session<'_> {
+    /// Trains to the last step, or until it is stopped; gives the last line of the log.
+    pub fn train(
+        &mut self,
+        trainer: &mut Trainer,
+        dataset: &Arc<Dataset>,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Record>, HardenError> {
+        let recipe = &self.job.recipe;
+        let mut log = Log::open(&self.folder.file(LOG), trainer.step())?;
+        let mut validations =
+            Log::open_where(&self.folder.file(VALIDATIONS), trainer.step(), self.validation.is_some())?;
+        if trainer.network().is_stranger() && trainer.step() == 0 {
+            // What there is to lose, and to gain.
+            self.validate(trainer, &mut validations, observe)?;
+            self.best = None;
+        }
+        let threads = if self.job.device == Device::Cpu { 1 } else { FEEDERS_OF_A_GPU };
+        let mut feed = Feed::new(dataset, recipe, trainer.step(), threads);
+        let (mut means, mut clock, mut last) = (Means::default(), Clock::start(), None);
+        while let Some(batch) = feed.next() {
+            means.add(&trainer.train(&batch).map_err(|error| self.stopped(error, trainer))?);
+            let step = trainer.step();
+            observe(Event::Step { done: step });
+            let ends = step == recipe.steps || self.stop.load(Ordering::Relaxed);
+            if ends || step.is_multiple_of(self.job.log_every) {
+                let record = clock.record(step, recipe, &mut means, feed.take_waited());
+                log.write(&record)?;
+                observe(Event::Logged(&record));
+                last = Some(record);
+            }
+            if ends || step.is_multiple_of(self.job.validate_every) {
+                self.validate(trainer, &mut validations, observe)?;
+            }
+            if ends {
+                break;
+            }
+            if step.is_multiple_of(self.job.save_every) {
+                self.save(trainer)?;
+            }
+        }
+        Ok(last)
+    }
+
+    /// Writes the checkpoint.
+    pub fn save(&mut self, trainer: &Trainer) -> Result<(), HardenError> {
+        let (data, best) = (self.data.clone(), self.best);
+        Checkpoint { data, best, ..trainer.checkpoint() }.write(&self.folder.file(CHECKPOINT))?;
+        self.kept = Some(trainer.step());
+        Ok(())
+    }
+
+    /// Why a step failed, with what there is to go on from.
+    fn stopped(&self, error: HardenError, trainer: &mut Trainer) -> HardenError {
+        let Recipe { batch, patch, .. } = self.job.recipe;
+        let cause = error.to_string();
+        let error = if memory::ran_out(&cause) {
+            let advice = memory::advice([batch, patch], trainer.fitting());
+            let step = trainer.step() + 1;
+            HardenError::Memory { step, batch, patch, cause, advice, saved: String::new() }
+        } else {
+            error
+        };
+        error.with_checkpoint(self.last_checkpoint())
+    }
+
+    /// Without images to validate on, says how the network does on some that it was trained on.
+    pub fn validate_on_training(&mut self, trainer: &Trainer, data: &Dataset) -> Result<(), HardenError> {
+        if self.validated.is_none()
+            && let Some(validation) = Validation::of_training(data, trainer, self.job.recipe.seed)
+        {
+            self.validated = Some(trainer.served(|trainer| validation.measure(trainer))?);
+        }
+        Ok(())
+    }
+
+    fn last_checkpoint(&self) -> String {
+        match self.kept {
+            Some(step) => format!(
+                "the last good checkpoint is {}, after step {step}",
+                self.folder.file(CHECKPOINT).display()
+            ),
+            None => "there was no checkpoint yet: --save-every N writes them more often".to_owned(),
+        }
+    }
+
+    /// Judges the network as it stands, and keeps it where it is the best so far.
+    fn validate(
+        &mut self,
+        trainer: &Trainer,
+        log: &mut Log,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), HardenError> {
+        let Some(validation) = &self.validation else { return Ok(()) };
+        let path = self.folder.file(BEST);
+        let (recipe, data, before) = ((&self.job.recipe, self.job.packing), self.data.as_str(), self.best);
+        let (found, best) = trainer.served(|trainer| {
+            let found = validation.measure(trainer)?;
+            let score = found.score(trainer.network().is_stranger());
+            let better = before.is_none_or(|before| score > before);
+            if better && trainer.step() > 0 {
+                export::write(trainer, recipe, (data, Some(&found)), &path)?;
+            }
+            Ok((found, better.then_some(score)))
+        })?;
+        self.best = best.or(self.best);
+        log.write(&found)?;
+        observe(Event::Validated(&found, best.is_some()));
+        self.validated = Some(found);
+        Ok(())
+    }
+}
+
+/// Times the log.
+struct Clock {
+    start: Instant,
+    line: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self { start: now, line: now }
+    }
+
+    /// The line of the steps since the last one.
+    fn record(&mut self, step: u64, recipe: &Recipe, means: &mut Means, waited: Duration) -> Record {
+        let now = Instant::now();
+        let seconds = (now - self.line).as_secs_f64().max(f64::MIN_POSITIVE);
+        let examples = (means.steps() * recipe.batch as u64) as f64;
+        let Losses { total: loss, reconstruction, entropy, spread, fooling, discriminator } = means.take();
+        self.line = now;
+        Record {
+            step,
+            loss,
+            reconstruction,
+            entropy,
+            spread,
+            fooling,
+            discriminator,
+            learning_rate: recipe.learning_rate_at(step - 1),
+            seconds: (now - self.start).as_secs_f64(),
+            examples_per_second: examples / seconds,
+            waiting: waited.as_secs_f64() / seconds,
+        }
+    }
+}
