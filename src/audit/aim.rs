@@ -13,9 +13,6 @@ use crate::image::load;
 use crate::metric::{bicubic, luma};
 use crate::oracle::{Objective, objective_model};
 
-/// The metadata key under which a model names the last feature map before upsampling.
-const TAP: &str = "temper.tap";
-
 /// The objective of an attack on a model.
 pub fn objective(plan: &Plan, subject: &Subject, attack: Attack) -> Result<Objective, AuditError> {
     if attack.is_minimal() {
@@ -24,8 +21,8 @@ pub fn objective(plan: &Plan, subject: &Subject, attack: Attack) -> Result<Objec
     if !attack.needs_tap() {
         return Ok(plan.objective.clone());
     }
-    let own = subject.model.metadata.get(TAP).cloned();
-    let taps = if plan.taps.is_empty() { own.into_iter().collect() } else { plan.taps.clone() };
+    let own = || subject.tap.iter().cloned().collect();
+    let taps: Vec<String> = if plan.taps.is_empty() { own() } else { plan.taps.clone() };
     if taps.is_empty() {
         return Err(AuditError::NoTap { model: subject.name.clone(), attack: attack.name() });
     }

@@ -83,7 +83,7 @@ pub enum AuditError {
     },
     /// A feature attack on a model that does not say which features.
     #[error(
-        "`{model}` names no feature map (metadata `temper.tap`), and {attack} attacks one; name the last value \
+        "`{model}` names no feature map (metadata `temper.tap`) and shows none, and {attack} attacks one; name a value \
          before upsampling with --tap"
     )]
     NoTap {

@@ -9,12 +9,15 @@ use super::fit::Feed;
 use super::memory::bound;
 use super::photo::Photo;
 use super::preprocess::Preprocessing;
-use crate::interface::{Found, Interface, Wishes, discover};
+use crate::interface::{Found, Interface, Wishes, discover, find_tap};
 use crate::onnx::{self, Dim, Model, Problem, Source};
 use crate::oracle::{Objective, gradient_model};
 use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
 use crate::rewrite::{Stop, promote, specialise};
 use crate::runtime::Runtime;
+
+/// The metadata key under which a model names the last feature map before upsampling.
+const TAP: &str = "temper.tap";
 
 /// A model under audit.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub struct Subject {
     parameters: usize,
     /// Nodes through which only a zero gradient passes; known once an image was fitted.
     pub stopped: Vec<Stop>,
+    /// The last feature map before upsampling, as the file says or as its graph shows.
+    pub tap: Option<String>,
     /// A bound on the bytes that attacks take; known once an image was fitted.
     memory: u64,
     /// What images pass before it, and the name of the same model without.
@@ -62,11 +67,14 @@ impl Subject {
     ) -> Result<Self, AuditError> {
         let found = discover(&source.model, wishes, runtimes.iter().map(|runtime| &**runtime))
             .map_err(|source| AuditError::Model { path: path.into(), source })?;
+        let model = Arc::new(found.interface.canonical(&source.model));
+        let shown = || find_tap(&source.model.graph).map(|(tap, _)| tap);
         Ok(Self {
             name,
             path: path.into(),
             sha256: hex(&source.sha256),
-            model: Arc::new(found.interface.canonical(&source.model)),
+            tap: model.metadata.get(TAP).cloned().or_else(shown),
+            model,
             feed: Feed::of(&found.interface),
             parameters: source.model.parameter_count(),
             found,
@@ -158,6 +166,7 @@ impl Subject {
             scale: self.feed.scale,
             interface: self.interface(),
             memory_bound: self.memory,
+            tap: self.tap.clone(),
             opset: self.model.opset(),
             metadata: metadata.collect(),
             stopped: stopped

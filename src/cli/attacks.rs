@@ -25,7 +25,7 @@ pub struct AttackArgs {
     /// The image that `targeted` goes toward
     #[arg(long, value_name = "IMAGE")]
     toward: Option<PathBuf>,
-    /// Feature maps that fda disrupts, by the names of their values or nodes [default: the model's own]
+    /// Feature maps that fda disrupts, by the names of their values or nodes [default: the last before upsampling]
     #[arg(long = "tap", value_name = "NODE,NODE,...", value_delimiter = ',')]
     pub taps: Vec<String>,
     /// Norm of the budgets: linf, the largest change of a value; l2, the root mean square of the changes

@@ -37,7 +37,6 @@ mod tap;
 #[cfg(test)]
 mod tests;
 mod trainer;
-mod upsampling;
 mod validate;
 
 pub use checkpoint::Checkpoint;

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::recipe::Recipe;
-use super::{HardenError, stranger, tap, upsampling};
-use crate::interface::{Geometry, Interface, discover};
+use super::{HardenError, stranger, tap};
+use crate::interface::{Geometry, Interface, discover, find_tap};
 use crate::onnx::{self, Model};
 use crate::runtime::Runtime;
 use crate::runtime::torch::{Mode, Program, Torch};
@@ -64,7 +64,7 @@ impl Network {
         let graph = stranger::hoisted(&source.model, &weights);
         let (tap, chosen) = match (recipe.tap.as_str(), tap::resolve(&graph, &recipe.tap)) {
             (tap::LAST, Err(_)) => {
-                let (tap, how) = upsampling::find(&graph.graph).ok_or_else(|| HardenError::Stranger {
+                let (tap, how) = find_tap(&graph.graph).ok_or_else(|| HardenError::Stranger {
                     problem: "no convolution reads features in it; name what to tap with --tap NAME".into(),
                 })?;
                 (tap, Some(how))

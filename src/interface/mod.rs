@@ -13,12 +13,14 @@ mod levels;
 mod picture;
 mod probe;
 mod size;
+mod upsampling;
 
 pub use form::{Form, Layout};
 pub use geometry::Geometry;
 pub use levels::Levels;
 pub use probe::{Found, declared, discover};
 pub use size::Size;
+pub use upsampling::find_tap;
 
 use crate::onnx::{Model, Problem, Tensor};
 use crate::rewrite::RewriteError;

@@ -22,6 +22,7 @@ pub fn model(name: &str, stopped: &[&str]) -> ModelInfo {
         parameters: 1,
         scale: 2,
         memory_bound: 0,
+        tap: None,
         interface: InterfaceInfo {
             input: "x".into(),
             output: "y".into(),

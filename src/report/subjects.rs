@@ -31,6 +31,9 @@ pub struct ModelInfo {
     pub interface: InterfaceInfo,
     /// The most bytes that attacks on the largest image were allowed for.
     pub memory_bound: u64,
+    /// The last feature map before upsampling, as the file says or as its graph shows: what fda disrupts where
+    /// nothing is named; null where there is none.
+    pub tap: Option<String>,
     /// The standard operator set it is written in.
     pub opset: i64,
     /// What the file says of itself: see [`embedded`].

@@ -8,8 +8,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::onnx::{Attribute, Graph, Node};
 
-/// The name of the value, and how it was found, in words that go on "Phi is ...".
-pub(super) fn find(graph: &Graph) -> Option<(String, String)> {
+/// The name of the last feature map before upsampling, and how it was found, in words that go on "Phi is ...";
+/// `None` where no convolution reads features.
+pub fn find_tap(graph: &Graph) -> Option<(String, String)> {
     let graph = Backwards::new(graph);
     let output = graph.graph.outputs.first()?;
     if let Some(found) = graph.nearest(&output.name, |node| graph.before(node).is_some()) {
@@ -126,7 +127,7 @@ mod tests {
     fn our_own_networks_are_found_as_they_say() {
         for scale in 2..=4 {
             let model = Edsr { features: 4, blocks: 2, scale }.build(0).unwrap();
-            let (value, how) = find(&model.graph).unwrap();
+            let (value, how) = find_tap(&model.graph).unwrap();
             assert_eq!(value, "features");
             assert!(how.contains("DepthToSpace node `upsample.0.shuffle`"), "{how}");
         }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     fn value(steps: &[(&str, &str, &[&str])]) -> Option<String> {
-        find(&graph(steps)).map(|(value, _)| value)
+        find_tap(&graph(steps)).map(|(value, _)| value)
     }
 
     #[test]
