@@ -78,11 +78,13 @@ impl Ort {
         };
         // Errors come back as values and are told once; the session need not print them as well.
         // Memory patterns double the peak, for the second run plans its memory beside what the first
-        // still holds, and measured no faster.
+        // still holds, and measured no faster. Threads that spin while they wait take the cores from whatever
+        // else wants them, the next runtime included: on two busy cores steps took 1.2 to 1.8 times as long.
         let builder = OrtSession::builder(&self.library.environment)?
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(level)?
-            .with_memory_pattern(false)?;
+            .with_memory_pattern(false)?
+            .with_intra_op_spinning(false)?;
         let builder = match self.options.threads {
             Some(threads) => builder.with_intra_threads(threads)?,
             None => builder,
