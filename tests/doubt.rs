@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Workspace, apart, rows, upscaler};
+use common::{Workspace, apart, rippled, rows, upscaler};
 use serde_json::Value;
 use temper::onnx::{Model, Tensor};
 
@@ -16,19 +16,6 @@ fn audit<'a>(more: &[&'a str]) -> Vec<&'a str> {
 
 fn codes(report: &Value) -> Vec<&str> {
     report["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect()
-}
-
-/// Upscales x + 0.01 sin(2000 x): its gradient is right everywhere and leads from one ripple to the next.
-fn rippled() -> Model {
-    upscaler(|graph, image| {
-        let often = graph.initializer("often", Tensor::scalar(2000.0));
-        let little = graph.initializer("little", Tensor::scalar(0.01));
-        let phase = graph.node("Mul", "phase", &[image, &often], []);
-        let wave = graph.node("Sin", "wave", &[&phase], []);
-        let ripple = graph.node("Mul", "ripple", &[&wave, &little], []);
-        let both = graph.node("Add", "both", &[image, &ripple], []);
-        apart(graph, &both)
-    })
 }
 
 /// Upscales x as sixteen levels: no gradient passes.

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Workspace, apart, picture, rows, upscaler};
+use common::{Workspace, apart, picture, rippled, rows, upscaler};
 use ndarray::Array3;
 use serde_json::Value;
 use temper::image::save_png;
@@ -141,18 +141,8 @@ fn a_batch_changes_the_pace_and_not_the_verdict() {
 /// A model that hides its slope behind ripples is broken by what was crafted for one that does not.
 #[test]
 fn an_attack_for_a_sibling_counts_and_unmasks() {
-    use temper::onnx::Tensor;
     let workspace = of_one_size();
-    let hidden = upscaler(|graph, image| {
-        let often = graph.initializer("often", Tensor::scalar(2000.0));
-        let little = graph.initializer("little", Tensor::scalar(0.01));
-        let phase = graph.node("Mul", "phase", &[image, &often], []);
-        let wave = graph.node("Sin", "wave", &[&phase], []);
-        let ripple = graph.node("Mul", "ripple", &[&wave, &little], []);
-        let both = graph.node("Add", "both", &[image, &ripple], []);
-        apart(graph, &both)
-    });
-    workspace.model("hidden.onnx", &hidden);
+    workspace.model("hidden.onnx", &rippled());
     workspace.model("open.onnx", &upscaler(apart));
     let flags =
         "hidden.onnx open.onnx --images photos --range 0..1 --runtime tract --budget 8 --iterations 20";

@@ -66,14 +66,8 @@ impl Audit<'_> {
         let Some(smoothing) = self.plan.certify else { return Ok(()) };
         for index in 0..self.oracles.len() {
             let key = self.certificate_key(scene, index, smoothing);
-            let certificate = match self.store.get::<Certificate>(&key) {
-                Some(certificate) => certificate,
-                None => {
-                    let certificate = self.certified(scene, index, smoothing, watch)?;
-                    self.store.put(&key, &certificate)?;
-                    certificate
-                }
-            };
+            let certificate: Certificate =
+                self.store.remember(&key, || self.certified(scene, index, smoothing, watch))?;
             self.certificates.push(Certificate { model: self.subject.name.clone(), ..certificate });
         }
         Ok(())

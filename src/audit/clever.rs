@@ -65,14 +65,8 @@ impl Audit<'_> {
         let Some(samples) = self.plan.clever else { return Ok(()) };
         for index in self.samplers() {
             let key = self.clever_key(scene, index, samples);
-            let clever = match self.store.get::<Clever>(&key) {
-                Some(clever) => clever,
-                None => {
-                    let clever = self.clever_at(scene, index, samples, watch)?;
-                    self.store.put(&key, &clever)?;
-                    clever
-                }
-            };
+            let clever: Clever =
+                self.store.remember(&key, || self.clever_at(scene, index, samples, watch))?;
             self.clever.push(Clever { model: self.subject.name.clone(), ..clever });
         }
         Ok(())

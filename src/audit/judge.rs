@@ -48,19 +48,16 @@ impl Audit<'_> {
         let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
         let parts = (&self.model_id, &self.runtime_ids[judge], &self.scenes[scene].id, hash(&bytes));
         let key = self.store.key("judged", &parts);
-        if let Some(judged) = self.store.get(&key) {
-            return Ok(judged);
-        }
-        let photo = self.scenes[scene].photo;
-        let clean = self.clean_output(scene, judge)?;
-        let output = self.upscale(judge, photo, image.view())?;
-        let judged = Judged {
-            sr_psnr: psnr(photo, &clean, &output)?,
-            sr_ssim: mean_ssim(&clean, &output).map_err(|source| metric_error(photo, source))?,
-            bicubic_psnr: self.bicubic_psnr(photo, image)?,
-        };
-        self.store.put(&key, &judged)?;
-        Ok(judged)
+        self.store.remember(&key, || {
+            let photo = self.scenes[scene].photo;
+            let clean = self.clean_output(scene, judge)?;
+            let output = self.upscale(judge, photo, image.view())?;
+            Ok(Judged {
+                sr_psnr: psnr(photo, &clean, &output)?,
+                sr_ssim: mean_ssim(&clean, &output).map_err(|source| metric_error(photo, source))?,
+                bicubic_psnr: self.bicubic_psnr(photo, image)?,
+            })
+        })
     }
 
     /// The PSNR between the bicubic upscales of an image and of its attacked self.
@@ -143,31 +140,33 @@ impl Audit<'_> {
         for index in 0..self.oracles.len() {
             let parts = (&self.model_id, &self.runtime_ids[index], &self.scenes[scene].id);
             let key = self.store.key("clean", &parts);
-            let known = self.store.get::<Clean>(&key);
-            let clean = match known {
-                Some(clean) => clean,
-                None => {
-                    let output = self.clean_output(scene, index)?;
-                    let ours = self.quality_of_draws(photo, &output)?;
-                    let upscaled = metric::bicubic(only(&photo.x), truth.shape()[1], truth.shape()[2]);
-                    let geometry = &self.subject.found.interface.geometry;
-                    let bicubic = self.quality(photo, geometry.inside(upscaled.view()))?;
-                    let clean = Clean {
-                        model: String::new(),
-                        image: photo.name.clone(),
-                        runtime: self.oracles[index].kind().to_string(),
-                        psnr: ours.psnr,
-                        ssim: ours.ssim,
-                        bicubic_psnr: bicubic.psnr,
-                        bicubic_ssim: bicubic.ssim,
-                    };
-                    self.store.put(&key, &clean)?;
-                    clean
-                }
-            };
+            let clean: Clean = self.store.remember(&key, || self.clean_at(scene, index, truth.dim()))?;
             self.clean.push(Clean { model: self.subject.name.clone(), ..clean });
         }
         Ok(())
+    }
+
+    /// The quality of S(x0) on one runtime; `truth` is the shape of the ground truth.
+    fn clean_at(
+        &mut self,
+        scene: usize,
+        index: usize,
+        truth: (usize, usize, usize),
+    ) -> Result<Clean, AuditError> {
+        let photo = self.scenes[scene].photo;
+        let output = self.clean_output(scene, index)?;
+        let ours = self.quality_of_draws(photo, &output)?;
+        let upscaled = metric::bicubic(only(&photo.x), truth.1, truth.2);
+        let bicubic = self.quality(photo, self.subject.found.interface.geometry.inside(upscaled.view()))?;
+        Ok(Clean {
+            model: String::new(),
+            image: photo.name.clone(),
+            runtime: self.oracles[index].kind().to_string(),
+            psnr: ours.psnr,
+            ssim: ours.ssim,
+            bicubic_psnr: bicubic.psnr,
+            bicubic_ssim: bicubic.ssim,
+        })
     }
 
     /// Quality against the ground truth, which there is: the mean over the draws of a random pre-processing.

@@ -25,14 +25,8 @@ impl Audit<'_> {
         let Some(cost) = self.plan.cost else { return Ok(()) };
         for crafter in self.crafters.clone() {
             let key = self.smallest_key(scene, crafter);
-            let smallest = match self.store.get::<Smallest>(&key) {
-                Some(smallest) => smallest,
-                None => {
-                    let smallest = self.smallest_on(scene, crafter, cost, watch)?;
-                    self.store.put(&key, &smallest)?;
-                    smallest
-                }
-            };
+            let smallest: Smallest =
+                self.store.remember(&key, || self.smallest_on(scene, crafter, cost, watch))?;
             self.smallest.push(Smallest { model: self.subject.name.clone(), ..smallest });
         }
         Ok(())

@@ -78,6 +78,20 @@ impl Store {
         serde_json::from_slice(head).ok()
     }
 
+    /// What was kept, or else what `work` gives, which is kept then.
+    pub fn remember<T: Serialize + DeserializeOwned, E: From<FileError>>(
+        &self,
+        key: &Key,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        if let Some(known) = self.get(key) {
+            return Ok(known);
+        }
+        let result = work()?;
+        self.put(key, &result)?;
+        Ok(result)
+    }
+
     /// What was kept with an image of this shape, where it is whole.
     pub fn get_with_image<T: DeserializeOwned>(
         &self,

@@ -146,6 +146,19 @@ pub fn apart(graph: &mut GraphBuilder, input: &str) -> String {
     graph.node("Conv", "apart", &[input, &weights], [])
 }
 
+/// Upscales x + 0.01 sin(2000 x): its gradient is right everywhere and leads from one ripple to the next.
+pub fn rippled() -> Model {
+    upscaler(|graph, image| {
+        let often = graph.initializer("often", Tensor::scalar(2000.0));
+        let little = graph.initializer("little", Tensor::scalar(0.01));
+        let phase = graph.node("Mul", "phase", &[image, &often], []);
+        let wave = graph.node("Sin", "wave", &[&phase], []);
+        let ripple = graph.node("Mul", "ripple", &[&wave, &little], []);
+        let both = graph.node("Add", "both", &[image, &ripple], []);
+        apart(graph, &both)
+    })
+}
+
 /// The rows of a report.
 pub fn rows(report: &Value) -> &Vec<Value> {
     report["rows"].as_array().unwrap()
