@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn too_few_samples_certify_less() {
         assert_eq!(bounds(&mut [1.0; 5]), []);
-        assert_eq!(bounds(&mut [1.0; 20]).len(), 2);
+        assert_eq!(bounds(&mut [1.0; 20]).len(), 1);
         assert_eq!(bounds(&mut [1.0; 1000]).len(), 4);
     }
 }

@@ -119,10 +119,13 @@ impl Audit<'_> {
     /// Seconds that its attacks will take, going by the self-tests; `None` where there were none.
     pub(super) fn seconds(&self) -> Option<f64> {
         let settings = &self.plan.settings;
+        let draws = self.oracles.first().map_or(1, Oracle::draws) as f64;
         let of_crafter = |&index: &usize| -> Option<f64> {
             let pace = self.paces.get(index)?;
             let of = |attack: &Attack| {
                 let each = if attack.needs_gradient() { pace.gradient } else { pace.forward };
+                // Behind a random pre-processing every draw is asked, and S(x0) at it.
+                let each = if draws == 1.0 { each } else { draws * (each + pace.forward) };
                 let budgets = if attack.is_minimal() { 1 } else { self.plan.budgets.len() };
                 (attack.steps(settings) as usize * budgets) as f64 * each
             };
@@ -131,18 +134,9 @@ impl Audit<'_> {
         let samples = self.plan.clever.unwrap_or(0) as f64;
         let clever: f64 = self.samplers().iter().map(|&index| samples * self.paces[index].gradient).sum();
         let crafting: f64 = self.crafters.iter().map(of_crafter).sum::<Option<f64>>()?;
-        let draws = self.plan.certify.map_or(0.0, |with| with.samples as f64);
-        let certified: f64 = self.paces.iter().map(|pace| draws * pace.forward).sum();
-        Some((self.cost() * crafting + clever + certified) * self.photos.len() as f64)
-    }
-
-    /// What a step or a try costs more behind a random pre-processing: every draw, and S(x0) at it, which is
-    /// half of a gradient step and as much as a try.
-    fn cost(&self) -> f64 {
-        match self.oracles.first().map_or(1, Oracle::draws) {
-            1 => 1.0,
-            draws => 1.5 * draws as f64,
-        }
+        let noisy = self.plan.certify.map_or(0.0, |with| with.samples as f64);
+        let certified: f64 = self.paces.iter().map(|pace| noisy * pace.forward).sum();
+        Some((crafting + clever + certified) * self.photos.len() as f64)
     }
 
     /// Keeps the first images alone.
