@@ -111,6 +111,14 @@ impl Work {
     }
 }
 
+/// Steps that take so many seconds each.
+fn timed(each: Option<f64>, steps: u64, kept: bool) -> Work {
+    if kept {
+        return Work { kept: steps, seconds: Some(0.0), ..Work::default() };
+    }
+    Work { steps, kept: 0, seconds: each.map(|each| each * steps as f64) }
+}
+
 impl Audit<'_> {
     /// What there is to be done.
     fn work(&self) -> Work {
@@ -141,7 +149,8 @@ impl Audit<'_> {
         if let Some(smoothing) = self.plan.certify {
             for index in 0..self.oracles.len() {
                 let kept = self.store.has(&self.certificate_key(scene, index, smoothing));
-                parts.push(self.part(index, false, smoothing.samples as u64, kept));
+                let each = self.paces.get(index).map(|pace| pace.forward);
+                parts.push(timed(each, smoothing.samples as u64, kept));
             }
         }
         for (index, samples) in self.samplers().into_iter().zip(std::iter::repeat(self.plan.clever)) {
@@ -161,21 +170,15 @@ impl Audit<'_> {
         parts.fold(Work { seconds: Some(0.0), ..Work::default() }, Work::and)
     }
 
+    /// Steps of an attack, behind a pre-processing where there is one.
     fn part(&self, crafter: usize, gradient: bool, steps: u64, kept: bool) -> Work {
-        if kept {
-            return Work { kept: steps, seconds: Some(0.0), ..Work::default() };
-        }
-        let each = self.paces.get(crafter).map(|pace| if gradient { pace.gradient } else { pace.forward });
-        Work { steps, kept: 0, seconds: each.map(|each| self.cost() * each * steps as f64) }
-    }
-
-    /// What a step or a try costs more behind a random pre-processing: every draw, and S(x0) at it, which is
-    /// half of a gradient step and as much as a try.
-    fn cost(&self) -> f64 {
-        match self.oracles.first().map_or(1, Oracle::draws) {
-            1 => 1.0,
-            draws => 1.5 * draws as f64,
-        }
+        let draws = self.oracles.first().map_or(1, Oracle::draws) as f64;
+        let each = self.paces.get(crafter).map(|pace| {
+            let each = if gradient { pace.gradient } else { pace.forward };
+            // Behind a random pre-processing every draw is asked, and S(x0) at it.
+            if draws == 1.0 { each } else { draws * (each + pace.forward) }
+        });
+        timed(each, steps, kept)
     }
 
     /// Leaves crafting to some runtimes.

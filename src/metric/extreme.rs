@@ -22,11 +22,11 @@ pub struct ReverseWeibull {
 /// Bounds tried between the largest sample and `WIDEST` times the samples' spread above it.
 const BOUNDS: usize = 400;
 const WIDEST: f64 = 100.0;
-/// Fewer maxima say nothing of a distribution with three parameters.
-const FEWEST: usize = 8;
+/// Fewer maxima say too little of a distribution with three parameters: eight once doubled the index.
+const FEWEST: usize = 16;
 
 impl ReverseWeibull {
-    /// The fit to `maxima`; `None` for fewer than eight, or where they are all equal or not finite.
+    /// The fit to `maxima`; `None` for fewer than sixteen, or where they are all equal or not finite.
     pub fn fit(maxima: &[f64]) -> Option<Self> {
         let largest = maxima.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let least = maxima.iter().copied().fold(f64::INFINITY, f64::min);
