@@ -170,7 +170,7 @@ fn a_time_limit_is_kept_by_attacking_less_and_said() {
 fn clever_takes_one_gradient_a_sample() {
     let workspace = Workspace::new();
     let steps = |more: &[&str]| {
-        let flags = [&["--iterations", "2", "--budget", "4"], more].concat();
+        let flags = [&["--iterations", "2", "--budget", "4", "--no-cache"], more].concat();
         workspace.audit(&audit(&flags)).1["timing"]["gradient_steps"].as_u64().unwrap()
     };
     assert_eq!(steps(&["--clever=50"]) - steps(&[]), 2 * 50, "two images");
