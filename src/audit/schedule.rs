@@ -59,9 +59,12 @@ pub fn planned(plan: &Plan, audits: &[Audit<'_>]) -> Planned {
         0 => String::new(),
         kept => format!(" ({kept} more were done before)"),
     };
+    let behind: Vec<String> = plan.preprocess.iter().map(ToString::to_string).collect();
+    let behind =
+        if behind.is_empty() { String::new() } else { format!(" bare and behind {}", names(&behind)) };
     let words = format!(
-        "{}, {}, {} by {}; crafted on {}, judged on {}: {} steps{kept}",
-        count(audits.len(), "model"),
+        "{}{behind}, {}, {} by {}; crafted on {}, judged on {}: {} steps{kept}",
+        count(plan.models.len(), "model"),
         count(images, "image"),
         count(plan.budgets.len(), "budget"),
         names(&attacks),

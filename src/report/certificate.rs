@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::notes::Told;
 use super::summary::finite_mean;
 use super::{Report, Word, decibels};
 
@@ -44,7 +45,7 @@ pub struct CertifiedBound {
 }
 
 /// The certificates in words, averaged over images.
-pub(super) fn certified(report: &Report) -> Vec<String> {
+pub(super) fn certified(report: &Report) -> Vec<Told> {
     let mut cells: BTreeMap<(&str, &str), Vec<&Certificate>> = BTreeMap::new();
     for certificate in &report.certificates {
         cells.entry((&certificate.model, &certificate.runtime)).or_default().push(certificate);
@@ -63,16 +64,16 @@ pub(super) fn certified(report: &Report) -> Vec<String> {
         };
         let bounds: Vec<String> = (0..most).map(bound).collect();
         let bounds = if bounds.is_empty() { "nothing: too few draws".to_owned() } else { bounds.join(", ") };
-        let name: String = model.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        format!(
-            "{name} on {runtime}, certified by median smoothing with noise of {}/255 ({} draws an image, {}% sure \
-             of each image): whatever an attack within an L2 radius does, half of all outputs keep {bounds}; \
-             {:.2} dB without attack.",
+        let what = format!(
+            ", certified by median smoothing with noise of {}/255 ({} draws an image, {}% sure of each image): \
+             whatever an attack within an L2 radius does, half of all outputs keep {bounds}; {:.2} dB without \
+             attack.",
             first.sigma,
             first.samples,
             100.0 * first.confidence,
             finite_mean(found.iter().map(|certificate| certificate.median)),
-        )
+        );
+        Told::of(model, runtime, what)
     });
     told.collect()
 }

@@ -11,11 +11,13 @@ mod findings;
 mod interval;
 mod measures;
 mod merge;
+mod notes;
 mod null;
 mod subjects;
 mod summary;
 mod table;
 mod threshold;
+mod words;
 
 use std::borrow::Cow;
 use std::path::Path;

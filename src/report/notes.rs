@@ -1,0 +1,290 @@
+//! What the table needs said: how the numbers came about, and what speaks against them.
+//!
+//! What is the same on several runtimes is said once. Deliberately absent: anything that is not in the report.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use indexmap::IndexMap;
+
+use super::certificate::certified;
+use super::summary::finite_mean;
+use super::words::{decibels, one_line};
+use super::{Clever, Finding, ImageInfo, Interval, Report, Row, Settings, Smallest, Universal};
+
+/// Attacks whose effort is counted in forward passes.
+const WITHOUT_GRADIENT: [&str; 3] = ["square", "spsa", "random"];
+
+/// A line about a model on a runtime.
+pub struct Told {
+    /// What comes before the model's name.
+    before: String,
+    model: String,
+    runtime: String,
+    /// What follows the runtime's name.
+    what: String,
+}
+
+impl Told {
+    /// A line that begins with the model.
+    pub fn of(model: &str, runtime: &str, what: String) -> Self {
+        Self { before: String::new(), model: one_line(model), runtime: runtime.to_owned(), what }
+    }
+}
+
+/// The lines, those that differ in the runtime alone as one.
+fn joined(told: Vec<Told>) -> Vec<String> {
+    let mut lines: IndexMap<(String, String, String), Vec<String>> = IndexMap::new();
+    for Told { before, model, runtime, what } in told {
+        lines.entry((before, model, what)).or_default().push(runtime);
+    }
+    let line = |((before, model, what), runtimes): (_, Vec<String>)| -> String {
+        let (before, model, what): (String, String, String) = (before, model, what);
+        format!("{before}{model} on {}{what}", runtimes.join(", "))
+    };
+    lines.into_iter().map(line).collect()
+}
+
+/// All of them, a line each.
+pub fn notes(report: &Report) -> String {
+    // An image is listed once for every scale of the models.
+    let names: BTreeSet<&str> = report.images.iter().map(|image| image.name.as_str()).collect();
+    let mut notes = vec![format!(
+        "{} with {} on {} image{}; PSNR in dB, mean over images: LR against the unattacked input, SR against \
+         the unattacked output; clean against the ground truth, on luma.",
+        report.settings.attack.replace(',', ", "),
+        effort(report),
+        names.len(),
+        if names.len() == 1 { "" } else { "s" },
+    )];
+    notes.extend(report.settings.left_out.iter().map(|what| format!("Left out: {what}.")));
+    if report.settings.attack.split(',').any(|name| name == "cw") {
+        notes.push(
+            "cw looks for the smallest perturbation that reaches the target, whatever the budget: its size is \
+             its LR PSNR, and `linf` and `l2` in report.json."
+                .into(),
+        );
+    }
+    for kind in [hardest, clever, smallest, universal, certified, doubts, untrusted] {
+        notes.extend(joined(kind(report)));
+    }
+    notes.extend(fitted(report));
+    notes.extend(unchanged(report));
+    notes.extend(stopped(report));
+    if let Some(difference) = transfer(&report.rows) {
+        notes.push(format!(
+            "Judged on another runtime than the one it was crafted on, an attack's SR PSNR differs by at most \
+             {difference:.3} dB."
+        ));
+    }
+    notes.join("\n")
+}
+
+/// Steps of attacks with gradients, and forward passes of those without.
+fn effort(report: &Report) -> String {
+    let Settings { attack, iterations, queries, .. } = &report.settings;
+    let without = attack.split(',').filter(|name| WITHOUT_GRADIENT.contains(name)).count();
+    match without {
+        0 => format!("{iterations} steps"),
+        all if all == attack.split(',').count() => format!("at most {queries} forward passes"),
+        _ => format!("{iterations} steps, or at most {queries} forward passes"),
+    }
+}
+
+/// What is left under the worst of several attacks; one alone is in the table.
+fn hardest(report: &Report) -> Vec<Told> {
+    if !report.settings.attack.contains(',') && report.transfers.is_empty() {
+        return vec![];
+    }
+    let told = report.worst.iter().map(|worst| {
+        let spread = worst.interval.map_or(String::new(), |Interval { low, high }| {
+            format!(" (95% of such audits: {low:.2} to {high:.2})")
+        });
+        let what = format!(
+            ", worst of all attacks at {}/255: {}{spread}; least on {} by {}{}: {}.",
+            worst.budget,
+            decibels(worst.sr_psnr),
+            one_line(&worst.image),
+            worst.attack,
+            worst.crafted_for.as_ref().map_or(String::new(), |name| format!(" for {}", one_line(name))),
+            decibels(worst.image_sr_psnr)
+        );
+        Told::of(&worst.model, &worst.judged_on, what)
+    });
+    told.collect()
+}
+
+/// CLEVER, averaged over images.
+fn clever(report: &Report) -> Vec<Told> {
+    let mut cells: BTreeMap<(&str, &str), Vec<&Clever>> = BTreeMap::new();
+    for clever in &report.clever {
+        cells.entry((&clever.model, &clever.runtime)).or_default().push(clever);
+    }
+    let told = cells.into_iter().map(|((model, runtime), found)| {
+        let index = finite_mean(found.iter().map(|clever| clever.index));
+        let fits = found.iter().filter_map(|clever| clever.extreme).filter(|extreme| extreme.p_value > 0.05);
+        let bounds: Vec<f64> = fits.map(|extreme| extreme.bound).collect();
+        let extreme = match bounds.len() {
+            0 => String::new(),
+            count => {
+                let mean = finite_mean(bounds.into_iter());
+                format!("; its extreme value {mean:.1}, where that fits ({count} of {})", found.len())
+            }
+        };
+        let what = format!(": CLEVER {index:.1} from {} gradients an image{extreme}.", found[0].samples);
+        Told::of(model, runtime, what)
+    });
+    told.collect()
+}
+
+/// The smallest budgets that cost as much as was asked about: the median over images.
+fn smallest(report: &Report) -> Vec<Told> {
+    let mut cells: BTreeMap<(&str, &str), Vec<&Smallest>> = BTreeMap::new();
+    for smallest in &report.smallest {
+        cells.entry((&smallest.model, &smallest.runtime)).or_default().push(smallest);
+    }
+    let told = cells.into_iter().map(|((model, runtime), found)| {
+        let mut budgets: Vec<f64> = found.iter().map(|one| one.budget.unwrap_or(f64::INFINITY)).collect();
+        budgets.sort_by(f64::total_cmp);
+        let [least, middle, most] = [0, budgets.len() / 2, budgets.len() - 1].map(|at| level(budgets[at]));
+        let what = format!(
+            ": {} costs {} dB of PSNR at {middle} (median; {least} to {most} over images).",
+            found[0].attack, found[0].cost
+        );
+        Told::of(model, runtime, what)
+    });
+    told.collect()
+}
+
+fn level(budget: f64) -> String {
+    if budget.is_finite() { format!("{budget:.3}/255") } else { "no budget tried".into() }
+}
+
+/// One perturbation for all images, on those that it was not found with.
+fn universal(report: &Report) -> Vec<Told> {
+    type Cell<'a> = (&'a str, &'a str, u64);
+    let mut cells: BTreeMap<Cell<'_>, Vec<&Universal>> = BTreeMap::new();
+    for one in report.universal.iter().filter(|one| !one.seen && one.crafted_on == one.judged_on) {
+        cells.entry((&one.model, &one.judged_on, one.budget.to_bits())).or_default().push(one);
+    }
+    let told = cells.into_iter().map(|((model, runtime, budget), found)| {
+        let what = format!(
+            ": one perturbation of {}/255, found with {} images, leaves {} dB on {} others.",
+            f64::from_bits(budget),
+            found[0].found_with,
+            decibels(finite_mean(found.iter().map(|one| one.sr_psnr))),
+            found.len()
+        );
+        Told::of(model, runtime, what)
+    });
+    told.collect()
+}
+
+/// What speaks against the numbers.
+fn doubts(report: &Report) -> Vec<Told> {
+    // What is said of gradients elsewhere in these notes is not said twice.
+    let findings = report.findings.iter().filter(|finding| finding.code != "gradient-not-trusted");
+    let told = findings.map(|Finding { level, model, runtime, sentence, .. }| Told {
+        before: format!("{}: ", level.name()),
+        ..Told::of(model, runtime, format!(": {sentence}."))
+    });
+    told.collect()
+}
+
+/// Gradients that no attack was made with, and what was done in their place.
+fn untrusted(report: &Report) -> Vec<Told> {
+    let found = report.trust.iter().filter_map(|trust| Some((trust, trust.problem.as_ref()?)));
+    let told = found.map(|(trust, problem)| {
+        let what = format!(": gradient not trusted: {problem}. It is attacked without gradients there.");
+        Told::of(&trust.model, &trust.runtime, what)
+    });
+    told.collect()
+}
+
+/// What was done to images because of what models take.
+fn fitted(report: &Report) -> Option<String> {
+    let done: Vec<&ImageInfo> = report.images.iter().filter(|image| image.fitted.is_some()).collect();
+    let first = done.first()?;
+    let others = if done.len() > 1 { " (and others: see report.json)" } else { "" };
+    Some(format!("{} was {}{others}.", first.name, first.fitted.as_deref().unwrap_or_default()))
+}
+
+/// How many of the attacks that the table shows changed nothing.
+fn unchanged(report: &Report) -> Option<String> {
+    let shown = report.summary.iter().filter(|cell| cell.crafted_on == cell.judged_on);
+    let (all, unchanged) =
+        shown.fold((0, 0), |(all, unchanged), cell| (all + cell.images, unchanged + cell.unchanged));
+    (unchanged > 0).then(|| {
+        format!(
+            "{unchanged} of {all} attacks left the output as it was, to the last bit; the means are over the \
+             others."
+        )
+    })
+}
+
+/// What gradients do not see, model by model.
+fn stopped(report: &Report) -> Vec<String> {
+    let seen = report.models.iter().filter_map(|model| Some((model, model.stopped.first()?)));
+    seen.map(|(model, first)| {
+        let others = match model.stopped.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more: see report.json)"),
+        };
+        format!("{}: only a zero gradient passes {}: {}{others}.", model.name, first.node, first.reason)
+    })
+    .collect()
+}
+
+/// The largest difference that judging elsewhere makes to one attacked image.
+fn transfer(rows: &[Row]) -> Option<f64> {
+    fn attack(row: &Row) -> (&str, &str, u64, &str, &str) {
+        (&row.model, &row.image, row.budget.to_bits(), &row.crafted_on, &row.attack)
+    }
+    let (home, away): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.crafted_on == row.judged_on);
+    let home: HashMap<_, f64> = home.into_iter().map(|row| (attack(row), row.sr_psnr)).collect();
+    let difference = |row: &Row| {
+        let home = home.get(&attack(row))?;
+        // Two infinite ones, of outputs that no attack has changed, do not differ.
+        Some(if *home == row.sr_psnr { 0.0 } else { (home - row.sr_psnr).abs() })
+    };
+    away.into_iter().filter_map(difference).max_by(f64::total_cmp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::row;
+    use super::super::summarise;
+    use super::*;
+
+    #[test]
+    fn what_is_the_same_on_several_runtimes_is_said_once() {
+        let told = |runtime: &str, what: &str| Told::of("m.onnx", runtime, what.to_owned());
+        let lines = joined(vec![told("ort", ": a."), told("ort", ": b."), told("tract", ": a.")]);
+        assert_eq!(lines, ["m.onnx on ort, tract: a.", "m.onnx on ort: b."]);
+    }
+
+    #[test]
+    fn judging_elsewhere_is_compared_attack_by_attack() {
+        let equal = f64::INFINITY;
+        let mut rows =
+            vec![row(("ort", "ort"), "a.png", 1.0, equal), row(("ort", "tract"), "a.png", 1.0, equal)];
+        assert_eq!(transfer(&rows), Some(0.0), "two infinities do not differ");
+        rows.push(row(("tract", "ort"), "a.png", 1.0, 20.0));
+        rows.push(row(("ort", "tract"), "b.png", 1.0, 30.5));
+        rows.push(row(("ort", "ort"), "b.png", 1.0, 30.0));
+        assert_eq!(transfer(&rows), Some(0.5), "what has no counterpart is passed over");
+        assert_eq!(transfer(&rows[..1]), None);
+    }
+
+    /// Comparing every row with every other would take minutes here.
+    #[test]
+    fn a_large_report_is_summed_up_in_no_time() {
+        let runtimes = [("ort", "ort"), ("tract", "ort"), ("tract", "tract"), ("ort", "tract")];
+        let names: Vec<String> = (0..50_000).map(|number| format!("{number}.png")).collect();
+        let rows: Vec<Row> =
+            names.iter().flat_map(|name| runtimes.map(|runtime| row(runtime, name, 1.0, 30.0))).collect();
+        let start = std::time::Instant::now();
+        assert_eq!(transfer(&rows), Some(0.0));
+        assert_eq!(summarise(&rows).len(), 4);
+        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    }
+}
