@@ -93,6 +93,21 @@ fn a_wider_audit_computes_what_is_new_alone() {
     assert_eq!(steps(&other), steps(&fresh));
 }
 
+/// Which draws of a random pre-processing an image is judged at is the seed's to say.
+#[test]
+fn another_seed_is_another_judgement_behind_a_random_defence() {
+    let workspace = workspace();
+    let audit = |more: &str| {
+        let flags = "one.onnx --truth truth --runtime tract --attack fgsm --budget 8 --preprocess resize=0.8";
+        workspace.audit(&words(&format!("{flags} {more}"))).1
+    };
+    let clean = |report: &Value| report["clean"].as_array().unwrap().last().unwrap()["psnr"].clone();
+    let first = audit("--seed 0");
+    let kept = audit("--seed 1");
+    assert_ne!(clean(&kept), clean(&first));
+    assert_same(&kept, &audit("--seed 1 --no-cache"));
+}
+
 #[test]
 fn what_was_kept_and_then_damaged_is_computed_anew() {
     let workspace = workspace();

@@ -46,7 +46,9 @@ impl Audit<'_> {
         image: &Array4<f32>,
     ) -> Result<Judged, AuditError> {
         let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let parts = (&self.model_id, &self.runtime_ids[judge], &self.scenes[scene].id, hash(&bytes));
+        // The seed decides at which draws of a random pre-processing it is judged.
+        let place = (&self.model_id, &self.runtime_ids[judge], &self.scenes[scene].id);
+        let parts = (place, self.plan.seed, hash(&bytes));
         let key = self.store.key("judged", &parts);
         self.store.remember(&key, || {
             let photo = self.scenes[scene].photo;
@@ -138,7 +140,7 @@ impl Audit<'_> {
         let photo = self.scenes[scene].photo;
         let Some(truth) = &photo.truth else { return Ok(()) };
         for index in 0..self.oracles.len() {
-            let parts = (&self.model_id, &self.runtime_ids[index], &self.scenes[scene].id);
+            let parts = (&self.model_id, &self.runtime_ids[index], &self.scenes[scene].id, self.plan.seed);
             let key = self.store.key("clean", &parts);
             let clean: Clean = self.store.remember(&key, || self.clean_at(scene, index, truth.dim()))?;
             self.clean.push(Clean { model: self.subject.name.clone(), ..clean });
