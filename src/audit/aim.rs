@@ -8,7 +8,7 @@ use super::photo::Photo;
 use super::single::hash;
 use super::subject::Subject;
 use super::{Aim, AuditError, Plan};
-use crate::attack::{Attack, Ball, Budget, Goal, Mask};
+use crate::attack::{Attack, Ball, Budget, Goal, Mask, Maximises, ObjectiveKind};
 use crate::image::load;
 use crate::metric::{bicubic, luma};
 use crate::oracle::{Objective, objective_model};
@@ -32,6 +32,17 @@ pub fn objective(plan: &Plan, subject: &Subject, attack: Attack) -> Result<Objec
 /// Whether an attack drives two runtimes apart.
 pub fn drives_apart(plan: &Plan, attack: Attack) -> bool {
     plan.away_from == Aim::Runtimes && !attack.needs_tap() && !attack.is_minimal()
+}
+
+/// What the objective of an attack compares the output with.
+pub fn objective_kind(plan: &Plan, attack: Attack) -> ObjectiveKind {
+    match attack.maximises() {
+        Maximises::Features => ObjectiveKind::Features,
+        Maximises::Distance => ObjectiveKind::Away,
+        Maximises::Chosen if plan.away_from == Aim::Runtimes => ObjectiveKind::Runtimes,
+        Maximises::Chosen if plan.objective == Objective::Targeted => ObjectiveKind::Toward,
+        Maximises::Chosen => ObjectiveKind::Away,
+    }
 }
 
 /// Checks that every objective of a plan has its place in a model.
