@@ -11,8 +11,8 @@ use ndarray::{Array4, ArrayView4, Zip};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::AuditError;
 use crate::attack::{AttackError, OnStep};
+use crate::audit::AuditError;
 use crate::oracle::Oracle;
 use crate::report::GradientCheck;
 use crate::rewrite::Stop;

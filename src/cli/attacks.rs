@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::CliError;
 use super::preset::Preset;
 use crate::attack::{Attack, Norm, Region, Settings};
-use crate::audit::{Aim, MaskPicture};
+use crate::audit::{MaskPicture, Target};
 use crate::oracle::Objective;
 
 /// Attacks, what they maximise, and how hard they try.
@@ -111,18 +111,18 @@ impl AttackArgs {
     }
 
     /// What that is measured against.
-    pub fn away_from(&self) -> Result<Aim, CliError> {
+    pub fn away_from(&self) -> Result<Target, CliError> {
         match (&self.objective, &self.toward) {
-            (Aimed::Objective(Objective::Targeted), Some(image)) => Ok(Aim::Image(image.clone())),
+            (Aimed::Objective(Objective::Targeted), Some(image)) => Ok(Target::Image(image.clone())),
             (Aimed::Objective(Objective::Targeted), None) => {
                 Err(CliError::usage("the objective `targeted` goes toward an image; give it with --toward"))
             }
             (_, Some(_)) => {
                 Err(CliError::usage("--toward is for --objective targeted; leave one of them out"))
             }
-            (Aimed::Truth, None) => Ok(Aim::Truth),
-            (Aimed::Runtimes, None) => Ok(Aim::Runtimes),
-            (Aimed::Objective(_), None) => Ok(Aim::Clean),
+            (Aimed::Truth, None) => Ok(Target::Truth),
+            (Aimed::Runtimes, None) => Ok(Target::Runtimes),
+            (Aimed::Objective(_), None) => Ok(Target::Clean),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::metric::{MetricError, luma};
 
 /// What a model asks of a photograph: models that ask the same share photographs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Feed {
+pub struct ImageRequirements {
     /// Output side over input side.
     pub scale: usize,
     /// 3 for RGB, 1 for luma.
@@ -22,7 +22,7 @@ pub struct Feed {
     pub multiple: usize,
 }
 
-impl Feed {
+impl ImageRequirements {
     /// What an interface asks.
     pub fn of(interface: &Interface) -> Self {
         let Geometry { scale, fixed, multiple, .. } = interface.geometry;
@@ -45,7 +45,11 @@ pub struct Fitted {
 ///
 /// # Errors
 /// [`MetricError::NotRgb`].
-pub fn fit(x: Array4<f32>, truth: Option<Array3<f32>>, feed: &Feed) -> Result<Fitted, MetricError> {
+pub fn fit(
+    x: Array4<f32>,
+    truth: Option<Array3<f32>>,
+    feed: &ImageRequirements,
+) -> Result<Fitted, MetricError> {
     let (x, truth) =
         if feed.channels == 1 { (luma_batch(&x)?, truth.map(luma_image).transpose()?) } else { (x, truth) };
     let given = [x.shape()[2], x.shape()[3]];
@@ -112,8 +116,8 @@ mod tests {
 
     use super::*;
 
-    fn feed(channels: usize, fixed: Option<[usize; 2]>, multiple: usize) -> Feed {
-        Feed { scale: 3, channels, fixed, multiple }
+    fn feed(channels: usize, fixed: Option<[usize; 2]>, multiple: usize) -> ImageRequirements {
+        ImageRequirements { scale: 3, channels, fixed, multiple }
     }
 
     /// Every value tells its place; ground truth repeats each one 3 x 3 times.

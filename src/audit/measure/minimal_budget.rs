@@ -3,11 +3,11 @@
 //!
 //! What is found is where this attack gets to, and so an upper bound of the budget that is really needed.
 
-use super::AuditError;
-use super::run::Watch;
-use super::single::Audit;
-use super::store::Key;
 use crate::attack::{Attack, Budget};
+use crate::audit::AuditError;
+use crate::audit::context::Audit;
+use crate::audit::run::Watch;
+use crate::audit::store::Key;
 use crate::report::MinimalBudget;
 
 /// The first budget tried, in 1/255.
@@ -17,11 +17,11 @@ const LAST: f64 = 64.0;
 /// How often the border is halved: to a sixteenth of where it lies.
 const HALVINGS: usize = 4;
 /// About how many attacks that makes, most networks falling at a few levels.
-pub(super) const TRIES: u64 = 9;
+pub const TRIES: u64 = 9;
 
 impl Audit<'_> {
     /// Looks for the smallest budget at an image with every runtime that crafts, where that was asked for.
-    pub(super) fn find_smallest(&mut self, scene: usize, watch: &mut dyn Watch) -> Result<(), AuditError> {
+    pub fn find_smallest(&mut self, scene: usize, watch: &mut dyn Watch) -> Result<(), AuditError> {
         let Some(cost) = self.plan.cost else { return Ok(()) };
         for crafter in self.crafters.clone() {
             let key = self.smallest_key(scene, crafter);
@@ -33,12 +33,12 @@ impl Audit<'_> {
     }
 
     /// The first attack of the plan that has budgets.
-    pub(super) fn cheapest(&self, crafter: usize) -> Attack {
+    pub fn cheapest(&self, crafter: usize) -> Attack {
         let attacks = self.attacks(crafter);
         attacks.into_iter().find(|attack| !attack.is_minimal()).unwrap_or(Attack::IFGSM)
     }
 
-    pub(super) fn smallest_key(&self, scene: usize, crafter: usize) -> Key {
+    pub fn smallest_key(&self, scene: usize, crafter: usize) -> Key {
         let attack = self.key(scene, (self.cheapest(crafter), Budget::default()), crafter);
         self.store.key("smallest", &(attack, self.plan.cost))
     }

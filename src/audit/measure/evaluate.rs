@@ -3,27 +3,27 @@
 use ndarray::{Array4, ArrayView3, Axis, CowArray, Ix3};
 use serde::{Deserialize, Serialize};
 
-use super::AuditError;
-use super::aim;
-use super::photo::Photo;
-use super::single::{Audit, hash};
 use crate::attack::{Attack, AttackKind, Attacked, Budget, Discrepancy, seeded, signed_noise};
+use crate::audit::AuditError;
+use crate::audit::context::{Audit, hash};
+use crate::audit::inputs::images::AuditImage;
+use crate::audit::objective;
 use crate::metric::{self, MetricError, Quality};
 use crate::report::{Clean, Noise, Row, decibels};
 
 /// What a judge says of an attacked image.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Judged {
+pub struct Judged {
     #[serde(with = "decibels")]
-    pub(super) sr_psnr: f64,
-    pub(super) sr_ssim: Option<f64>,
+    pub sr_psnr: f64,
+    pub sr_ssim: Option<f64>,
     #[serde(with = "decibels")]
-    pub(super) bicubic_psnr: f64,
+    pub bicubic_psnr: f64,
 }
 
 impl Audit<'_> {
     /// Judges an attacked image on every runtime.
-    pub(super) fn judge_attack(
+    pub fn judge_attack(
         &mut self,
         scene: usize,
         which: (Attack, Budget),
@@ -39,12 +39,7 @@ impl Audit<'_> {
     }
 
     /// What a runtime makes of a changed image.
-    pub(super) fn judged(
-        &mut self,
-        scene: usize,
-        judge: usize,
-        image: &Array4<f32>,
-    ) -> Result<Judged, AuditError> {
+    pub fn judged(&mut self, scene: usize, judge: usize, image: &Array4<f32>) -> Result<Judged, AuditError> {
         let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
         // The seed decides at which draws of a random pre-processing it is judged.
         let place = (&self.model_id, &self.runtime_ids[judge], &self.scenes[scene].id);
@@ -63,7 +58,7 @@ impl Audit<'_> {
     }
 
     /// The PSNR between the bicubic upscales of an image and of its attacked self.
-    fn bicubic_psnr(&self, photo: &Photo, attacked: &Array4<f32>) -> Result<f64, AuditError> {
+    fn bicubic_psnr(&self, photo: &AuditImage, attacked: &Array4<f32>) -> Result<f64, AuditError> {
         let scale = self.subject.feed.scale;
         let [_, _, height, width] = photo.shape();
         let upscaled = |x| metric::bicubic(only(x), height * scale, width * scale);
@@ -72,10 +67,10 @@ impl Audit<'_> {
     }
 
     /// Judges noise of a budget, every value of it moved by all that is allowed, everywhere.
-    pub(super) fn judge_noise(&mut self, scene: usize, budget: Budget) -> Result<(), AuditError> {
+    pub fn judge_noise(&mut self, scene: usize, budget: Budget) -> Result<(), AuditError> {
         let plan = self.plan;
         let photo = self.scenes[scene].photo;
-        let ball = aim::ball(plan, photo, budget)?;
+        let ball = objective::ball(plan, photo, budget)?;
         let mut rng = seeded(plan.seed, &photo.name, Attack::RANDOM, budget);
         let noisy = signed_noise(&ball, &mut rng);
         ball.check(noisy.view())?;
@@ -123,12 +118,12 @@ impl Audit<'_> {
             restart_gain: restart_gain(attack, (settings.restarts, settings.iterations), &attacked.values),
             linf: moved().fold(0.0, f64::max),
             l2: (moved().map(|moved| moved * moved).sum::<f64>() / photo.x.len() as f64).sqrt(),
-            objective: if aim::drives_apart(self.plan, attack) {
+            objective: if objective::drives_apart(self.plan, attack) {
                 Discrepancy::NAME.into()
             } else {
-                aim::objective(self.plan, self.subject, attack)?.name().into()
+                objective::objective(self.plan, self.subject, attack)?.name().into()
             },
-            objective_kind: aim::objective_kind(self.plan, attack),
+            objective_kind: objective::objective_kind(self.plan, attack),
             objective_start: attacked.values.first().copied().unwrap_or_default(),
             objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
             reached: attacked.reached,
@@ -138,7 +133,7 @@ impl Audit<'_> {
     }
 
     /// Notes the quality of every runtime's clean output next to bicubic's, where there is ground truth.
-    pub(super) fn judge_clean(&mut self, scene: usize) -> Result<(), AuditError> {
+    pub fn judge_clean(&mut self, scene: usize) -> Result<(), AuditError> {
         let photo = self.scenes[scene].photo;
         let Some(truth) = &photo.truth else { return Ok(()) };
         for index in 0..self.oracles.len() {
@@ -174,18 +169,14 @@ impl Audit<'_> {
     }
 
     /// Quality against the ground truth, which there is: the mean over the draws of a random pre-processing.
-    pub(super) fn quality_of_draws(
-        &self,
-        photo: &Photo,
-        output: &Array4<f32>,
-    ) -> Result<Quality, AuditError> {
+    pub fn quality_of_draws(&self, photo: &AuditImage, output: &Array4<f32>) -> Result<Quality, AuditError> {
         let drawn = output.outer_iter().map(|output| self.quality(photo, output));
         let drawn = drawn.collect::<Result<Vec<_>, _>>()?;
         let mean = |of: fn(&Quality) -> f64| drawn.iter().map(of).sum::<f64>() / drawn.len() as f64;
         Ok(Quality { psnr: mean(|quality| quality.psnr), ssim: mean(|quality| quality.ssim) })
     }
 
-    fn quality(&self, photo: &Photo, image: ArrayView3<'_, f32>) -> Result<Quality, AuditError> {
+    fn quality(&self, photo: &AuditImage, image: ArrayView3<'_, f32>) -> Result<Quality, AuditError> {
         let Some(truth) = &photo.truth else { return Err(AuditError::NoTruth { path: photo.path.clone() }) };
         let expected = self.subject.found.interface.geometry.inside(truth.view());
         metric::clean_quality(image, expected, self.subject.feed.scale)
@@ -194,7 +185,7 @@ impl Audit<'_> {
 }
 
 /// Over the pixels of all draws, where there are several.
-pub(super) fn psnr(photo: &Photo, a: &Array4<f32>, b: &Array4<f32>) -> Result<f64, AuditError> {
+pub fn psnr(photo: &AuditImage, a: &Array4<f32>, b: &Array4<f32>) -> Result<f64, AuditError> {
     let (a, b) = (behind_one_another(a), behind_one_another(b));
     metric::psnr(a.view(), b.view()).map_err(|source| metric_error(photo, source))
 }
@@ -241,11 +232,11 @@ fn mean_ssim(a: &Array4<f32>, b: &Array4<f32>) -> Result<Option<f64>, MetricErro
 }
 
 /// The one image of a batch.
-pub(super) fn only(batch: &Array4<f32>) -> ArrayView3<'_, f32> {
+pub fn only(batch: &Array4<f32>) -> ArrayView3<'_, f32> {
     batch.index_axis(Axis(0), 0)
 }
 
-fn metric_error(photo: &Photo, source: MetricError) -> AuditError {
+fn metric_error(photo: &AuditImage, source: MetricError) -> AuditError {
     AuditError::Metric { image: photo.name.clone(), source }
 }
 

@@ -13,12 +13,12 @@ use ndarray::{Array4, ArrayView4, s};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::AuditError;
-use super::judge::psnr;
-use super::run::Watch;
-use super::single::Audit;
-use super::store::Key;
 use crate::attack::{Attack, Budget, seeded};
+use crate::audit::AuditError;
+use crate::audit::context::Audit;
+use crate::audit::measure::evaluate::psnr;
+use crate::audit::run::Watch;
+use crate::audit::store::Key;
 use crate::metric::{normal_cdf, rank_below};
 use crate::report::{Certificate, CertifiedBound};
 
@@ -28,7 +28,7 @@ const RADII: [f64; 4] = [0.25, 0.5, 1.0, 2.0];
 const CONFIDENCE: f64 = 0.999;
 
 /// What the numbers need said.
-pub(super) const CONVENTION: (&str, &str) = (
+pub const CONVENTION: (&str, &str) = (
     "certificates",
     "median smoothing: with noise from N(0, sigma^2) on every LR value (not clipped), at least half of all outputs keep `at_least` dB of SR PSNR against S(x0) without noise, whatever a perturbation of at most `radius` (L2, over the whole image on [0, 1]) does; `rms` is its root mean square in 1/255. The bounds of one image hold together with the stated confidence, over the draws of the noise",
 );
@@ -62,7 +62,7 @@ fn noisy(x0: ArrayView4<'_, f32>, sigma: f64, rng: &mut ChaCha8Rng) -> Array4<f3
 
 impl Audit<'_> {
     /// Certifies an image on every runtime, where it was asked for.
-    pub(super) fn certify(&mut self, scene: usize, watch: &mut dyn Watch) -> Result<(), AuditError> {
+    pub fn certify(&mut self, scene: usize, watch: &mut dyn Watch) -> Result<(), AuditError> {
         let Some(smoothing) = self.plan.certify else { return Ok(()) };
         for index in 0..self.oracles.len() {
             let key = self.certificate_key(scene, index, smoothing);
@@ -74,7 +74,7 @@ impl Audit<'_> {
     }
 
     /// The key of a certificate.
-    pub(super) fn certificate_key(&self, scene: usize, index: usize, smoothing: Smoothing) -> Key {
+    pub fn certificate_key(&self, scene: usize, index: usize, smoothing: Smoothing) -> Key {
         let place = (&self.model_id, &self.runtime_ids[index], &self.scenes[scene].id);
         self.store.key("certificate", &(place, smoothing.sigma, smoothing.samples, self.plan.seed))
     }

@@ -4,17 +4,17 @@ use std::path::Path;
 
 use ndarray::{Array4, Axis};
 
-use super::photo::Photo;
-use super::single::hash;
-use super::subject::Subject;
-use super::{Aim, AuditError, Plan};
 use crate::attack::{Attack, Ball, Budget, Goal, Mask, Maximises, ObjectiveKind};
+use crate::audit::context::hash;
+use crate::audit::inputs::images::AuditImage;
+use crate::audit::inputs::model::AuditedModel;
+use crate::audit::{AuditError, Plan, Target};
 use crate::image::load;
 use crate::metric::{bicubic, luma};
 use crate::oracle::{Objective, objective_model};
 
 /// The objective of an attack on a model.
-pub fn objective(plan: &Plan, subject: &Subject, attack: Attack) -> Result<Objective, AuditError> {
+pub fn objective(plan: &Plan, subject: &AuditedModel, attack: Attack) -> Result<Objective, AuditError> {
     if attack.is_minimal() {
         return Ok(Objective::Distance);
     }
@@ -31,7 +31,7 @@ pub fn objective(plan: &Plan, subject: &Subject, attack: Attack) -> Result<Objec
 
 /// Whether an attack drives two runtimes apart.
 pub fn drives_apart(plan: &Plan, attack: Attack) -> bool {
-    plan.away_from == Aim::Runtimes && !attack.needs_tap() && !attack.is_minimal()
+    plan.away_from == Target::Runtimes && !attack.needs_tap() && !attack.is_minimal()
 }
 
 /// What the objective of an attack compares the output with.
@@ -39,19 +39,19 @@ pub fn objective_kind(plan: &Plan, attack: Attack) -> ObjectiveKind {
     match attack.maximises() {
         Maximises::Features => ObjectiveKind::Features,
         Maximises::Distance => ObjectiveKind::Away,
-        Maximises::Chosen if plan.away_from == Aim::Runtimes => ObjectiveKind::Runtimes,
+        Maximises::Chosen if plan.away_from == Target::Runtimes => ObjectiveKind::Runtimes,
         Maximises::Chosen if plan.objective == Objective::Targeted => ObjectiveKind::Toward,
         Maximises::Chosen => ObjectiveKind::Away,
     }
 }
 
 /// Checks that every objective of a plan has its place in a model.
-pub fn check(plan: &Plan, subject: &Subject, photos: &[Photo]) -> Result<(), AuditError> {
-    if plan.away_from == Aim::Runtimes && plan.runtimes.len() < 2 {
+pub fn check(plan: &Plan, subject: &AuditedModel, photos: &[AuditImage]) -> Result<(), AuditError> {
+    if plan.away_from == Target::Runtimes && plan.runtimes.len() < 2 {
         return Err(AuditError::OneRuntime);
     }
     let untold = photos.iter().find(|photo| photo.truth.is_none());
-    if let Some(photo) = untold.filter(|_| plan.away_from == Aim::Truth || plan.cost.is_some()) {
+    if let Some(photo) = untold.filter(|_| plan.away_from == Target::Truth || plan.cost.is_some()) {
         return Err(AuditError::NoTruth { path: photo.path.clone() });
     }
     if plan.universal {
@@ -67,12 +67,12 @@ pub fn check(plan: &Plan, subject: &Subject, photos: &[Photo]) -> Result<(), Aud
 }
 
 /// Whether there are images enough for a universal perturbation, all of one size.
-fn one_size(photos: &[Photo]) -> Result<(), AuditError> {
+fn one_size(photos: &[AuditImage]) -> Result<(), AuditError> {
     let [first, others @ ..] = photos else { return Ok(()) };
     if others.is_empty() {
         return Err(AuditError::TooFewForUniversal);
     }
-    let size = |photo: &Photo| [photo.shape()[2], photo.shape()[3]];
+    let size = |photo: &AuditImage| [photo.shape()[2], photo.shape()[3]];
     match others.iter().find(|photo| size(photo) != size(first)) {
         Some(other) => Err(AuditError::UnequalSizes {
             path: other.path.clone(),
@@ -85,7 +85,7 @@ fn one_size(photos: &[Photo]) -> Result<(), AuditError> {
 }
 
 /// The ball of a budget around a photograph.
-pub fn ball(plan: &Plan, photo: &Photo, budget: Budget) -> Result<Ball, AuditError> {
+pub fn ball(plan: &Plan, photo: &AuditImage, budget: Budget) -> Result<Ball, AuditError> {
     let ball = Ball::of(plan.norm, photo.x.view(), budget.radius());
     let size = [photo.shape()[2], photo.shape()[3]];
     let mask = match (plan.region, &plan.mask) {
@@ -99,7 +99,7 @@ pub fn ball(plan: &Plan, photo: &Photo, budget: Budget) -> Result<Ball, AuditErr
 
 /// The hash of the picture that attacks go toward; empty where they go toward none.
 pub fn toward(plan: &Plan) -> Result<String, AuditError> {
-    let Aim::Image(path) = &plan.away_from else { return Ok(String::new()) };
+    let Target::Image(path) = &plan.away_from else { return Ok(String::new()) };
     let bytes: Vec<u8> = load(path)?.pixels.iter().flat_map(|value| value.to_le_bytes()).collect();
     Ok(hash(&bytes))
 }
@@ -107,8 +107,8 @@ pub fn toward(plan: &Plan) -> Result<String, AuditError> {
 /// What an attack on a photograph aims at; `clean` is S(x0).
 pub fn goal(
     plan: &Plan,
-    subject: &Subject,
-    photo: &Photo,
+    subject: &AuditedModel,
+    photo: &AuditImage,
     (attack, budget): (Attack, Budget),
     clean: &Array4<f32>,
 ) -> Result<Goal, AuditError> {
@@ -117,11 +117,11 @@ pub fn goal(
         return Ok(goal);
     }
     match (&plan.away_from, &photo.truth) {
-        (Aim::Truth, Some(truth)) => {
+        (Target::Truth, Some(truth)) => {
             let inside = subject.found.interface.geometry.inside(truth.view());
             Ok(goal.aimed_at(inside.to_owned().insert_axis(Axis(0))))
         }
-        (Aim::Image(path), _) => Ok(goal.aimed_at(scaled(path, clean)?)),
+        (Target::Image(path), _) => Ok(goal.aimed_at(scaled(path, clean)?)),
         _ => Ok(goal),
     }
 }

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::AuditError;
-use super::fit::Feed;
-use super::memory::bound;
-use super::photo::Photo;
-use super::preprocess::Preprocessing;
+use crate::audit::AuditError;
+use crate::audit::inputs::images::AuditImage;
+use crate::audit::inputs::memory::bound;
+use crate::audit::inputs::requirements::ImageRequirements;
+use crate::audit::preprocess::Preprocessing;
 use crate::interface::{Found, Interface, Wishes, discover, find_tap};
 use crate::onnx::{self, Dim, Model, Problem, Source};
 use crate::oracle::{Objective, gradient_model};
@@ -21,7 +21,7 @@ const TAP: &str = "temper.tap";
 
 /// A model under audit.
 #[derive(Clone, Debug)]
-pub struct Subject {
+pub struct AuditedModel {
     /// What reports call it.
     pub name: String,
     /// The path as it was given.
@@ -33,7 +33,7 @@ pub struct Subject {
     /// How the file itself is fed and read.
     pub found: Found,
     /// What it asks of photographs.
-    pub feed: Feed,
+    pub feed: ImageRequirements,
     parameters: usize,
     /// Nodes through which only a zero gradient passes; known once an image was fitted.
     pub stopped: Vec<Stop>,
@@ -45,7 +45,7 @@ pub struct Subject {
     pub front: Option<(Preprocessing, String)>,
 }
 
-impl Subject {
+impl AuditedModel {
     /// Reads the models, in order, and finds how each is fed.
     pub fn read_all(
         paths: &[PathBuf],
@@ -75,7 +75,7 @@ impl Subject {
             sha256: hex(&source.sha256),
             tap: model.metadata.get(TAP).cloned().or_else(shown),
             model,
-            feed: Feed::of(&found.interface),
+            feed: ImageRequirements::of(&found.interface),
             parameters: source.model.parameter_count(),
             found,
             stopped: vec![],
@@ -100,7 +100,7 @@ impl Subject {
     /// so many runtimes, fit into `memory` bytes.
     pub fn admit(
         &mut self,
-        photos: &[Photo],
+        photos: &[AuditImage],
         memory: Option<u64>,
         (batch, runtimes): (usize, usize),
     ) -> Result<(), AuditError> {
@@ -133,7 +133,7 @@ impl Subject {
     }
 
     /// Whether the model takes an image of this size, and upscales it as it does others.
-    fn check_size(&self, photo: &Photo) -> Result<(), AuditError> {
+    fn check_size(&self, photo: &AuditImage) -> Result<(), AuditError> {
         let [_, channels, height, width] = photo.shape();
         let [rows, columns] = self.found.interface.geometry.output([height, width]);
         let found = specialise(&self.model, &[&photo.shape()]).and_then(|fixed| {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Plan;
-use super::fit::Feed;
-use super::photo::Photo;
-use super::subject::Subject;
-use super::{certificate, preprocess};
+use crate::audit::Plan;
+use crate::audit::inputs::images::AuditImage;
+use crate::audit::inputs::model::AuditedModel;
+use crate::audit::inputs::requirements::ImageRequirements;
+use crate::audit::{measure::certificate, preprocess};
 use crate::metric::CONVENTION;
 use crate::report::{AskedAttack, Convention, Measured, Report, RuntimeInfo, SCHEMA, Settings, Timing};
 use crate::runtime::Runtime;
@@ -34,10 +34,10 @@ const OURS: [(&str, &str); 5] = [
 ];
 
 /// The report of an audit in which nothing was measured yet.
-pub fn blank(
+pub fn skeleton(
     plan: &Plan,
-    subjects: &[Subject],
-    photos: &BTreeMap<Feed, Vec<Photo>>,
+    subjects: &[AuditedModel],
+    photos: &BTreeMap<ImageRequirements, Vec<AuditImage>>,
     runtimes: &[Arc<dyn Runtime>],
 ) -> Report {
     let conventions =
@@ -53,8 +53,8 @@ pub fn blank(
             .iter()
             .map(|runtime| RuntimeInfo { name: runtime.kind().to_string(), version: runtime.version() })
             .collect(),
-        models: subjects.iter().map(Subject::info).collect(),
-        images: photos.values().flatten().map(Photo::info).collect(),
+        models: subjects.iter().map(AuditedModel::info).collect(),
+        images: photos.values().flatten().map(AuditImage::info).collect(),
         measured: Measured::default(),
         summary: Vec::new(),
         worst: Vec::new(),

@@ -3,27 +3,27 @@
 use ndarray::Array4;
 use sha2::{Digest, Sha256};
 
-use super::photo::Photo;
-use super::subject::hex;
+use crate::audit::inputs::images::AuditImage;
+use crate::audit::inputs::model::hex;
 
 /// An image, and the model's outputs for it as far as somebody asked for them.
 pub struct Scene<'a> {
-    pub(super) photo: &'a Photo,
+    pub photo: &'a AuditImage,
     /// The hash of all that the image brings: its name, which seeds random numbers, its pixels and those of
     /// its ground truth.
-    pub(super) id: String,
+    pub id: String,
     /// S(x0) on every runtime.
-    pub(super) clean: Vec<Option<Array4<f32>>>,
+    pub clean: Vec<Option<Array4<f32>>>,
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(photo: &'a Photo, runtimes: usize) -> Self {
+    pub fn new(photo: &'a AuditImage, runtimes: usize) -> Self {
         Self { photo, id: identity(photo), clean: vec![None; runtimes] }
     }
 }
 
 /// See [`Scene::id`].
-pub(super) fn identity(photo: &Photo) -> String {
+pub fn identity(photo: &AuditImage) -> String {
     let mut hash = Sha256::new();
     let mut part = |shape: &[usize], values: &mut dyn Iterator<Item = &f32>| {
         shape.iter().for_each(|side| hash.update((*side as u64).to_le_bytes()));

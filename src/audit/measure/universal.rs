@@ -2,16 +2,16 @@
 
 use ndarray::s;
 
-use super::AuditError;
-use super::aim;
-use super::run::Watch;
-use super::single::Audit;
 use crate::attack::{Attack, Budget, Goal, Universal as Perturbation, seeded};
+use crate::audit::AuditError;
+use crate::audit::context::Audit;
+use crate::audit::objective;
+use crate::audit::run::Watch;
 use crate::report::Universal;
 
 impl Audit<'_> {
     /// Looks for one perturbation per budget with every runtime that crafts by a trusted gradient.
-    pub(super) fn find_universal(&mut self, watch: &mut dyn Watch) -> Result<(), AuditError> {
+    pub fn find_universal(&mut self, watch: &mut dyn Watch) -> Result<(), AuditError> {
         for crafter in self.universal_crafters() {
             for &budget in &self.plan.budgets {
                 watch.doing(&format!("{}: one perturbation for all images", self.subject.name))?;
@@ -23,7 +23,7 @@ impl Audit<'_> {
     }
 
     /// The runtimes that can climb.
-    pub(super) fn universal_crafters(&self) -> Vec<usize> {
+    pub fn universal_crafters(&self) -> Vec<usize> {
         let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
         self.crafters.iter().copied().filter(|index| self.plan.universal && trusted(index)).collect()
     }
@@ -39,7 +39,7 @@ impl Audit<'_> {
         for scene in (0..self.scenes.len()).filter(|scene| is_seen(*scene)) {
             let clean = self.clean_output(scene, crafter)?.slice_move(s![..1, .., .., ..]);
             let photo = self.scenes[scene].photo;
-            goals.push(aim::goal(plan, self.subject, photo, (Attack::PGD, budget), &clean)?);
+            goals.push(objective::goal(plan, self.subject, photo, (Attack::PGD, budget), &clean)?);
         }
         self.oracles[crafter].pursue(&plan.objective);
         let all: Vec<&Goal> = goals.iter().collect();
@@ -57,7 +57,7 @@ impl Audit<'_> {
     ) -> Result<(), AuditError> {
         for scene in 0..self.scenes.len() {
             let photo = self.scenes[scene].photo;
-            let ball = aim::ball(self.plan, photo, budget)?;
+            let ball = objective::ball(self.plan, photo, budget)?;
             let image = found.on(&ball);
             ball.check(image.view())?;
             for judge in 0..self.oracles.len() {

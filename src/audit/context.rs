@@ -7,17 +7,17 @@ use std::time::Instant;
 use ndarray::{Array4, ArrayView4};
 use sha2::{Digest, Sha256};
 
-use super::craft::Crafted;
-use super::photo::Photo;
-use super::preprocess::{drawn, judging_draws};
-use super::run::Watch;
-use super::scene::{Scene, identity};
-use super::schedule::Pace;
-use super::store::{Key, Store};
-use super::subject::{Subject, hex};
-use super::trust::{Probe, probe, refused, require};
-use super::{AuditError, Plan};
 use crate::attack::{Attack, AttackError, AttackKind, Budget};
+use crate::audit::inputs::image_id::{Scene, identity};
+use crate::audit::inputs::images::AuditImage;
+use crate::audit::inputs::model::{AuditedModel, hex};
+use crate::audit::measure::attack::Crafted;
+use crate::audit::preprocess::{drawn, judging_draws};
+use crate::audit::run::Watch;
+use crate::audit::schedule::Pace;
+use crate::audit::store::{Key, Store};
+use crate::audit::trust::{Probe, probe, refused, require};
+use crate::audit::{AuditError, Plan};
 use crate::onnx;
 use crate::oracle::{Objective, Oracle, OracleError, Preprocess};
 use crate::report::{
@@ -28,44 +28,44 @@ use crate::runtime::Runtime;
 
 /// The audit of one model.
 pub struct Audit<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) subject: &'a Subject,
+    pub plan: &'a Plan,
+    pub subject: &'a AuditedModel,
     /// What was worked out before.
-    pub(super) store: &'a Store,
+    pub store: &'a Store,
     /// The hash of the model as it is attacked.
-    pub(super) model_id: String,
+    pub model_id: String,
     /// The hash of the picture that attacks go toward, where they do.
-    pub(super) toward: &'a str,
+    pub toward: &'a str,
     /// Every runtime with its version.
-    pub(super) runtime_ids: Vec<String>,
+    pub runtime_ids: Vec<String>,
     /// The image that gradients are tested at.
-    first: Option<&'a Photo>,
-    pub(super) scenes: Vec<Scene<'a>>,
-    pub(super) oracles: Vec<Oracle>,
+    first: Option<&'a AuditImage>,
+    pub scenes: Vec<Scene<'a>>,
+    pub oracles: Vec<Oracle>,
     /// The oracles that attacks are crafted with; all judge.
-    pub(super) crafters: Vec<usize>,
+    pub crafters: Vec<usize>,
     /// Seconds of a forward run and of a gradient step on every oracle, where they were measured.
-    pub(super) paces: Vec<Pace>,
-    pub(super) trust: Vec<GradientCheck>,
+    pub paces: Vec<Pace>,
+    pub trust: Vec<GradientCheck>,
     /// Where the self-test is to be kept, where it was made anew.
     untold: Option<Key>,
-    pub(super) clean: Vec<Clean>,
-    pub(super) noise: Vec<Noise>,
-    pub(super) clever: Vec<Clever>,
-    pub(super) rows: Vec<Row>,
-    pub(super) crafted: Vec<Crafted>,
-    pub(super) transfers: Vec<Transfer>,
-    pub(super) smallest: Vec<MinimalBudget>,
-    pub(super) universal: Vec<Universal>,
-    pub(super) certificates: Vec<Certificate>,
+    pub clean: Vec<Clean>,
+    pub noise: Vec<Noise>,
+    pub clever: Vec<Clever>,
+    pub rows: Vec<Row>,
+    pub crafted: Vec<Crafted>,
+    pub transfers: Vec<Transfer>,
+    pub smallest: Vec<MinimalBudget>,
+    pub universal: Vec<Universal>,
+    pub certificates: Vec<Certificate>,
 }
 
 impl<'a> Audit<'a> {
     /// An audit in which nothing is done yet.
     pub fn new(
         plan: &'a Plan,
-        subject: &'a Subject,
-        photos: &'a [Photo],
+        subject: &'a AuditedModel,
+        photos: &'a [AuditImage],
         runtimes: &[Arc<dyn Runtime>],
         (store, toward): (&'a Store, &'a str),
     ) -> Self {
@@ -105,7 +105,7 @@ impl<'a> Audit<'a> {
     }
 
     /// The attacks that are made on a runtime: where its gradient is not trusted, those without.
-    pub(super) fn attacks(&self, index: usize) -> Vec<Attack> {
+    pub fn attacks(&self, index: usize) -> Vec<Attack> {
         if self.trust.get(index).is_none_or(|trust| trust.trusted) {
             return self.plan.attacks.clone();
         }
@@ -144,7 +144,7 @@ impl<'a> Audit<'a> {
 
     fn probe_all(
         &mut self,
-        photo: &Photo,
+        photo: &AuditImage,
         watch: &mut dyn Watch,
     ) -> Result<Vec<(GradientCheck, Pace)>, AuditError> {
         let name = &self.subject.name;
@@ -264,10 +264,10 @@ impl<'a> Audit<'a> {
     }
 
     /// What a runtime makes of an image: one output for every draw of a random pre-processing.
-    pub(super) fn upscale(
+    pub fn upscale(
         &mut self,
         index: usize,
-        photo: &Photo,
+        photo: &AuditImage,
         x: ArrayView4<'_, f32>,
     ) -> Result<Array4<f32>, AuditError> {
         let output = drawn(&mut self.oracles[index], x, judging_draws(self.plan.seed, &photo.name));
@@ -275,7 +275,7 @@ impl<'a> Audit<'a> {
     }
 
     /// S(x0) on a runtime, worked out when somebody first asks.
-    pub(super) fn clean_output(&mut self, scene: usize, index: usize) -> Result<Array4<f32>, AuditError> {
+    pub fn clean_output(&mut self, scene: usize, index: usize) -> Result<Array4<f32>, AuditError> {
         let photo = self.scenes[scene].photo;
         if let Some(known) = &self.scenes[scene].clean[index] {
             return Ok(known.clone());
@@ -307,12 +307,12 @@ impl<'a> Audit<'a> {
 }
 
 /// The hash of a model as it is attacked, with what images pass before it.
-fn identity_of(subject: &Subject) -> String {
+fn identity_of(subject: &AuditedModel) -> String {
     let front = subject.front.as_ref().map_or(String::new(), |(front, _)| front.to_string());
     hash(&[&onnx::to_bytes(&subject.model), front.as_bytes()].concat())
 }
 
 /// SHA-256 in hexadecimal.
-pub(super) fn hash(bytes: &[u8]) -> String {
+pub fn hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }

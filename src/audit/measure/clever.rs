@@ -8,11 +8,11 @@ use ndarray::{Array4, ArrayView4, Axis, concatenate};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::AuditError;
-use super::run::Watch;
-use super::single::Audit;
-use super::store::Key;
 use crate::attack::{Attack, AttackError, Budget, OnStep, seeded};
+use crate::audit::AuditError;
+use crate::audit::context::Audit;
+use crate::audit::run::Watch;
+use crate::audit::store::Key;
 use crate::metric::ReverseWeibull;
 use crate::oracle::{Objective, Oracle};
 use crate::report::{Clever, Extreme};
@@ -61,7 +61,7 @@ fn clever(
 
 impl Audit<'_> {
     /// Takes CLEVER with every gradient that is trusted, where it was asked for.
-    pub(super) fn take_clever(&mut self, scene: usize, watch: &mut dyn Watch) -> Result<(), AuditError> {
+    pub fn take_clever(&mut self, scene: usize, watch: &mut dyn Watch) -> Result<(), AuditError> {
         let Some(samples) = self.plan.clever else { return Ok(()) };
         for index in self.samplers() {
             let key = self.clever_key(scene, index, samples);
@@ -103,13 +103,13 @@ impl Audit<'_> {
     }
 
     /// The key of CLEVER at an image.
-    pub(super) fn clever_key(&self, scene: usize, index: usize, samples: usize) -> Key {
+    pub fn clever_key(&self, scene: usize, index: usize, samples: usize) -> Key {
         let place = (&self.model_id, &self.runtime_ids[index], &self.scenes[scene].id);
         self.store.key("clever", &(place, samples, self.plan.settings.batch, self.plan.seed))
     }
 
     /// The oracles that CLEVER is taken on.
-    pub(super) fn samplers(&self) -> Vec<usize> {
+    pub fn samplers(&self) -> Vec<usize> {
         if self.subject.front.is_some() {
             return vec![]; // it would be that of the bare model, or of no derivative
         }

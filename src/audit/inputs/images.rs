@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array3, Array4, Axis, s};
 use sha2::{Digest, Sha256};
 
-use super::AuditError;
-use super::fit::{Feed, Fitted, fit};
-use super::subject::hex;
 use crate::attack::Interrupted;
+use crate::audit::AuditError;
+use crate::audit::inputs::model::hex;
+use crate::audit::inputs::requirements::{Fitted, ImageRequirements, fit};
 use crate::image::{list_images, load, match_pairs};
 use crate::metric::{crop_to_multiple, downscale_8_bit, smallest_side};
 use crate::report::ImageInfo;
@@ -30,7 +30,7 @@ pub enum Images {
 
 /// An LR image with its ground truth, where there is one.
 #[derive(Clone, Debug)]
-pub struct Photo {
+pub struct AuditImage {
     /// The LR file's name.
     pub name: String,
     /// The file that the LR image was read or made from.
@@ -59,19 +59,19 @@ impl Images {
     /// `on_image` hears the name of every file before it is read.
     pub fn load(
         &self,
-        (model, feed): (&str, &Feed),
+        (model, feed): (&str, &ImageRequirements),
         crop: Option<usize>,
         most: Option<usize>,
         on_image: &mut dyn FnMut(&Path) -> Result<(), Interrupted>,
-    ) -> Result<Vec<Photo>, AuditError> {
+    ) -> Result<Vec<AuditImage>, AuditError> {
         let side = crop.unwrap_or(usize::MAX);
         let mut photos = Vec::new();
         for files in picked(self.files()?, most) {
             let (Files::Given(path, _) | Files::Truth(path)) = &files;
             on_image(path)?;
             let photo = match files {
-                Files::Given(lr, hr) => Photo::given(lr, hr.as_deref(), model, feed.scale)?,
-                Files::Truth(hr) => Photo::made(hr, feed.scale)?,
+                Files::Given(lr, hr) => AuditImage::given(lr, hr.as_deref(), model, feed.scale)?,
+                Files::Truth(hr) => AuditImage::made(hr, feed.scale)?,
             };
             photos.push(photo.cropped(side).fitted(feed)?);
         }
@@ -108,7 +108,7 @@ fn picked<T>(all: Vec<T>, most: Option<usize>) -> Vec<T> {
     all.into_iter().enumerate().filter_map(pick).collect()
 }
 
-impl Photo {
+impl AuditImage {
     fn given(lr: PathBuf, hr: Option<&Path>, model: &str, scale: usize) -> Result<Self, AuditError> {
         let picture = load(&lr)?;
         let truth = hr.map(|hr| load(hr).map(|truth| truth.pixels)).transpose()?;
@@ -150,7 +150,7 @@ impl Photo {
     }
 
     /// The photograph as models of a feed take it.
-    fn fitted(self, feed: &Feed) -> Result<Self, AuditError> {
+    fn fitted(self, feed: &ImageRequirements) -> Result<Self, AuditError> {
         let Fitted { x, truth, how } = fit(self.x, self.truth, feed)
             .map_err(|source| AuditError::Metric { image: self.name.clone(), source })?;
         Ok(Self { x, truth, fitted: how, ..self })
@@ -197,13 +197,13 @@ fn check_side(path: &Path, size: [usize; 2], scale: usize) -> Result<(), AuditEr
 mod tests {
     use super::*;
 
-    fn photo(height: usize, width: usize, scale: usize) -> Photo {
+    fn photo(height: usize, width: usize, scale: usize) -> AuditImage {
         let value = |y: usize, x: usize| (y * 100 + x) as f32;
         let x = Array4::from_shape_fn((1, 3, height, width), |(_, _, y, x)| value(y, x));
         let truth = Array3::from_shape_fn((3, height * scale, width * scale), |(_, y, x)| {
             value(y / scale, x / scale)
         });
-        Photo {
+        AuditImage {
             name: "a.png".into(),
             path: "a.png".into(),
             x,

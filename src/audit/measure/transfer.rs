@@ -6,9 +6,9 @@
 
 use std::time::Instant;
 
-use super::AuditError;
-use super::run::Watch;
-use super::single::Audit;
+use crate::audit::AuditError;
+use crate::audit::context::Audit;
+use crate::audit::run::Watch;
 use crate::report::Transfer;
 
 /// Judges every model's attacks on every other model; gives how many pairs of models there was no time for.
@@ -63,7 +63,7 @@ impl Audit<'_> {
     }
 
     /// Gives back what it holds of runtimes and outputs.
-    pub(super) fn rest(&mut self) {
+    pub fn rest(&mut self) {
         self.oracles.iter_mut().for_each(crate::oracle::Oracle::rest);
         self.scenes.iter_mut().for_each(|scene| scene.clean.fill(None));
     }

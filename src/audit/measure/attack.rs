@@ -6,20 +6,20 @@ use ndarray::s;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::AuditError;
-use super::aim;
-use super::run::Watch;
-use super::single::Audit;
-use super::store::Key;
 use crate::attack::{Attack, Attacked, Budget, Discrepancy, Goal, Landscape, seeded};
+use crate::audit::AuditError;
+use crate::audit::context::Audit;
+use crate::audit::objective;
+use crate::audit::run::Watch;
+use crate::audit::store::Key;
 
 /// An attack that was made: where its image is kept.
 #[derive(Clone, Debug)]
 pub struct Crafted {
-    pub(super) scene: usize,
-    pub(super) attack: Attack,
-    pub(super) budget: Budget,
-    pub(super) crafter: usize,
+    pub scene: usize,
+    pub attack: Attack,
+    pub budget: Budget,
+    pub crafter: usize,
 }
 
 /// How an attack went, beside its image.
@@ -32,7 +32,7 @@ struct Outcome {
 
 impl Audit<'_> {
     /// Attacks images of one shape on one runtime, and judges everywhere.
-    pub(super) fn attack(
+    pub fn attack(
         &mut self,
         group: Range<usize>,
         (attack, budget): (Attack, Budget),
@@ -48,7 +48,7 @@ impl Audit<'_> {
     }
 
     /// The attacked images: those that are kept, and the others made now, together.
-    pub(super) fn attacked(
+    pub fn attacked(
         &mut self,
         group: Range<usize>,
         (attack, budget): (Attack, Budget),
@@ -64,10 +64,10 @@ impl Audit<'_> {
     }
 
     /// The key of an attack on an image.
-    pub(super) fn key(&self, scene: usize, (attack, budget): (Attack, Budget), crafter: usize) -> Key {
+    pub fn key(&self, scene: usize, (attack, budget): (Attack, Budget), crafter: usize) -> Key {
         let plan = self.plan;
-        let partner = aim::drives_apart(plan, attack).then(|| &self.runtime_ids[self.partner(crafter)]);
-        let objective = aim::objective(plan, self.subject, attack).map(|it| format!("{it:?}"));
+        let partner = objective::drives_apart(plan, attack).then(|| &self.runtime_ids[self.partner(crafter)]);
+        let objective = objective::objective(plan, self.subject, attack).map(|it| format!("{it:?}"));
         let question = (
             attack,
             budget,
@@ -81,7 +81,7 @@ impl Audit<'_> {
     }
 
     /// An attack that was made before.
-    pub(super) fn recall(&self, scene: usize, which: (Attack, Budget), crafter: usize) -> Option<Attacked> {
+    pub fn recall(&self, scene: usize, which: (Attack, Budget), crafter: usize) -> Option<Attacked> {
         let shape = self.scenes[scene].photo.shape();
         let kept = self.store.get_with_image::<Outcome>(&self.key(scene, which, crafter), shape);
         let (Outcome { values, value, reached }, image) = kept?;
@@ -109,10 +109,10 @@ impl Audit<'_> {
             let clean = self.clean_output(scene, crafter)?;
             let one = clean.slice(s![..1, .., .., ..]).to_owned();
             let photo = self.scenes[scene].photo;
-            goals.push(aim::goal(plan, self.subject, photo, (attack, budget), &one)?);
+            goals.push(objective::goal(plan, self.subject, photo, (attack, budget), &one)?);
             rngs.push(seeded(plan.seed, &photo.name, attack, budget));
         }
-        self.oracles[crafter].pursue(&aim::objective(plan, self.subject, attack)?);
+        self.oracles[crafter].pursue(&objective::objective(plan, self.subject, attack)?);
         if let Some(rng) = rngs.first() {
             self.oracles[crafter].at_draw(rng.clone().random());
         }
@@ -120,7 +120,7 @@ impl Audit<'_> {
         let partner = self.partner(crafter);
         let mut apart;
         let landscape: &mut dyn Landscape = match self.oracles.get_disjoint_mut([crafter, partner]) {
-            Ok([ours, theirs]) if aim::drives_apart(plan, attack) => {
+            Ok([ours, theirs]) if objective::drives_apart(plan, attack) => {
                 apart = Discrepancy::between(ours, theirs);
                 &mut apart
             }
