@@ -15,7 +15,7 @@ mod run;
 mod schedule;
 mod skeleton;
 mod store;
-mod trust;
+mod gradient_check;
 
 pub use error::AuditError;
 pub use inputs::images::Images;
