@@ -8,6 +8,7 @@ use ndarray::{Array4, ArrayView4};
 use sha2::{Digest, Sha256};
 
 use crate::attack::{Attack, AttackError, AttackKind, Budget};
+use crate::audit::gradient_check::{Probe, probe, refused, require};
 use crate::audit::inputs::image_id::{Scene, identity};
 use crate::audit::inputs::images::AuditImage;
 use crate::audit::inputs::model::{AuditedModel, hex};
@@ -16,7 +17,6 @@ use crate::audit::preprocess::{drawn, judging_draws};
 use crate::audit::run::Watch;
 use crate::audit::schedule::Pace;
 use crate::audit::store::{Key, Store};
-use crate::audit::gradient_check::{Probe, probe, refused, require};
 use crate::audit::{AuditError, Plan};
 use crate::onnx;
 use crate::oracle::{Objective, Oracle, OracleError, Preprocess};
@@ -158,7 +158,8 @@ impl<'a> Audit<'a> {
             let report = match found {
                 Ok(found) => {
                     let mut report = found.report.clone();
-                    if let Err(AuditError::NotTrusted { reason, .. }) = require(&report, &self.subject.stopped)
+                    if let Err(AuditError::NotTrusted { reason, .. }) =
+                        require(&report, &self.subject.stopped)
                     {
                         report.problem = Some(reason);
                     } else {
