@@ -53,7 +53,11 @@ fn short_line(line: &str) -> String {
     }
     let parts = line.split('`').enumerate();
     let quoted: Vec<String> = parts
-        .map(|(index, part)| if index % 2 == 1 { without_middle(part, MOST_OF_A_NAME) } else { part.to_owned() })
+        .map(
+            |(index, part)| {
+                if index % 2 == 1 { without_middle(part, MOST_OF_A_NAME) } else { part.to_owned() }
+            },
+        )
         .collect();
     without_middle(&quoted.join("`"), MOST_OF_A_LINE)
 }
@@ -86,7 +90,10 @@ mod tests {
     #[test]
     fn a_name_without_an_end_is_shortened_and_what_is_said_of_it_stays() {
         let said = harmless(&format!("error: Conv node `{}b`: lacks its input 1", "a".repeat(10_000_000)));
-        assert!(said.starts_with("error: Conv node `aaa") && said.ends_with("ab`: lacks its input 1"), "{said}");
+        assert!(
+            said.starts_with("error: Conv node `aaa") && said.ends_with("ab`: lacks its input 1"),
+            "{said}"
+        );
         assert!(said.contains("[... 9999841 characters ...]") && said.len() < 300, "{said}");
         let whole = harmless(&"é".repeat(5000));
         assert!(whole.chars().count() < MOST_OF_A_LINE + 40, "{}", whole.len());
