@@ -90,7 +90,7 @@ impl Limit {
 
     /// The bound as a person writes it: `512M`, or plain digits where no unit divides it.
     pub fn shown(most: u64) -> String {
-        let unit = UNITS.iter().rev().find(|(_, size)| most >= *size && most % size == 0);
+        let unit = UNITS.iter().rev().find(|(_, size)| most >= *size && most.is_multiple_of(*size));
         unit.map_or_else(|| most.to_string(), |(letter, size)| format!("{}{letter}", most / size))
     }
 
