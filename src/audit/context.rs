@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 
-use crate::attack::Attack;
+use crate::attack::{Attack, AttackKind};
 use crate::audit::AuditError;
 use crate::audit::index::{Crafter, ImageIndex, Judge, RuntimeIndex};
 use crate::audit::inputs::images::AuditImage;
@@ -16,8 +16,8 @@ use crate::audit::preprocess::{drawn, judging_draws};
 use crate::audit::store::{Key, Store};
 use crate::digest;
 use crate::onnx;
-use crate::oracle::{Effort, Objective, Oracle, Preprocess};
-use crate::report::Trust;
+use crate::oracle::{Effort, Objective, Oracle};
+use crate::report::GradientCheck;
 use crate::runtime::Runtime;
 
 /// The shared context of one model's measures.
@@ -47,7 +47,7 @@ pub struct RuntimeContext {
     /// The runtime's name and version.
     pub id: String,
     /// The findings of the gradient check, where it was made.
-    pub check: Option<Trust>,
+    pub check: Option<GradientCheck>,
     /// How fast it is, where that was measured.
     pub pace: Option<Pace>,
 }
@@ -175,8 +175,8 @@ impl<'a> Context<'a> {
         }
         let without = self.settings.attacks.iter().copied().filter(|attack| !attack.needs_gradient());
         let mut without: Vec<Attack> = without.collect();
-        if without.iter().all(|&attack| attack == Attack::Random) {
-            without.insert(0, Attack::Square);
+        if without.iter().all(|attack| attack.kind() == AttackKind::Baseline) {
+            without.insert(0, Attack::SQUARE);
         }
         without
     }

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::attack::AttackError;
 use crate::audit::AuditError;
 use crate::audit::context::{Context, Pace};
+use crate::audit::gradient_check::{Probe, probe, refused, require};
 use crate::audit::inputs::images::AuditImage;
 use crate::audit::store::Key;
-use crate::audit::trust::{Probe, probe, refused, require};
 use crate::audit::watch::Watch;
 use crate::oracle::{OracleError, Preprocess};
-use crate::report::Trust;
+use crate::report::GradientCheck;
 
 /// The check of one runtime, as the store keeps it.
 #[derive(Serialize, Deserialize)]
 struct Checked {
-    check: Trust,
+    check: GradientCheck,
     pace: Pace,
 }
 
@@ -78,7 +78,7 @@ fn check_all(
         let mut on_run = || watch.tested();
         let check = match probe(name, oracle, image.x.view(), seed, first.as_ref(), &mut on_run) {
             Ok(found) => {
-                let mut check = found.trust.clone();
+                let mut check = found.report.clone();
                 match require(&check, stopped) {
                     Err(AuditError::NotTrusted { reason, .. }) => check.problem = Some(reason),
                     _ => drop(first.get_or_insert(found)),
@@ -106,7 +106,7 @@ pub fn adopt(context: &mut Context<'_>, bare: &Context<'_>) {
     let name = context.name();
     for (ours, theirs) in context.runtimes.iter_mut().zip(&bare.runtimes) {
         ours.pace = theirs.pace;
-        ours.check = theirs.check.clone().map(|check| Trust {
+        ours.check = theirs.check.clone().map(|check| GradientCheck {
             model: name.to_owned(),
             straight_through: check.straight_through || straight,
             draws: ours.oracle.draws(),

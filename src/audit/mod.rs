@@ -7,6 +7,7 @@
 
 mod context;
 mod error;
+mod gradient_check;
 mod gradients;
 mod index;
 mod inputs;
@@ -18,7 +19,6 @@ mod run;
 mod schedule;
 mod skeleton;
 mod store;
-mod trust;
 mod watch;
 
 pub use error::AuditError;

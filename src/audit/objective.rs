@@ -3,7 +3,7 @@
 
 use ndarray::{Array4, Axis};
 
-use crate::attack::{Attack, Ball, Budget, Goal, Mask};
+use crate::attack::{Attack, Ball, Budget, Goal, Mask, Maximises, ObjectiveKind};
 use crate::audit::AuditError;
 use crate::audit::inputs::images::AuditImage;
 use crate::audit::inputs::model::AuditedModel;
@@ -38,6 +38,16 @@ pub fn function(
 /// Whether an attack drives two runtimes apart.
 pub fn drives_apart(settings: &Settings, attack: Attack) -> bool {
     matches!(settings.objective, Objective::Runtimes) && !attack.needs_tap() && !attack.is_minimal()
+}
+
+/// What the objective of an attack compares the output with.
+pub fn kind(settings: &Settings, attack: Attack) -> ObjectiveKind {
+    match (attack.maximises(), &settings.objective) {
+        (Maximises::Features, _) => ObjectiveKind::Features,
+        (Maximises::Chosen, Objective::Runtimes) => ObjectiveKind::Runtimes,
+        (Maximises::Chosen, Objective::Toward(_)) => ObjectiveKind::Toward,
+        (Maximises::Chosen | Maximises::Distance, _) => ObjectiveKind::Away,
+    }
 }
 
 /// Checks that everything the settings ask for has its place in a model and its images.

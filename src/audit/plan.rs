@@ -83,7 +83,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             interface: Wishes::default(),
-            attacks: vec![Attack::Ifgsm],
+            attacks: vec![Attack::IFGSM],
             objective: Objective::L2,
             taps: Vec::new(),
             norm: Norm::Linf,

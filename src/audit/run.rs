@@ -84,7 +84,8 @@ fn carry_out(
     report.settings.left_out.extend(schedule(settings, &mut contexts));
     watch.planned(&planned(settings, &contexts));
     measure_all(settings, &mut contexts, &mut report, watch)?;
-    report.trust = contexts.iter().flat_map(|context| &context.runtimes).filter_map(|it| it.check.clone()).collect();
+    report.measured.gradient_checks =
+        contexts.iter().flat_map(|context| &context.runtimes).filter_map(|it| it.check.clone()).collect();
     report.timing = timing(&contexts, &store);
     report.conclude();
     Ok(report)
@@ -172,7 +173,7 @@ fn transfer_all(
                 continue;
             }
             watch.doing(&format!("{}: attacks crafted for {}", ours.name(), theirs.name()))?;
-            report.transfers.extend(transfer(ours, theirs, &done[crafter].crafted, watch)?);
+            report.measured.transfers.extend(transfer(ours, theirs, &done[crafter].crafted, watch)?);
         }
         contexts[judge].release();
     }
@@ -192,11 +193,7 @@ fn timing(contexts: &[Context<'_>], store: &Store) -> Timing {
 }
 
 /// The images, as the models take them.
-fn load_images(
-    plan: &Plan,
-    models: &[AuditedModel],
-    watch: &mut dyn Watch,
-) -> Result<Images, AuditError> {
+fn load_images(plan: &Plan, models: &[AuditedModel], watch: &mut dyn Watch) -> Result<Images, AuditError> {
     let mut images = Images::new();
     for model in models {
         if let Entry::Vacant(entry) = images.entry(model.requirements) {

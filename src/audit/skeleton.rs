@@ -10,7 +10,7 @@ use crate::audit::measure::certificate;
 use crate::audit::plan::Settings;
 use crate::audit::preprocess;
 use crate::metric::CONVENTION;
-use crate::report::{self, Convention, Report, RuntimeInfo, SCHEMA, Timing};
+use crate::report::{self, AskedAttack, Convention, Measured, Report, RuntimeInfo, SCHEMA, Timing};
 use crate::runtime::Runtime;
 
 /// What the numbers of an audit need said beside those of the metrics.
@@ -56,15 +56,7 @@ pub fn skeleton(
             .collect(),
         models: models.iter().map(AuditedModel::info).collect(),
         images: images.values().flatten().map(AuditImage::info).collect(),
-        trust: Vec::new(),
-        clean: Vec::new(),
-        rows: Vec::new(),
-        noise: Vec::new(),
-        clever: Vec::new(),
-        transfers: Vec::new(),
-        smallest: Vec::new(),
-        universal: Vec::new(),
-        certificates: Vec::new(),
+        measured: Measured::default(),
         summary: Vec::new(),
         worst: Vec::new(),
         findings: Vec::new(),
@@ -75,7 +67,11 @@ pub fn skeleton(
 fn asked(settings: &Settings) -> report::Settings {
     let strength = &settings.strength;
     report::Settings {
-        attack: settings.attacks.iter().map(|attack| attack.name()).collect::<Vec<_>>().join(","),
+        attacks: settings
+            .attacks
+            .iter()
+            .map(|attack| AskedAttack { name: attack.name().into(), kind: attack.kind() })
+            .collect(),
         objective: settings.objective.function().name().into(),
         taps: settings.taps.clone(),
         norm: settings.norm.name().into(),

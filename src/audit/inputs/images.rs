@@ -7,9 +7,9 @@ use ndarray::{Array3, Array4, Axis, s};
 use sha2::{Digest, Sha256};
 
 use crate::attack::Interrupted;
-use crate::digest;
 use crate::audit::AuditError;
 use crate::audit::inputs::requirements::{Fitted, ImageRequirements, fit};
+use crate::digest;
 use crate::image::{Picture, list_images, load, match_pairs};
 use crate::metric::{crop_to_multiple, downscale_8_bit, smallest_side};
 use crate::report::ImageInfo;

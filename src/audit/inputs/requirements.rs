@@ -50,10 +50,14 @@ pub fn fit(
     truth: Option<Array3<f32>>,
     requirements: &ImageRequirements,
 ) -> Result<Fitted, MetricError> {
-    let (x, truth) =
-        if requirements.channels == 1 { (luma_batch(&x)?, truth.map(luma_image).transpose()?) } else { (x, truth) };
+    let (x, truth) = if requirements.channels == 1 {
+        (luma_batch(&x)?, truth.map(luma_image).transpose()?)
+    } else {
+        (x, truth)
+    };
     let given = [x.shape()[2], x.shape()[3]];
-    let wanted = requirements.fixed.unwrap_or_else(|| given.map(|side| multiple(side, requirements.multiple)));
+    let wanted =
+        requirements.fixed.unwrap_or_else(|| given.map(|side| multiple(side, requirements.multiple)));
     let x = sized(x, 2, wanted, 1);
     let truth = truth.map(|truth| sized(truth, 1, wanted, requirements.scale));
     Ok(Fitted { x, truth, how: how(given, wanted) })

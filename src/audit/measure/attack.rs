@@ -68,8 +68,8 @@ pub fn attacked(
 pub fn key(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Key {
     let AttackCell { attack, budget, crafter } = cell;
     let settings = context.settings;
-    let partner = objective::drives_apart(settings, attack)
-        .then(|| &context.runtimes[partner(context, crafter).0].id);
+    let partner =
+        objective::drives_apart(settings, attack).then(|| &context.runtimes[partner(context, crafter).0].id);
     let function = objective::function(settings, context.model, attack).map(|it| format!("{it:?}"));
     let parts = (
         attack,

@@ -109,7 +109,7 @@ fn certified(
     let reference = context.clean_output(judge, index)?.slice_move(s![..1, .., .., ..]);
     // The same noise on every runtime, and draws of a random pre-processing that nothing else sees.
     let stream = format!("{}, certified", image.name);
-    let mut rng = seeded(context.settings.seed, &stream, Attack::Random, Budget::default());
+    let mut rng = seeded(context.settings.seed, &stream, Attack::RANDOM, Budget::default());
     let oracle = context.oracle(judge);
     oracle.at_draw(rng.random());
     let mut psnrs = Vec::with_capacity(smoothing.samples);

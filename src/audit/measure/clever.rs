@@ -81,7 +81,7 @@ fn measured(
 ) -> Result<Found, AuditError> {
     let (name, image) = (context.name(), context.image(index));
     let clean = context.clean_output(crafter, index)?;
-    let mut rng = seeded(context.settings.seed, &image.name, Attack::Random, Budget::default());
+    let mut rng = seeded(context.settings.seed, &image.name, Attack::RANDOM, Budget::default());
     let batch = context.settings.strength.batch;
     let oracle = context.oracle(crafter);
     oracle.pursue(&Objective::Distance);
@@ -112,7 +112,8 @@ impl Points<'_> {
         while norms.len() < samples {
             let count = batch.clamp(1, samples - norms.len());
             // Drawn in the order of the axes, however x0 lies in memory: `pytorch_attacks.py` draws the same.
-            let mut offset = || Array4::from_shape_simple_fn(x0.raw_dim(), || rng.random_range(-RADIUS..=RADIUS));
+            let mut offset =
+                || Array4::from_shape_simple_fn(x0.raw_dim(), || rng.random_range(-RADIUS..=RADIUS));
             let points: Vec<Array4<f32>> = (0..count).map(|_| &self.x0 + &offset()).collect();
             let stacked = |images: Vec<ArrayView4<'_, f32>>| {
                 concatenate(Axis(0), &images).expect("images of one shape stack")

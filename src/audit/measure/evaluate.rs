@@ -119,4 +119,3 @@ pub fn only(batch: &Array4<f32>) -> ArrayView3<'_, f32> {
 fn metric_error(image: &AuditImage, source: MetricError) -> AuditError {
     AuditError::Metric { image: image.name.clone(), source }
 }
-

@@ -13,7 +13,7 @@ use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, Crafter, ImageIndex};
 use crate::audit::store::Key;
 use crate::audit::watch::Watch;
-use crate::report::{Smallest, decibels};
+use crate::report::{MinimalBudget, decibels};
 
 /// The first budget tried, in 1/255.
 const FIRST: f64 = 0.25;
@@ -44,13 +44,13 @@ pub fn minimal_budget(
     index: ImageIndex,
     cost: f64,
     watch: &mut dyn Watch,
-) -> Result<Vec<Smallest>, AuditError> {
+) -> Result<Vec<MinimalBudget>, AuditError> {
     let mut rows = Vec::new();
     for crafter in context.crafters.clone() {
         let key = key(context, index, crafter, cost);
         let Found { budget, below, psnr } =
             context.store.remember(&key, || search(context, index, crafter, cost, watch))?;
-        rows.push(Smallest {
+        rows.push(MinimalBudget {
             model: context.name().to_owned(),
             image: context.image(index).name.clone(),
             runtime: context.runtime(crafter).name(),
@@ -67,7 +67,7 @@ pub fn minimal_budget(
 /// The first attack of the settings that has budgets.
 pub fn budgeted_attack(context: &Context<'_>, crafter: Crafter) -> Attack {
     let attacks = context.attacks(crafter);
-    attacks.into_iter().find(|attack| !attack.is_minimal()).unwrap_or(Attack::Ifgsm)
+    attacks.into_iter().find(|attack| !attack.is_minimal()).unwrap_or(Attack::IFGSM)
 }
 
 /// The key of a minimal budget.

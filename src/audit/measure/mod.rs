@@ -43,7 +43,8 @@ pub fn measure(
 ) -> Result<Done, AuditError> {
     let mut done = Done { crafted: Vec::new(), images_left: context.images.len() };
     for group in groups(context) {
-        if done.images_left < context.images.len() && deadline.is_some_and(|deadline| Instant::now() > deadline)
+        if done.images_left < context.images.len()
+            && deadline.is_some_and(|deadline| Instant::now() > deadline)
         {
             return Ok(done);
         }
@@ -52,7 +53,7 @@ pub fn measure(
         done.images_left -= group.len();
     }
     if context.settings.universal {
-        report.universal.extend(universal::universal(context, watch)?);
+        report.measured.universal.extend(universal::universal(context, watch)?);
     }
     context.release();
     Ok(done)
@@ -84,24 +85,27 @@ fn measure_group(
     let settings = context.settings;
     for &image in group {
         watch.doing(&format!("{}: {}", context.name(), context.image(image).name))?;
-        report.clean.extend(clean::clean(context, image)?);
+        report.measured.clean.extend(clean::clean(context, image)?);
         if let Some(samples) = settings.clever {
-            report.clever.extend(clever::clever(context, image, samples, watch)?);
+            report.measured.clever.extend(clever::clever(context, image, samples, watch)?);
         }
         if let Some(cost) = settings.cost {
-            report.smallest.extend(minimal_budget::minimal_budget(context, image, cost, watch)?);
+            report
+                .measured
+                .minimal_budgets
+                .extend(minimal_budget::minimal_budget(context, image, cost, watch)?);
         }
         if let Some(smoothing) = settings.certify {
-            report.certificates.extend(certificate::certificate(context, image, smoothing, watch)?);
+            report.measured.certificates.extend(certificate::certificate(context, image, smoothing, watch)?);
         }
     }
     for &budget in &settings.budgets {
         for &image in group {
-            report.noise.extend(noise::noise(context, image, budget)?);
+            report.measured.noise.extend(noise::noise(context, image, budget)?);
         }
     }
     for cell in cells(context) {
-        report.rows.extend(attack::attack(context, group, cell, watch)?);
+        report.measured.rows.extend(attack::attack(context, group, cell, watch)?);
         crafted.extend(group.iter().map(|&image| Crafted { image, cell }));
     }
     Ok(())

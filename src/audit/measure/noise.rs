@@ -12,14 +12,10 @@ use crate::report::Noise;
 ///
 /// # Errors
 /// A runtime that fails.
-pub fn noise(
-    context: &mut Context<'_>,
-    index: ImageIndex,
-    budget: Budget,
-) -> Result<Vec<Noise>, AuditError> {
+pub fn noise(context: &mut Context<'_>, index: ImageIndex, budget: Budget) -> Result<Vec<Noise>, AuditError> {
     let image = context.image(index);
     let ball = objective::ball(context.settings, image, budget)?;
-    let mut rng = seeded(context.settings.seed, &image.name, Attack::Random, budget);
+    let mut rng = seeded(context.settings.seed, &image.name, Attack::RANDOM, budget);
     let noisy = signed_noise(&ball, &mut rng);
     ball.check(noisy.view())?;
     let mut rows = Vec::with_capacity(context.runtimes.len());

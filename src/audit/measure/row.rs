@@ -1,7 +1,7 @@
 //! The report's row of one attacked image on one runtime.
 
 use super::evaluate::{Evaluation, psnr};
-use crate::attack::{Attack, Attacked, Discrepancy};
+use crate::attack::{Attack, AttackKind, Attacked, Discrepancy};
 use crate::audit::AuditError;
 use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, ImageIndex, Judge};
@@ -27,7 +27,7 @@ pub fn row(
     let levels = |a: &f32, b: &f32| 255.0 * (f64::from(*a) - f64::from(*b)).abs();
     let moved = || attacked.image.iter().zip(&image.x).map(|(a, b)| levels(a, b));
     let lr_psnr = psnr(image, &image.x, &attacked.image)?;
-    let objective = match objective::drives_apart(settings, attack) {
+    let formula = match objective::drives_apart(settings, attack) {
         true => Discrepancy::NAME.into(),
         false => objective::function(settings, context.model, attack)?.name().into(),
     };
@@ -35,6 +35,7 @@ pub fn row(
         model: context.name().to_owned(),
         image: image.name.clone(),
         attack: attack.name().into(),
+        kind: attack.kind(),
         budget: budget.levels(),
         iterations: attack.steps(strength) as usize,
         crafted_on: context.runtime(crafter).name(),
@@ -48,7 +49,8 @@ pub fn row(
         restart_gain: restart_gain(attack, strength.restarts, strength.iterations, &attacked.values),
         linf: moved().fold(0.0, f64::max),
         l2: (moved().map(|moved| moved * moved).sum::<f64>() / image.x.len() as f64).sqrt(),
-        objective,
+        objective: formula,
+        objective_kind: objective::kind(settings, attack),
         objective_start: attacked.values.first().copied().unwrap_or_default(),
         objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
         reached: attacked.reached,
@@ -61,15 +63,15 @@ pub fn row(
 /// the ball many times. I-FGSM's just reach its border with the last one, and win as much with each.
 fn late_gain(attack: Attack, restarts: usize, values: &[f64]) -> Option<f64> {
     let (last, before) = (values.last()?, values.get(values.len() * 4 / 5)?);
-    let crosses = matches!(attack, Attack::Pgd | Attack::Apgd) && restarts == 1;
-    let tells = crosses && values.len() >= 10 && *last > 0.0;
+    let one_start = attack.converges() && restarts == 1;
+    let tells = one_start && values.len() >= 10 && *last > 0.0;
     tells.then(|| ((last - before) / last).max(0.0))
 }
 
 /// The share of the best objective that the starts after the first won, of attacks that start anew.
 fn restart_gain(attack: Attack, restarts: usize, iterations: usize, values: &[f64]) -> Option<f64> {
-    let starts = matches!(attack, Attack::Pgd | Attack::Apgd) && restarts > 1;
-    if !starts || values.len() != restarts * iterations {
+    let starts_anew = attack.kind() == AttackKind::WhiteBox && attack.restarts() && restarts > 1;
+    if !starts_anew || values.len() != restarts * iterations {
         return None;
     }
     let best = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -89,10 +91,10 @@ mod tests {
     #[test]
     fn what_restarts_won_is_a_share_of_the_best() {
         let values = [1.0, 3.0, 2.0, 4.0, 1.0, 2.0];
-        assert_eq!(restart_gain(Attack::Pgd, 3, 2, &values), Some(0.25));
-        assert_eq!(restart_gain(Attack::Pgd, 2, 2, &values[..4]), Some(0.25));
-        assert_eq!(restart_gain(Attack::Pgd, 1, 2, &values[..2]), None, "one start");
-        assert_eq!(restart_gain(Attack::Pgd, 2, 3, &values[..4]), None, "one ended early");
-        assert_eq!(restart_gain(Attack::Ifgsm, 3, 2, &values), None, "no starts");
+        assert_eq!(restart_gain(Attack::PGD, 3, 2, &values), Some(0.25));
+        assert_eq!(restart_gain(Attack::PGD, 2, 2, &values[..4]), Some(0.25));
+        assert_eq!(restart_gain(Attack::PGD, 1, 2, &values[..2]), None, "one start");
+        assert_eq!(restart_gain(Attack::PGD, 2, 3, &values[..4]), None, "one ended early");
+        assert_eq!(restart_gain(Attack::IFGSM, 3, 2, &values), None, "no starts");
     }
 }

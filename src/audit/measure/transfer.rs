@@ -32,8 +32,9 @@ pub fn transfer(
     watch: &mut dyn Watch,
 ) -> Result<Vec<Transfer>, AuditError> {
     let mut rows = Vec::new();
+    let images = context.images.len();
     let budgeted = crafted.iter().filter(|crafted| !crafted.cell.attack.is_minimal());
-    for &Crafted { image, cell } in budgeted.filter(|crafted| crafted.image.0 < context.images.len()) {
+    for &Crafted { image, cell } in budgeted.filter(|crafted| crafted.image.0 < images) {
         let Some(attacked) = recall(other, image, cell) else { continue };
         for judge in context.judges() {
             watch.tested()?;
@@ -43,6 +44,7 @@ pub fn transfer(
                 crafted_for: other.name().to_owned(),
                 image: context.image(image).name.clone(),
                 attack: cell.attack.name().into(),
+                kind: cell.attack.kind(),
                 budget: cell.budget.levels(),
                 crafted_on: other.runtime(cell.crafter).name(),
                 judged_on: context.runtime(judge).name(),

@@ -37,12 +37,12 @@ fn find(
     let mut goals = Vec::new();
     for index in context.image_indices().filter(|&index| is_seen(index)) {
         let clean = context.clean_output(crafter, index)?.slice_move(s![..1, .., .., ..]);
-        goals.push(objective::goal(settings, model, context.image(index), Attack::Pgd, budget, &clean)?);
+        goals.push(objective::goal(settings, model, context.image(index), Attack::PGD, budget, &clean)?);
     }
     let oracle = context.oracle(crafter);
     oracle.pursue(&settings.objective.function());
     let all: Vec<&Goal> = goals.iter().collect();
-    let mut rng = seeded(settings.seed, "all images", Attack::Pgd, budget);
+    let mut rng = seeded(settings.seed, "all images", Attack::PGD, budget);
     Perturbation::find(oracle, &all, &settings.strength, &mut rng, &mut || watch.stepped())
         .map_err(|error| AuditError::attack(&model.name, "all", error))
 }

@@ -92,7 +92,7 @@ impl Preprocess for Preprocessing {
 /// The draws at which an image and what attacks made of it are judged: none that an attack was at.
 pub fn judging_draws(seed: u64, image: &str) -> impl Iterator<Item = u64> {
     let judging = format!("{image}, judged behind a pre-processing");
-    let mut rng = seeded(seed, &judging, Attack::Random, Budget::default());
+    let mut rng = seeded(seed, &judging, Attack::RANDOM, Budget::default());
     std::iter::repeat_with(move || rng.random())
 }
 
@@ -108,7 +108,7 @@ pub fn drawn(
         outputs.push(oracle.forward(x)?);
     }
     let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
-    Ok(concatenate(Axis(0), &views).unwrap_or_default())
+    Ok(concatenate(Axis(0), &views).expect("outputs of one model for one image stack"))
 }
 
 impl fmt::Display for Preprocessing {
