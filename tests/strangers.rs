@@ -61,7 +61,7 @@ fn is_audited_with_a_trusted_gradient_or_refused_by_name(path: &Path) {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
     let report = workspace.report("out");
-    let checks = report["trust"].as_array().unwrap();
+    let checks = report["gradient_checks"].as_array().unwrap();
     assert_eq!(checks.len(), 2, "one on each runtime");
     for check in checks {
         assert_eq!(check["trusted"], true, "{check}");

@@ -7,7 +7,7 @@ use std::time::Instant;
 use ndarray::{Array4, ArrayView4};
 use sha2::{Digest, Sha256};
 
-use crate::attack::{Attack, AttackError, Budget};
+use crate::attack::{Attack, AttackError, AttackKind, Budget};
 use crate::audit::inputs::image_id::{Scene, identity};
 use crate::audit::inputs::images::AuditImage;
 use crate::audit::inputs::model::{AuditedModel, hex};
@@ -20,7 +20,10 @@ use crate::audit::trust::{Probe, probe, refused, require};
 use crate::audit::{AuditError, Plan};
 use crate::onnx;
 use crate::oracle::{Objective, Oracle, OracleError, Preprocess};
-use crate::report::{Certificate, Clean, Clever, Noise, Report, Row, Smallest, Transfer, Trust, Universal};
+use crate::report::{
+    Certificate, Clean, Clever, GradientCheck, Measured, MinimalBudget, Noise, Report, Row, Transfer,
+    Universal,
+};
 use crate::runtime::Runtime;
 
 /// The audit of one model.
@@ -43,7 +46,7 @@ pub struct Audit<'a> {
     pub crafters: Vec<usize>,
     /// Seconds of a forward run and of a gradient step on every oracle, where they were measured.
     pub paces: Vec<Pace>,
-    pub trust: Vec<Trust>,
+    pub trust: Vec<GradientCheck>,
     /// Where the self-test is to be kept, where it was made anew.
     untold: Option<Key>,
     pub clean: Vec<Clean>,
@@ -52,7 +55,7 @@ pub struct Audit<'a> {
     pub rows: Vec<Row>,
     pub crafted: Vec<Crafted>,
     pub transfers: Vec<Transfer>,
-    pub smallest: Vec<Smallest>,
+    pub smallest: Vec<MinimalBudget>,
     pub universal: Vec<Universal>,
     pub certificates: Vec<Certificate>,
 }
@@ -108,8 +111,8 @@ impl<'a> Audit<'a> {
         }
         let without = self.plan.attacks.iter().copied().filter(|attack| !attack.needs_gradient());
         let mut without: Vec<Attack> = without.collect();
-        if without.iter().all(|&attack| attack == Attack::Random) {
-            without.insert(0, Attack::Square);
+        if without.iter().all(|attack| attack.kind() == AttackKind::Baseline) {
+            without.insert(0, Attack::SQUARE);
         }
         without
     }
@@ -121,13 +124,13 @@ impl<'a> Audit<'a> {
         let Some(photo) = self.first.filter(|_| needed) else { return Ok(()) };
         let parts = (&self.model_id, &self.runtime_ids, identity(photo), self.plan.seed);
         let key = self.store.key("trust", &parts);
-        let known = self.store.get::<Vec<(Trust, Pace)>>(&key);
+        let known = self.store.get::<Vec<(GradientCheck, Pace)>>(&key);
         self.untold = known.is_none().then_some(key);
         let tested = match known {
             Some(tested) => tested,
             None => self.probe_all(photo, watch)?,
         };
-        let named = |trust| Trust { model: self.subject.name.clone(), ..trust };
+        let named = |trust| GradientCheck { model: self.subject.name.clone(), ..trust };
         (self.trust, self.paces) = tested.into_iter().map(|(trust, pace)| (named(trust), pace)).unzip();
         Ok(())
     }
@@ -143,7 +146,7 @@ impl<'a> Audit<'a> {
         &mut self,
         photo: &AuditImage,
         watch: &mut dyn Watch,
-    ) -> Result<Vec<(Trust, Pace)>, AuditError> {
+    ) -> Result<Vec<(GradientCheck, Pace)>, AuditError> {
         let name = &self.subject.name;
         let mut first: Option<Probe> = None;
         let mut tested = Vec::with_capacity(self.oracles.len());
@@ -180,7 +183,7 @@ impl<'a> Audit<'a> {
     /// through, or is a mean over draws.
     pub fn adopt_trust(&mut self, bare: &Self) {
         let straight = self.subject.front.as_ref().is_some_and(|(front, _)| !front.has_derivative());
-        let adopted = bare.trust.iter().zip(&self.oracles).map(|(trust, oracle)| Trust {
+        let adopted = bare.trust.iter().zip(&self.oracles).map(|(trust, oracle)| GradientCheck {
             model: self.subject.name.clone(),
             straight_through: trust.straight_through || straight,
             draws: oracle.draws(),
@@ -284,15 +287,17 @@ impl<'a> Audit<'a> {
 
     /// Adds what was found.
     pub fn into_report(self, report: &mut Report) {
-        report.trust.extend(self.trust);
-        report.clean.extend(self.clean);
-        report.noise.extend(self.noise);
-        report.clever.extend(self.clever);
-        report.rows.extend(self.rows);
-        report.transfers.extend(self.transfers);
-        report.smallest.extend(self.smallest);
-        report.universal.extend(self.universal);
-        report.certificates.extend(self.certificates);
+        report.measured.append(Measured {
+            gradient_checks: self.trust,
+            clean: self.clean,
+            rows: self.rows,
+            noise: self.noise,
+            clever: self.clever,
+            transfers: self.transfers,
+            minimal_budgets: self.smallest,
+            universal: self.universal,
+            certificates: self.certificates,
+        });
         for effort in self.oracles.iter().map(Oracle::effort) {
             report.timing.inside_runtimes += effort.inside.as_secs_f64();
             report.timing.gradient_steps += effort.gradients;

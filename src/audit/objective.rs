@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::{Array4, Axis};
 
-use crate::attack::{Attack, Ball, Budget, Goal, Mask};
+use crate::attack::{Attack, Ball, Budget, Goal, Mask, Maximises, ObjectiveKind};
 use crate::audit::context::hash;
 use crate::audit::inputs::images::AuditImage;
 use crate::audit::inputs::model::AuditedModel;
@@ -32,6 +32,17 @@ pub fn objective(plan: &Plan, subject: &AuditedModel, attack: Attack) -> Result<
 /// Whether an attack drives two runtimes apart.
 pub fn drives_apart(plan: &Plan, attack: Attack) -> bool {
     plan.away_from == Target::Runtimes && !attack.needs_tap() && !attack.is_minimal()
+}
+
+/// What the objective of an attack compares the output with.
+pub fn objective_kind(plan: &Plan, attack: Attack) -> ObjectiveKind {
+    match attack.maximises() {
+        Maximises::Features => ObjectiveKind::Features,
+        Maximises::Distance => ObjectiveKind::Away,
+        Maximises::Chosen if plan.away_from == Target::Runtimes => ObjectiveKind::Runtimes,
+        Maximises::Chosen if plan.objective == Objective::Targeted => ObjectiveKind::Toward,
+        Maximises::Chosen => ObjectiveKind::Away,
+    }
 }
 
 /// Checks that every objective of a plan has its place in a model.

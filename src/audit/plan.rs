@@ -84,7 +84,7 @@ impl Plan {
             wishes: Wishes::default(),
             images,
             crop: None,
-            attacks: vec![Attack::Ifgsm],
+            attacks: vec![Attack::IFGSM],
             objective: Objective::Distance,
             away_from: Target::Clean,
             taps: Vec::new(),

@@ -9,7 +9,7 @@ use crate::audit::inputs::model::AuditedModel;
 use crate::audit::inputs::requirements::ImageRequirements;
 use crate::audit::{measure::certificate, preprocess};
 use crate::metric::CONVENTION;
-use crate::report::{Convention, Report, RuntimeInfo, SCHEMA, Settings, Timing};
+use crate::report::{AskedAttack, Convention, Measured, Report, RuntimeInfo, SCHEMA, Settings, Timing};
 use crate::runtime::Runtime;
 
 /// What the numbers of an audit need said beside those of the metrics.
@@ -55,15 +55,7 @@ pub fn skeleton(
             .collect(),
         models: subjects.iter().map(AuditedModel::info).collect(),
         images: photos.values().flatten().map(AuditImage::info).collect(),
-        trust: Vec::new(),
-        clean: Vec::new(),
-        rows: Vec::new(),
-        noise: Vec::new(),
-        clever: Vec::new(),
-        transfers: Vec::new(),
-        smallest: Vec::new(),
-        universal: Vec::new(),
-        certificates: Vec::new(),
+        measured: Measured::default(),
         summary: Vec::new(),
         worst: Vec::new(),
         findings: Vec::new(),
@@ -73,7 +65,11 @@ pub fn skeleton(
 
 fn settings(plan: &Plan) -> Settings {
     Settings {
-        attack: plan.attacks.iter().map(|attack| attack.name()).collect::<Vec<_>>().join(","),
+        attacks: plan
+            .attacks
+            .iter()
+            .map(|attack| AskedAttack { name: attack.name().into(), kind: attack.kind() })
+            .collect(),
         objective: plan.objective.name().into(),
         taps: plan.taps.clone(),
         norm: plan.norm.name().into(),

@@ -1,4 +1,6 @@
-//! The flags that say how `temper audit` attacks.
+//! The flags that say how `temper audit` attacks. What their help says of attacks is asked of the table.
+
+mod help;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,9 +15,7 @@ use crate::oracle::Objective;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Attacks")]
 pub struct AttackArgs {
-    /// Attacks, separated by commas [default: ifgsm]: fgsm, ifgsm, pgd, mifgsm, apgd, cw and fda climb
-    /// gradients; square, spsa and random need forward passes only, so they run on any model
-    #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',', help = help::attacks(), long_help = help::every_attack())]
     attack: Vec<Attack>,
     /// What they drive the output away from: l2, l1, luma or cosine distance to the unattacked output, l2
     /// distance to the ground truth (truth), toward another image (targeted), or away from what the next
@@ -40,11 +40,9 @@ pub struct AttackArgs {
     /// Gradient steps per attack [default: 50]
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     iterations: Option<u32>,
-    /// Random starts of pgd and apgd, and draws of random, of which the best counts
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = 1, help = help::restarts(), value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     restarts: u32,
-    /// Forward passes of square and spsa [default: 500]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", help = help::queries(), value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     queries: Option<u32>,
     /// Images of one size, or points of a search, that go through a model at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]

@@ -127,7 +127,7 @@ impl Case {
             read && node.outputs.iter().any(|name| below.contains(name.as_str()))
         });
         let passed: BTreeSet<String> = passed.map(|node| node.op.clone()).collect();
-        for operator in self.about {
+        for operator in &self.about {
             assert!(passed.contains(operator), "{}: no gradient passes through {operator}", self.name);
         }
         let one = nodes.iter().all(|node| node.op == nodes[0].op);

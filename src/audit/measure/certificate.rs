@@ -91,7 +91,7 @@ impl Audit<'_> {
         let reference = self.clean_output(scene, index)?.slice_move(s![..1, .., .., ..]);
         // The same noise on every runtime, and draws of a random pre-processing that nothing else sees.
         let name = format!("{}, certified", photo.name);
-        let mut rng = seeded(self.plan.seed, &name, Attack::Random, Budget::default());
+        let mut rng = seeded(self.plan.seed, &name, Attack::RANDOM, Budget::default());
         self.oracles[index].at_draw(rng.random());
         let mut found = Vec::with_capacity(smoothing.samples);
         for _ in 0..smoothing.samples {

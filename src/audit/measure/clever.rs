@@ -83,7 +83,7 @@ impl Audit<'_> {
         let clean = self.clean_output(scene, index)?;
         let oracle = &mut self.oracles[index];
         oracle.pursue(&Objective::Distance);
-        let mut rng = seeded(self.plan.seed, &photo.name, Attack::Random, Budget::default());
+        let mut rng = seeded(self.plan.seed, &photo.name, Attack::RANDOM, Budget::default());
         let batch = self.plan.settings.batch;
         let at = (photo.x.view(), clean.view());
         let found = clever(oracle, at, (samples, batch), &mut rng, &mut || watch.stepped())

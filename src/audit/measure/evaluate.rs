@@ -3,7 +3,7 @@
 use ndarray::{Array4, ArrayView3, Axis, CowArray, Ix3};
 use serde::{Deserialize, Serialize};
 
-use crate::attack::{Attack, Attacked, Budget, Discrepancy, seeded, signed_noise};
+use crate::attack::{Attack, AttackKind, Attacked, Budget, Discrepancy, seeded, signed_noise};
 use crate::audit::AuditError;
 use crate::audit::context::{Audit, hash};
 use crate::audit::inputs::images::AuditImage;
@@ -71,7 +71,7 @@ impl Audit<'_> {
         let plan = self.plan;
         let photo = self.scenes[scene].photo;
         let ball = objective::ball(plan, photo, budget)?;
-        let mut rng = seeded(plan.seed, &photo.name, Attack::Random, budget);
+        let mut rng = seeded(plan.seed, &photo.name, Attack::RANDOM, budget);
         let noisy = signed_noise(&ball, &mut rng);
         ball.check(noisy.view())?;
         for judge in 0..self.oracles.len() {
@@ -104,6 +104,7 @@ impl Audit<'_> {
             model: self.subject.name.clone(),
             image: photo.name.clone(),
             attack: attack.name().into(),
+            kind: attack.kind(),
             budget: budget.levels(),
             iterations: attack.steps(settings) as usize,
             crafted_on: self.oracles[crafter].kind().to_string(),
@@ -122,6 +123,7 @@ impl Audit<'_> {
             } else {
                 objective::objective(self.plan, self.subject, attack)?.name().into()
             },
+            objective_kind: objective::objective_kind(self.plan, attack),
             objective_start: attacked.values.first().copied().unwrap_or_default(),
             objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
             reached: attacked.reached,
@@ -192,15 +194,15 @@ pub fn psnr(photo: &AuditImage, a: &Array4<f32>, b: &Array4<f32>) -> Result<f64,
 /// the ball many times. I-FGSM's just reach its border with the last one, and win as much with each.
 fn late_gain(attack: Attack, restarts: usize, values: &[f64]) -> Option<f64> {
     let (last, before) = (values.last()?, values.get(values.len() * 4 / 5)?);
-    let crosses = matches!(attack, Attack::Pgd | Attack::Apgd) && restarts == 1;
-    let tells = crosses && values.len() >= 10 && *last > 0.0;
+    let one_start = attack.converges() && restarts == 1;
+    let tells = one_start && values.len() >= 10 && *last > 0.0;
     tells.then(|| ((last - before) / last).max(0.0))
 }
 
 /// The share of the best objective that the starts after the first won, of attacks that start anew.
 fn restart_gain(attack: Attack, (restarts, iterations): (usize, usize), values: &[f64]) -> Option<f64> {
-    let starts = matches!(attack, Attack::Pgd | Attack::Apgd) && restarts > 1;
-    if !starts || values.len() != restarts * iterations {
+    let starts_anew = attack.kind() == AttackKind::WhiteBox && attack.restarts() && restarts > 1;
+    if !starts_anew || values.len() != restarts * iterations {
         return None;
     }
     let best = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -245,10 +247,10 @@ mod tests {
     #[test]
     fn what_restarts_won_is_a_share_of_the_best() {
         let values = [1.0, 3.0, 2.0, 4.0, 1.0, 2.0];
-        assert_eq!(restart_gain(Attack::Pgd, (3, 2), &values), Some(0.25));
-        assert_eq!(restart_gain(Attack::Pgd, (2, 2), &values[..4]), Some(0.25));
-        assert_eq!(restart_gain(Attack::Pgd, (1, 2), &values[..2]), None, "one start");
-        assert_eq!(restart_gain(Attack::Pgd, (2, 3), &values[..4]), None, "one ended early");
-        assert_eq!(restart_gain(Attack::Ifgsm, (3, 2), &values), None, "no starts");
+        assert_eq!(restart_gain(Attack::PGD, (3, 2), &values), Some(0.25));
+        assert_eq!(restart_gain(Attack::PGD, (2, 2), &values[..4]), Some(0.25));
+        assert_eq!(restart_gain(Attack::PGD, (1, 2), &values[..2]), None, "one start");
+        assert_eq!(restart_gain(Attack::PGD, (2, 3), &values[..4]), None, "one ended early");
+        assert_eq!(restart_gain(Attack::IFGSM, (3, 2), &values), None, "no starts");
     }
 }

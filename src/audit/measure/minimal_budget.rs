@@ -8,7 +8,7 @@ use crate::audit::AuditError;
 use crate::audit::context::Audit;
 use crate::audit::run::Watch;
 use crate::audit::store::Key;
-use crate::report::Smallest;
+use crate::report::MinimalBudget;
 
 /// The first budget tried, in 1/255.
 const FIRST: f64 = 0.25;
@@ -25,9 +25,9 @@ impl Audit<'_> {
         let Some(cost) = self.plan.cost else { return Ok(()) };
         for crafter in self.crafters.clone() {
             let key = self.smallest_key(scene, crafter);
-            let smallest: Smallest =
+            let smallest: MinimalBudget =
                 self.store.remember(&key, || self.smallest_on(scene, crafter, cost, watch))?;
-            self.smallest.push(Smallest { model: self.subject.name.clone(), ..smallest });
+            self.smallest.push(MinimalBudget { model: self.subject.name.clone(), ..smallest });
         }
         Ok(())
     }
@@ -35,7 +35,7 @@ impl Audit<'_> {
     /// The first attack of the plan that has budgets.
     pub fn cheapest(&self, crafter: usize) -> Attack {
         let attacks = self.attacks(crafter);
-        attacks.into_iter().find(|attack| !attack.is_minimal()).unwrap_or(Attack::Ifgsm)
+        attacks.into_iter().find(|attack| !attack.is_minimal()).unwrap_or(Attack::IFGSM)
     }
 
     pub fn smallest_key(&self, scene: usize, crafter: usize) -> Key {
@@ -49,12 +49,12 @@ impl Audit<'_> {
         crafter: usize,
         cost: f64,
         watch: &mut dyn Watch,
-    ) -> Result<Smallest, AuditError> {
+    ) -> Result<MinimalBudget, AuditError> {
         let photo = self.scenes[scene].photo;
         let attack = self.cheapest(crafter);
         let clean = self.clean_output(scene, crafter)?;
         let clean = self.quality_of_draws(photo, &clean)?.psnr;
-        let mut found = Smallest {
+        let mut found = MinimalBudget {
             model: String::new(),
             image: photo.name.clone(),
             runtime: self.oracles[crafter].kind().to_string(),

@@ -51,6 +51,7 @@ impl Audit<'_> {
                     crafted_for: other.subject.name.clone(),
                     image: self.scenes[crafted.scene].photo.name.clone(),
                     attack: crafted.attack.name().into(),
+                    kind: crafted.attack.kind(),
                     budget: crafted.budget.levels(),
                     crafted_on: other.oracles[crafted.crafter].kind().to_string(),
                     judged_on: self.oracles[judge].kind().to_string(),

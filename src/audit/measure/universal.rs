@@ -39,11 +39,11 @@ impl Audit<'_> {
         for scene in (0..self.scenes.len()).filter(|scene| is_seen(*scene)) {
             let clean = self.clean_output(scene, crafter)?.slice_move(s![..1, .., .., ..]);
             let photo = self.scenes[scene].photo;
-            goals.push(objective::goal(plan, self.subject, photo, (Attack::Pgd, budget), &clean)?);
+            goals.push(objective::goal(plan, self.subject, photo, (Attack::PGD, budget), &clean)?);
         }
         self.oracles[crafter].pursue(&plan.objective);
         let all: Vec<&Goal> = goals.iter().collect();
-        let mut rng = seeded(plan.seed, "all images", Attack::Pgd, budget);
+        let mut rng = seeded(plan.seed, "all images", Attack::PGD, budget);
         let mut on_step = || watch.stepped();
         Perturbation::find(&mut self.oracles[crafter], &all, &plan.settings, &mut rng, &mut on_step)
             .map_err(|error| AuditError::attack(&self.subject.name, "all", error))

@@ -92,7 +92,7 @@ impl Preprocess for Preprocessing {
 /// The draws at which an image and what attacks made of it are judged: none that an attack was at.
 pub fn judging_draws(seed: u64, image: &str) -> impl Iterator<Item = u64> {
     let judging = format!("{image}, judged behind a pre-processing");
-    let mut rng = seeded(seed, &judging, Attack::Random, Budget::default());
+    let mut rng = seeded(seed, &judging, Attack::RANDOM, Budget::default());
     std::iter::repeat_with(move || rng.random())
 }
 

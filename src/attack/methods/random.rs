@@ -4,11 +4,27 @@
 //! Every value moves by the budget, up or down; in L2 as well, where that has just the radius.
 
 use ndarray::Array4;
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::ball::Ball;
-use super::search::Search;
+use crate::attack::ball::Ball;
+use crate::attack::kind::AttackKind;
+use crate::attack::points::signed_noise;
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::search::Search;
+
+impl Attack {
+    /// Random signs of the whole budget.
+    pub const RANDOM: Self = Self(&Row {
+        name: "random",
+        kind: AttackKind::Baseline,
+        restarts: true,
+        converges: false,
+        maximises: Maximises::Chosen,
+        calls: Calls::Once,
+        help: "random signs of the whole budget, which every attack must beat",
+        method: Method::Search(|_, settings| Box::new(Random::new(settings.batch))),
+    });
+}
 
 /// Random signs.
 #[derive(Debug)]
@@ -34,12 +50,4 @@ impl Search for Random {
     ) -> Vec<Array4<f32>> {
         (0..left.min(self.together)).map(|_| signed_noise(ball, rng)).collect()
     }
-}
-
-/// x0 with every value moved by the level, up or down, as far as the ball goes.
-pub fn signed_noise(ball: &Ball, rng: &mut ChaCha8Rng) -> Array4<f32> {
-    let level = ball.level() as f32;
-    let mut noisy = ball.centre().mapv(|x0| if rng.random() { x0 + level } else { x0 - level });
-    ball.project(&mut noisy);
-    noisy
 }

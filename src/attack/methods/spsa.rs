@@ -9,12 +9,27 @@
 //! per value a budget would cut off again.
 
 use ndarray::{Array4, Zip};
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::ball::Ball;
-use super::ifgsm::along;
-use super::search::Search;
+use crate::attack::ball::Ball;
+use crate::attack::kind::AttackKind;
+use crate::attack::points::{along, signs};
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::search::Search;
+
+impl Attack {
+    /// Steps along gradients estimated from forward passes.
+    pub const SPSA: Self = Self(&Row {
+        name: "spsa",
+        kind: AttackKind::GradientFree,
+        restarts: false,
+        converges: false,
+        maximises: Maximises::Chosen,
+        calls: Calls::Queries,
+        help: "steps along gradients estimated from pairs of passes",
+        method: Method::Search(|ball, settings| Box::new(Spsa::new(ball.level(), settings.queries))),
+    });
+}
 
 /// Pairs of one estimate.
 const PAIRS: usize = 8;
@@ -88,8 +103,4 @@ fn start(ball: &Ball, rng: &mut ChaCha8Rng) -> Array4<f32> {
     let x0 = ball.centre().to_owned();
     let direction = signs(&x0, rng);
     along(&x0, (APART * ball.level()) as f32, &direction)
-}
-
-fn signs(like: &Array4<f32>, rng: &mut ChaCha8Rng) -> Array4<f32> {
-    like.mapv(|_| if rng.random() { 1.0 } else { -1.0 })
 }

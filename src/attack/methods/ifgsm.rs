@@ -3,15 +3,29 @@
 //!
 //! At x0 itself the norm has no gradient, so the first point is x0 plus seeded uniform noise of at
 //! most alpha / T. In L2 the steps go along the gradient itself.
-//!
-//! FDA takes the same steps on the objective of eq. (13), which has a gradient at x0: it starts there.
 
-use ndarray::{Array4, Zip};
-use rand::RngExt;
+use ndarray::Array4;
 use rand_chacha::ChaCha8Rng;
 
-use super::ball::Ball;
-use super::template::Steps;
+use crate::attack::ball::Ball;
+use crate::attack::kind::AttackKind;
+use crate::attack::points::{along, near};
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::template::Steps;
+
+impl Attack {
+    /// Steps of equal size along the gradient's signs, eq. (14).
+    pub const IFGSM: Self = Self(&Row {
+        name: "ifgsm",
+        kind: AttackKind::WhiteBox,
+        restarts: false,
+        converges: false,
+        maximises: Maximises::Chosen,
+        calls: Calls::Iterations(1),
+        help: "the paper's steps of equal size along the gradient's signs",
+        method: Method::Climb(|ball, settings| Box::new(Ifgsm::new(ball.level(), settings.iterations))),
+    });
+}
 
 /// I-FGSM with its step size, alpha / T on [0, 1].
 #[derive(Debug)]
@@ -41,14 +55,4 @@ impl Steps for Ifgsm {
     fn step(&mut self, x: &Array4<f32>, _: f64, gradient: &Array4<f32>, ball: &Ball) -> Array4<f32> {
         along(x, self.step, &ball.direction(gradient))
     }
-}
-
-/// x0 plus uniform noise of at most `most`.
-pub fn near(ball: &Ball, most: f32, rng: &mut ChaCha8Rng) -> Array4<f32> {
-    ball.centre().mapv(|x0| x0 + rng.random_range(-most..=most))
-}
-
-/// x + step * direction.
-pub fn along(x: &Array4<f32>, step: f32, direction: &Array4<f32>) -> Array4<f32> {
-    Zip::from(x).and(direction).map_collect(|&x, &direction| x + step * direction)
 }

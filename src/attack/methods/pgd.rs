@@ -6,9 +6,25 @@
 use ndarray::Array4;
 use rand_chacha::ChaCha8Rng;
 
-use super::ball::Ball;
-use super::ifgsm::{along, near};
-use super::template::Steps;
+use crate::attack::ball::Ball;
+use crate::attack::kind::AttackKind;
+use crate::attack::points::{along, near};
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::template::Steps;
+
+impl Attack {
+    /// Steps of equal size from random starts.
+    pub const PGD: Self = Self(&Row {
+        name: "pgd",
+        kind: AttackKind::WhiteBox,
+        restarts: true,
+        converges: true,
+        maximises: Maximises::Chosen,
+        calls: Calls::Iterations(1),
+        help: "longer steps from random starts, of which the best point counts",
+        method: Method::Climb(|ball, settings| Box::new(Pgd::new(ball.level(), settings.iterations))),
+    });
+}
 
 /// How many budgets the steps add up to: enough to cross the ball and come back.
 const REACH: f64 = 2.5;

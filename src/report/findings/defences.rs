@@ -2,8 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::summary::finite_mean;
-use super::{Finding, Level, Report};
+use super::{Finding, Level};
+use crate::report::Report;
+use crate::report::summary::finite_mean;
 
 /// One note for every pre-processing before every model on every runtime.
 pub fn defences(report: &Report) -> Vec<Finding> {
@@ -53,7 +54,8 @@ struct Side {
 
 impl Side {
     fn of(report: &Report, model: &str, runtime: &str) -> Self {
-        let clean = report.clean.iter().filter(|clean| clean.model == model && clean.runtime == runtime);
+        let clean =
+            report.measured.clean.iter().filter(|clean| clean.model == model && clean.runtime == runtime);
         let clean = Some(finite_mean(clean.map(|clean| clean.psnr))).filter(|mean| mean.is_finite());
         let worst = report.worst.iter().filter(|worst| worst.model == model && worst.judged_on == runtime);
         Self { clean, worst: worst.map(|worst| (worst.budget, worst.sr_psnr)).collect() }
@@ -62,9 +64,9 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
-    use super::super::example::{model, report, row};
-    use super::super::{Clean, ModelInfo, PreprocessInfo, Row, RuntimeInfo, worst};
     use super::*;
+    use crate::report::example::{model, report, row};
+    use crate::report::{Clean, Measured, ModelInfo, PreprocessInfo, Row, RuntimeInfo, worst};
 
     #[test]
     fn cost_and_gain_are_told_with_their_signs() {
@@ -81,13 +83,16 @@ mod tests {
             row(("ort", "ort"), "a.png", 4.0, 30.0),
             Row { model: behind.into(), ..row(("ort", "ort"), "a.png", 4.0, 30.25) },
         ];
-        let clean = &report().clean[0];
+        let clean = &report().measured.clean[0];
         let report = Report {
             models: vec![model("model.onnx", &[]), defended],
             runtimes: vec![RuntimeInfo { name: "ort".into(), version: "1".into() }],
             worst: worst(&rows, &[]),
-            rows,
-            clean: vec![clean.clone(), Clean { model: behind.into(), psnr: 28.626, ..clean.clone() }],
+            measured: Measured {
+                rows,
+                clean: vec![clean.clone(), Clean { model: behind.into(), psnr: 28.626, ..clean.clone() }],
+                ..Measured::default()
+            },
             ..report()
         };
         let found = defences(&report);

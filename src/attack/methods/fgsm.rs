@@ -8,9 +8,25 @@
 use ndarray::Array4;
 use rand_chacha::ChaCha8Rng;
 
-use super::ball::Ball;
-use super::ifgsm::{along, near};
-use super::template::Steps;
+use crate::attack::ball::Ball;
+use crate::attack::kind::AttackKind;
+use crate::attack::points::{along, near};
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::template::Steps;
+
+impl Attack {
+    /// One step of the whole budget.
+    pub const FGSM: Self = Self(&Row {
+        name: "fgsm",
+        kind: AttackKind::WhiteBox,
+        restarts: false,
+        converges: false,
+        maximises: Maximises::Chosen,
+        calls: Calls::Once,
+        help: "one step of the whole budget",
+        method: Method::Climb(|_, _| Box::new(Fgsm)),
+    });
+}
 
 /// The largest noise, as a share of the budget.
 const NOISE: f64 = 1.0 / 50.0;

@@ -13,13 +13,30 @@
 use ndarray::{Array4, ArrayView4, Zip};
 use rand_chacha::ChaCha8Rng;
 
-use super::goal::{Goal, Landscape};
-use super::ifgsm::near;
-use super::settings::{Settings, TARGET_PSNR};
-use super::template::{AttackError, Attacked, OnStep};
+use crate::attack::goal::Goal;
+use crate::attack::kind::AttackKind;
+use crate::attack::landscape::Landscape;
+use crate::attack::points::near;
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::settings::{Settings, TARGET_PSNR};
+use crate::attack::template::{AttackError, Attacked, OnStep};
+
+impl Attack {
+    /// The smallest perturbation that reaches a target.
+    pub const CW: Self = Self(&Row {
+        name: "cw",
+        kind: AttackKind::Minimal,
+        restarts: false,
+        converges: false,
+        maximises: Maximises::Distance,
+        calls: Calls::Iterations(TRADES),
+        help: "the smallest perturbation that reaches --target-psnr",
+        method: Method::Own(smallest),
+    });
+}
 
 /// Values of c that are tried.
-pub const TRADES: usize = 6;
+const TRADES: usize = 6;
 /// The first c, and the factor to the next one where there is no bracket yet.
 const FIRST: (f64, f64) = (100.0, 10.0);
 /// Adam's steps add up to about so much on [0, 1]; the last one is a tenth of the first.
@@ -32,7 +49,7 @@ const DRAWN: usize = 8;
 const START: f32 = 0.5 / 255.0;
 
 /// Searches the smallest perturbation of one image. `landscape` answers for the L2 distance.
-pub fn smallest(
+fn smallest(
     landscape: &mut dyn Landscape,
     goal: &Goal,
     settings: &Settings,

@@ -4,9 +4,25 @@
 use ndarray::Array4;
 use rand_chacha::ChaCha8Rng;
 
-use super::ball::Ball;
-use super::ifgsm::{along, near};
-use super::template::Steps;
+use crate::attack::ball::Ball;
+use crate::attack::kind::AttackKind;
+use crate::attack::points::{along, near};
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::template::Steps;
+
+impl Attack {
+    /// Steps of equal size along a running sum of gradients.
+    pub const MIFGSM: Self = Self(&Row {
+        name: "mifgsm",
+        kind: AttackKind::WhiteBox,
+        restarts: false,
+        converges: false,
+        maximises: Maximises::Chosen,
+        calls: Calls::Iterations(1),
+        help: "ifgsm along a running sum of gradients",
+        method: Method::Climb(|ball, settings| Box::new(Mifgsm::new(ball.level(), settings.iterations))),
+    });
+}
 
 /// What is left of the sum at the next step.
 const DECAY: f32 = 1.0;

@@ -11,8 +11,24 @@ use ndarray::{Array2, Array4, s};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::ball::{Ball, Norm};
-use super::search::Search;
+use crate::attack::ball::{Ball, Norm};
+use crate::attack::kind::AttackKind;
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::search::Search;
+
+impl Attack {
+    /// Random search over square windows.
+    pub const SQUARE: Self = Self(&Row {
+        name: "square",
+        kind: AttackKind::GradientFree,
+        restarts: false,
+        converges: false,
+        maximises: Maximises::Chosen,
+        calls: Calls::Queries,
+        help: "random search over square windows",
+        method: Method::Search(|_, settings| Box::new(Square::new(settings.queries))),
+    });
+}
 
 /// The share of pixels in the first windows, as in the paper for either norm.
 const SHARES: (f64, f64) = (0.05, 0.1);

@@ -9,9 +9,25 @@
 use ndarray::{Array4, Zip};
 use rand_chacha::ChaCha8Rng;
 
-use super::ball::Ball;
-use super::ifgsm::{along, near};
-use super::template::Steps;
+use crate::attack::ball::Ball;
+use crate::attack::kind::AttackKind;
+use crate::attack::points::{along, near};
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::template::Steps;
+
+impl Attack {
+    /// Steps that halve where progress stalls.
+    pub const APGD: Self = Self(&Row {
+        name: "apgd",
+        kind: AttackKind::WhiteBox,
+        restarts: true,
+        converges: true,
+        maximises: Maximises::Chosen,
+        calls: Calls::Iterations(1),
+        help: "steps that halve where progress stalls, from random starts",
+        method: Method::Climb(|ball, settings| Box::new(Apgd::new(ball.level(), settings.iterations))),
+    });
+}
 
 /// The first step, in budgets.
 const FIRST: f64 = 2.0;
