@@ -122,12 +122,10 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 fn main() -> ExitCode {
     const NAME: &str = "a step along the gradient raises the objective";
     let Some(folder) = std::env::var_os("TEMPER_QUANTISED").map(PathBuf::from) else {
-        let reason = "TEMPER_QUANTISED names no folder of quantised files".to_owned();
-        return trials::run(vec![Need::<()>::Missing(reason).trial(NAME, drop)]);
+        return trials::run(vec![Need::<()>::Missing("TEMPER_QUANTISED").trial(NAME, drop)]);
     };
     if cfg!(not(feature = "torch")) {
-        let reason = "this build has no libtorch".to_owned();
-        return trials::run(vec![Need::<()>::Missing(reason).trial(NAME, drop)]);
+        return trials::run(vec![Need::<()>::Missing("libtorch").trial(NAME, drop)]);
     }
     let models = if folder.is_dir() { models_below(&folder) } else { Vec::new() };
     let floats: Vec<PathBuf> = models.into_iter().filter(|path| sibling(path, "static").exists()).collect();

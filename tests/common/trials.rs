@@ -19,8 +19,8 @@ use temper::runtime::{self, Kind};
 pub enum Need<T> {
     /// It is.
     Met(T),
-    /// It is not, which is nobody's fault: the test is ignored, and says this.
-    Missing(String),
+    /// It is not, which is nobody's fault: the test is ignored, and shows what it needs, in few words.
+    Missing(&'static str),
     /// It was named and is not what it should be: the test fails, and says this.
     Wrong(String),
 }
@@ -31,8 +31,8 @@ impl<T: Send + 'static> Need<T> {
         match self {
             Need::Met(found) => trial(name, move || run(found)),
             Need::Missing(reason) => {
-                let kind = format!("skipped: {reason}");
-                Trial::test(name, move || Err(reason.into())).with_kind(kind).with_ignored_flag(true)
+                let needs = format!("needs {reason}");
+                Trial::test(name, move || Err(reason.into())).with_kind(needs).with_ignored_flag(true)
             }
             Need::Wrong(reason) => Trial::test(name, move || Err(reason.into())),
         }
@@ -68,7 +68,8 @@ pub fn runtime(kind: Kind) -> Need<Kind> {
     let set_up = Path::new(env!("CARGO_MANIFEST_DIR")).join("native/onnxruntime/lib");
     match kind {
         Kind::Ort if named.unwrap_or(set_up).exists() => Need::Wrong(error.to_string()),
-        Kind::Ort | Kind::Torch => Need::Missing(error.to_string()),
+        Kind::Ort => Need::Missing("ONNX Runtime"),
+        Kind::Torch => Need::Missing("libtorch"),
         _ => Need::Wrong(error.to_string()),
     }
 }
@@ -76,7 +77,7 @@ pub fn runtime(kind: Kind) -> Need<Kind> {
 /// A file or folder below the one that `TEMPER_ASSETS` names; README, "Tests", has the layout.
 pub fn asset(path: &str) -> Need<PathBuf> {
     let Some(assets) = env::var_os("TEMPER_ASSETS").filter(|value| !value.is_empty()) else {
-        return Need::Missing(format!("TEMPER_ASSETS is not set, and names the folder with {path}"));
+        return Need::Missing("TEMPER_ASSETS");
     };
     let found = Path::new(&assets).join(path);
     if found.exists() {
