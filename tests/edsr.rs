@@ -1,7 +1,7 @@
 //! The gradient of EDSR: the graph on ONNX Runtime and tract, libtorch's autograd, and a finite
 //! difference in f64 give one answer, at the published size and a small one, odd sizes included.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests are tests
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 #[path = "common/question.rs"]
 mod question;
@@ -71,7 +71,6 @@ fn name(edsr: Edsr, [height, width]: [usize; 2]) -> String {
 fn holds_within(tolerance: f64, network: Model, size: [usize; 2], kind: Kind) {
     let question = Question::new(network, size);
     let error = relative(&question.by_graph(kind), &question.by_autograd());
-    println!("relative error {error:.1e}");
     assert!(error <= tolerance, "{error:e}");
 }
 
@@ -83,7 +82,6 @@ fn a_finite_difference_agrees(edsr: Edsr, size: [usize; 2]) {
     let expected = question.slope(&direction);
     let found: f64 = gradient.iter().zip(&direction).map(|(&g, d)| f64::from(g) * d).sum();
     let error = (found - expected).abs() / expected.abs();
-    println!("slope {expected:.6e}, relative error {error:.1e}");
     assert!(error < 1e-4, "difference {expected:e}, gradient {found:e}");
 }
 

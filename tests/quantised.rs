@@ -7,7 +7,7 @@
 //! are compared by their angle, tightly where the outputs agree, and judged by how far a step of
 //! one level along them raises the objective of the quantised file.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests are tests
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 #[path = "common/trials.rs"]
 mod trials;
@@ -156,13 +156,9 @@ fn a_step_raises_the_objective(path: &Path, form: &str) {
     let outputs = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.output(kind));
     let [own, other] = [ort, &float].map(|gradient| question.rise(gradient));
     let angle = cosine(ort, &float);
-    println!(
-        "cosine {angle:.4} with the float model; rises by {own:.4}, along the float model's by {other:.4}"
-    );
     for (gradient, output) in [(tract, &outputs[1]), (torch, &outputs[2])] {
         let off = (output - &outputs[0]).iter().fold(0.0_f32, |most, d| most.max(d.abs()));
         let angle = cosine(ort, gradient);
-        println!("cosine {angle:.6} where outputs differ by {off:.1e}");
         assert!(
             angle > if off < SAME { 0.9999 } else { 0.9 },
             "cosine {angle:.6} where outputs differ by {off:.1e}"

@@ -1,7 +1,7 @@
 //! The networks as they are used: each trains at its small setting until it overfits one image,
 //! and what is exported gives one output and one gradient on every runtime.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests are tests
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 #[path = "common/question.rs"]
 mod question;
@@ -22,7 +22,7 @@ use temper::onnx::{self, Model};
 use temper::rewrite::specialise;
 use temper::runtime::{self, Kind};
 use temper::torch;
-use temper::zoo::{Arch, Discriminator, Network, Preset, parameter_count};
+use temper::zoo::{Arch, Discriminator, Network, Preset};
 use trials::{runtime as need, trial};
 
 const SCALE: usize = 2;
@@ -96,7 +96,6 @@ fn one_output(model: &Model, image: &ArrayD<f32>, kind: Kind) -> ArrayD<f32> {
     let range = most - expected.fold(f32::MAX, |a, &b| a.min(b));
     let found = on(kind, model, image);
     let worst = found.iter().zip(&expected).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
-    println!("differs by {:.1e} of the range", worst / range);
     assert!(worst <= 1e-4 * range, "{worst} of a range of {range}");
     found
 }
@@ -153,16 +152,6 @@ fn trains_until_it_overfits(arch: Arch) {
     let (first, last) = (&log[0], &log[log.len() - 1]);
     let output = on(Kind::Torch, model, &lr.insert_axis(Axis(0)).into_dyn());
     let learned = error(&output.index_axis_move(Axis(0), 0).into_dimensionality().unwrap());
-    println!(
-        "{} parameters, L_r {:.4} to {:.4}, entropy {:.2} to {:.2} bits, error {:.4} of bicubic's {:.4}",
-        parameter_count(model),
-        first.reconstruction,
-        last.reconstruction,
-        first.entropy.unwrap(),
-        last.entropy.unwrap(),
-        learned,
-        by_bicubic
-    );
     assert!(last.reconstruction < 0.5 * first.reconstruction, "{first:?} {last:?}");
     assert!(last.entropy < first.entropy, "{first:?} {last:?}");
     assert!(learned < 0.7 * by_bicubic, "{learned} against {by_bicubic} of bicubic");
@@ -172,7 +161,6 @@ fn trains_until_it_overfits(arch: Arch) {
 fn the_export_has_one_gradient(arch: Arch, kind: Kind) {
     let question = Question::new(trained(arch).model.clone(), [9, 11]);
     let error = relative(&question.by_graph(kind), &question.by_autograd());
-    println!("gradient differs by {error:.1e}");
     assert!(error <= 1e-4, "{error:e}");
 }
 
