@@ -155,7 +155,6 @@ fn a_step_raises_the_objective(path: &Path, form: &str) {
     let [ort, tract, torch] = &gradients;
     let outputs = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.output(kind));
     let [own, other] = [ort, &float].map(|gradient| question.rise(gradient));
-    let angle = cosine(ort, &float);
     for (gradient, output) in [(tract, &outputs[1]), (torch, &outputs[2])] {
         let off = (output - &outputs[0]).iter().fold(0.0_f32, |most, d| most.max(d.abs()));
         let angle = cosine(ort, gradient);
