@@ -7,6 +7,7 @@
 mod array;
 mod branches;
 mod cost;
+mod effort;
 mod emitter;
 mod error;
 mod fuse;
@@ -23,6 +24,7 @@ mod upgrade;
 
 pub use array::Array;
 pub use cost::flops;
+pub use effort::{bounded, least_bytes};
 pub use emitter::{Emitter, Value};
 pub use error::RewriteError;
 pub use gradient::{Gradient, Stop, gradient};

@@ -7,6 +7,7 @@
 //! refused by name: nothing is ignored silently.
 
 mod arithmetic;
+mod arity;
 mod axes;
 mod batch_norm;
 mod call;
@@ -172,7 +173,7 @@ pub fn all() -> impl Iterator<Item = &'static Operator> {
 /// The first opset from which the operators' meanings are those of this table.
 const FIRST_OPSET: i64 = 13;
 
-/// The entry of a node's operator, once every attribute of the node is known to it.
+/// The entry of a node's operator, once every attribute and input of the node is known to it.
 pub fn find(node: &Node, opset: i64) -> Result<&'static Operator, String> {
     if !node.domain.is_empty() {
         return Err(format!("belongs to domain `{}`, whose operators Temper does not know", node.domain));
@@ -187,7 +188,7 @@ pub fn find(node: &Node, opset: i64) -> Result<&'static Operator, String> {
         Some(name) => {
             Err(format!("has the attribute `{name}`, which Temper does not know and will not ignore"))
         }
-        None => Ok(operator),
+        None => arity::check(node).map(|()| operator),
     }
 }
 
@@ -219,6 +220,7 @@ mod tests {
         let node = |op: &str| Node { op: op.into(), outputs: vec!["y".into()], ..Default::default() };
         assert!(find(&node("Nonsense"), 17).unwrap_err().contains("does not know yet"));
         assert!(find(&node("Relu"), 9).unwrap_err().contains("opset 9"));
+        assert!(find(&node("Relu"), 17).unwrap_err().contains("lacks its input 0"));
         let mut odd = node("Relu");
         odd.attributes.insert("slope".into(), 1.0.into());
         assert!(find(&odd, 17).unwrap_err().contains("`slope`"));
