@@ -68,7 +68,9 @@ impl Limit {
             Limit::RunBytes => {
                 Entry("run-bytes", 3 << 30, "bytes of a run that looks for a model's interface")
             }
-            Limit::RunOperations => Entry("run-operations", 64 << 30, "operations of such a run, beyond its weights' own"),
+            Limit::RunOperations => {
+                Entry("run-operations", 64 << 30, "operations of such a run, beyond its weights' own")
+            }
             Limit::RunNodes => Entry("run-nodes", 2_000, "nodes of a model that `inspect` runs"),
             Limit::RunSeconds => Entry("run-seconds", 600, "seconds of a run of an isolated runtime"),
             Limit::Pixels => Entry("pixels", 1 << 26, "pixels of an image"),

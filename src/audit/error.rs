@@ -10,7 +10,7 @@ use crate::metric::MetricError;
 use crate::onnx::OnnxError;
 use crate::oracle::OracleError;
 use crate::rewrite::RewriteError;
-use crate::runtime::RuntimeError;
+use crate::runtime::{Kind, RuntimeError};
 
 /// An audit that stopped.
 #[derive(Debug, thiserror::Error)]
@@ -222,7 +222,8 @@ fn fitting([height, width]: [usize; 2], needed: u64, memory: u64) -> usize {
 
 /// What to do where a runtime failed on a model that others may run.
 fn elsewhere(source: &OracleError) -> &'static str {
-    let failed = matches!(source, OracleError::Runtime(RuntimeError::Failed { .. }));
+    let failed =
+        matches!(source, OracleError::Runtime(RuntimeError::Failed { .. } | RuntimeError::Died { .. }));
     if failed { "; try another --runtime" } else { "" }
 }
 
@@ -230,11 +231,29 @@ impl AuditError {
     /// Whether it was the runtime that failed, rather than what it was given.
     pub fn is_runtime_failure(&self) -> bool {
         match self {
-            AuditError::Runtime(RuntimeError::Failed { .. }) | AuditError::NotTrusted { .. } => true,
+            AuditError::Runtime(RuntimeError::Failed { .. } | RuntimeError::Died { .. })
+            | AuditError::NotTrusted { .. } => true,
             AuditError::Model { source, .. } => matches!(source, InterfaceError::Runtime(_)),
             AuditError::Oracle { source, .. } => !matches!(source, OracleError::Rewrite(_)),
             AuditError::OutsideBall(_) => true,
             _ => false,
+        }
+    }
+
+    /// The runtime whose process died, and the model that it ran, where that is what happened.
+    pub fn died(&self) -> Option<(Kind, Option<String>)> {
+        match self {
+            AuditError::Runtime(RuntimeError::Died { kind, .. }) => Some((*kind, None)),
+            AuditError::Model { path, source: InterfaceError::Runtime(RuntimeError::Died { kind, .. }) } => {
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+                Some((*kind, name))
+            }
+            AuditError::Oracle {
+                model,
+                source: OracleError::Runtime(RuntimeError::Died { kind, .. }),
+                ..
+            } => Some((*kind, Some(model.clone()))),
+            _ => None,
         }
     }
 

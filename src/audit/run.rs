@@ -16,13 +16,13 @@ use super::inputs::model::AuditedModel;
 use super::inputs::requirements::ImageRequirements;
 use super::measure::{Done, measure, transfer::transfer};
 use super::objective;
-use super::plan::{Plan, Settings};
+use super::plan::{Craft, Plan, Settings};
 use super::schedule::{planned, schedule};
 use super::skeleton::skeleton;
 use super::store::Store;
 use super::watch::{Unwatched, Watch};
 use crate::onnx::Model;
-use crate::report::{Report, Timing};
+use crate::report::{LostRuntime, Report, Timing};
 use crate::runtime::Runtime;
 
 /// Images by what models require of them: models that require the same share images.
@@ -30,12 +30,39 @@ type Images = BTreeMap<ImageRequirements, Vec<AuditImage>>;
 
 /// Audits files.
 ///
-/// Whatever can be found wrong without an attack is found before the first one.
+/// Whatever can be found wrong without an attack is found before the first one. A runtime that dies in a process
+/// of its own is reported, and the audit is made anew with the others; of what was worked out on those nothing is
+/// lost where it is kept.
 ///
 /// # Errors
 /// The first thing that is wrong with a file, a runtime or a gradient; nothing is reported then, and what
 /// was worked out is kept where the settings say so.
 pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
+    let mut plan = plan.clone();
+    let mut lost = Vec::new();
+    loop {
+        match run_once(&plan, watch) {
+            Ok(mut report) => {
+                report.lost_runtimes = lost;
+                report.conclude();
+                return Ok(report);
+            }
+            Err(error) => lost.push(without_dead(&mut plan, error)?),
+        }
+    }
+}
+
+/// Takes the runtime that died out of the plan, where it is one and others are left.
+fn without_dead(plan: &mut Plan, error: AuditError) -> Result<LostRuntime, AuditError> {
+    let Some((dead, model)) = error.died().filter(|_| plan.runtimes.len() > 1) else { return Err(error) };
+    plan.runtimes.retain(|runtime| runtime.kind() != dead);
+    if plan.settings.craft == Craft::On(dead) {
+        plan.settings.craft = Craft::All;
+    }
+    Ok(LostRuntime { runtime: dead.to_string(), model, reason: error.to_string() })
+}
+
+fn run_once(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     let start = Instant::now();
     watch.doing("reading models")?;
     let models = AuditedModel::read_all(&plan.models, &plan.settings.interface, &plan.runtimes)?;

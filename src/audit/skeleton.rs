@@ -54,6 +54,7 @@ pub fn skeleton(
             .iter()
             .map(|runtime| RuntimeInfo { name: runtime.kind().to_string(), version: runtime.version() })
             .collect(),
+        lost_runtimes: Vec::new(),
         models: models.iter().map(AuditedModel::info).collect(),
         images: images.values().flatten().map(AuditImage::info).collect(),
         measured: Measured::default(),

@@ -16,8 +16,9 @@ use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Craft, ImageSource, Plan, Planned, Settings, Watch};
+use crate::limits::Limit;
 use crate::report::{LeastSrPsnr, Report, Shard, table};
-use crate::runtime::{self, Kind, Runtime, RuntimeError};
+use crate::runtime::{self, Confinement, Isolated, Kind, Runtime, RuntimeError};
 
 /// Attacks models inside the runtimes that will serve them, and reports how robust they are.
 ///
@@ -69,6 +70,10 @@ pub struct Args {
     /// The most memory that a gradient step may need, in GiB [default: what is free]
     #[arg(long, value_name = "GIB", value_parser = Memory::parse, allow_negative_numbers = true)]
     memory: Option<Memory>,
+    /// Run every runtime in a process of its own: one that crashes, hangs (--limit run-seconds) or asks for more
+    /// memory than --memory is reported as a finding, and the audit goes on with the others
+    #[arg(long)]
+    isolate: bool,
     /// Take CLEVER as well: the largest gradient norm of so many points within 1/255 of each image
     #[arg(long, value_name = "SAMPLES", num_args = 0..=1, require_equals = true, default_missing_value = "1024", value_parser = clap::value_parser!(u32).range(1..))]
     clever: Option<u32>,
@@ -270,22 +275,38 @@ impl Args {
     /// The runtimes asked for, each of which must be there, or those of the default that are.
     fn runtimes(&self) -> Result<Vec<Arc<dyn Runtime>>, CliError> {
         if self.runtime.is_empty() {
-            let opened = [Kind::Ort, Kind::Tract].into_iter().map(open);
+            let opened = [Kind::Ort, Kind::Tract].into_iter().map(|kind| self.open(kind));
             return Ok(opened.filter_map(|opened| opened.map_err(left_out).ok()).collect());
         }
         let mut runtimes: Vec<Arc<dyn Runtime>> = Vec::new();
         for &kind in &self.runtime {
             if runtimes.iter().all(|runtime| runtime.kind() != kind) {
-                runtimes.push(open(kind).map_err(CliError::usage)?);
+                runtimes.push(self.open(kind).map_err(CliError::usage)?);
             }
         }
         Ok(runtimes)
     }
+
+    /// A runtime in this process, or in one of its own.
+    fn open(&self, kind: Kind) -> Result<Arc<dyn Runtime>, RuntimeError> {
+        if !self.isolate {
+            return runtime::open(kind).map(Arc::from);
+        }
+        let unavailable = |error: std::io::Error| RuntimeError::Unavailable {
+            kind,
+            reason: format!("this program: {error}"),
+        };
+        let confinement = Confinement {
+            program: std::env::current_exe().map_err(unavailable)?,
+            memory: self.memory.map(|memory| memory.0.saturating_add(OF_A_CHILD)),
+            time: Duration::from_secs(Limit::RunSeconds.get()),
+        };
+        Ok(Arc::new(Isolated::open(kind, confinement)?))
+    }
 }
 
-fn open(kind: Kind) -> Result<Arc<dyn Runtime>, RuntimeError> {
-    runtime::open(kind).map(Arc::from)
-}
+/// Bytes that a process of its own takes before it has seen a model.
+const OF_A_CHILD: u64 = 512 << 20;
 
 fn left_out(reason: RuntimeError) {
     note(format_args!("note: left out: {reason}"));

@@ -18,6 +18,7 @@ mod output;
 mod preset;
 mod progress;
 mod report;
+mod serve;
 mod wishes;
 
 use std::process::ExitCode;
@@ -54,6 +55,8 @@ enum Command {
     Report(report::Args),
     Grad(grad::Args),
     Inspect(inspect::Args),
+    #[command(name = crate::runtime::SERVE, hide = true)]
+    Serve(serve::Args),
 }
 
 /// Runs the command line; `EXIT_CODES` says what it gives.
@@ -67,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Grad(args) => grad::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Serve(args) => serve::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -136,6 +136,7 @@ pub fn report() -> Report {
             preprocess: vec![],
         },
         runtimes: vec![],
+        lost_runtimes: vec![],
         models: vec![model("model.onnx", &["Round node `r`", "Floor node `f`"]), model("other.onnx", &[])],
         images: vec![image("a.png", 2), image("b.png", 2), image("a.png", 3), image("b.png", 3)],
         summary: summarise(&rows),

@@ -33,7 +33,9 @@ pub use measures::{Clean, Clever, Extreme, GradientCheck, MinimalBudget, Noise, 
 pub use merge::{MergeError, merge};
 pub use null::decibels;
 pub use shard::Shard;
-pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded};
+pub use subjects::{
+    ImageInfo, InterfaceInfo, LostRuntime, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded,
+};
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
 pub use threshold::LeastSrPsnr;
@@ -78,6 +80,9 @@ pub struct Report {
     pub settings: Settings,
     /// The runtimes, with their versions.
     pub runtimes: Vec<RuntimeInfo>,
+    /// Runtimes that died, and of which there are no numbers.
+    #[serde(default)]
+    pub lost_runtimes: Vec<LostRuntime>,
     /// The models.
     pub models: Vec<ModelInfo>,
     /// The images.

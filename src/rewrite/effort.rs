@@ -24,14 +24,17 @@ const OVER_COUNTED: u64 = 3;
 /// The bound, and how to raise it.
 pub fn bounded(model: &Model) -> Result<(), RewriteError> {
     let types = infer(model)?;
-    let refuse = |what: String, limit: Limit| Err(Problem::new("the model", format!("{what} {}", limit.exceeded())).into());
+    let refuse = |what: String, limit: Limit| {
+        Err(Problem::new("the model", format!("{what} {}", limit.exceeded())).into())
+    };
     let bytes = held(model, &types).saturating_mul(OVER_COUNTED);
     if bytes > Limit::RunBytes.get() {
         return refuse(format!("may take {bytes} bytes to run once, which"), Limit::RunBytes);
     }
     let written = model.graph.nodes.iter().flat_map(|node| &node.outputs);
     let written = written.map(|name| types.get(name).map_or(0, |ty| ty.len() as u64));
-    let (sum, most) = written.fold((0_u64, 0_u64), |(sum, most), size| (sum.saturating_add(size), most.max(size)));
+    let (sum, most) =
+        written.fold((0_u64, 0_u64), |(sum, most), size| (sum.saturating_add(size), most.max(size)));
     let operations = flops(model)?.saturating_add(sum);
     let explained = (model.parameter_count() as u64).saturating_mul(2).saturating_mul(most);
     if operations.saturating_sub(explained) > Limit::RunOperations.get() {

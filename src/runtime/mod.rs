@@ -6,6 +6,7 @@
 
 mod failure;
 mod find;
+mod isolate;
 mod ort;
 mod signature;
 #[cfg(feature = "torch")]
@@ -16,6 +17,7 @@ use std::str::FromStr;
 
 use ndarray::{ArrayD, ArrayViewD};
 
+pub use self::isolate::{Confinement, Isolated, VERB as SERVE, serve};
 pub use self::ort::{Options as OrtOptions, Ort};
 pub use self::tract::Tract;
 use crate::onnx::Model;
@@ -35,6 +37,11 @@ pub trait Runtime: Send + Sync {
 
     /// Prepares a model whose inputs have fixed sizes.
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, RuntimeError>;
+
+    /// Whether it differentiates by itself: whether [`Runtime::autograd`] gives something.
+    fn has_autograd(&self) -> bool {
+        false
+    }
 
     /// Prepares a model for `[value, gradient]` by the runtime's own differentiation: the graph's
     /// first output, a scalar, and its gradient with respect to the input named `wrt`; its other
@@ -142,6 +149,16 @@ pub enum RuntimeError {
         /// Which runtime.
         kind: Kind,
         /// Why, and how to get it.
+        reason: String,
+    },
+    /// The process that it ran in ended, or had to be ended.
+    #[error("runtime {kind} died as it was to {action}: {reason}")]
+    Died {
+        /// Which runtime.
+        kind: Kind,
+        /// What it was doing, as in "load the model".
+        action: &'static str,
+        /// How it ended, in one line.
         reason: String,
     },
     /// It was there and failed.

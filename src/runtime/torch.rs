@@ -51,6 +51,10 @@ impl Runtime for Torch {
         Ok(Box::new(Forward { program: Program::compile(model, self.device, torch::Kind::Float)? }))
     }
 
+    fn has_autograd(&self) -> bool {
+        true
+    }
+
     fn autograd(&self, model: &Model, wrt: &str) -> Option<Result<Box<dyn Session>, RuntimeError>> {
         Some(Gradient::new(model, self.device, wrt).map(|session| Box::new(session) as Box<dyn Session>))
     }

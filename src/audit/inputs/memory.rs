@@ -5,8 +5,8 @@
 //! much more was measured (`cargo bench --bench memory`).
 
 use crate::onnx::Model;
-pub use crate::rewrite::least_bytes;
 use crate::rewrite::RewriteError;
+pub use crate::rewrite::least_bytes;
 
 /// Peaks of gradient steps that were measured, over what is counted, were at most 3 where there was more
 /// than a few megabytes to hold.

@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::time::Duration;
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, IxDyn};
 
 use super::frames;
 use crate::limits::Limit;
@@ -60,7 +60,7 @@ fn answer(kind: Kind, from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()>
     let mut inputs: Vec<ArrayD<f32>> = Vec::new();
     while read_inputs(from, &mut inputs)? {
         fault(kind);
-        let views: Vec<_> = inputs.iter().map(ArrayD::view).collect();
+        let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
         match session.run(&views) {
             Ok(outputs) => {
                 frames::put_number(to, DONE)?;
@@ -91,7 +91,7 @@ fn read_inputs(from: &mut dyn Read, inputs: &mut Vec<ArrayD<f32>>) -> io::Result
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
         count => count? as usize,
     };
-    inputs.resize(count, ArrayD::zeros(ndarray::IxDyn(&[0])));
+    inputs.resize(count, ArrayD::zeros(IxDyn(&[0])));
     for input in inputs {
         if frames::number(from)? == NEW {
             *input = frames::tensor(from)?;
@@ -102,7 +102,9 @@ fn read_inputs(from: &mut dyn Read, inputs: &mut Vec<ArrayD<f32>>) -> io::Result
 
 fn fail(to: &mut dyn Write, error: &RuntimeError) -> io::Result<()> {
     let reason = match error {
-        RuntimeError::Failed { reason, .. } | RuntimeError::Unavailable { reason, .. } | RuntimeError::Died { reason, .. } => reason,
+        RuntimeError::Failed { reason, .. }
+        | RuntimeError::Unavailable { reason, .. }
+        | RuntimeError::Died { reason, .. } => reason,
     };
     frames::put_number(to, FAILED)?;
     frames::put_bytes(to, reason.as_bytes())?;

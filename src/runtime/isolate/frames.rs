@@ -76,7 +76,12 @@ mod tests {
     #[test]
     fn tensors_arrive_as_they_were_sent() {
         let square = ArrayD::from_shape_fn(IxDyn(&[2, 3]), |at| at[0] as f32 - at[1] as f32 / 3.0);
-        let sent = vec![square.clone(), square.reversed_axes(), ArrayD::zeros(IxDyn(&[])), ArrayD::zeros(IxDyn(&[0, 4]))];
+        let sent = vec![
+            square.clone(),
+            square.reversed_axes(),
+            ArrayD::zeros(IxDyn(&[])),
+            ArrayD::zeros(IxDyn(&[0, 4])),
+        ];
         let mut wire = Vec::new();
         put_tensors(&mut wire, &sent).unwrap();
         assert_eq!(tensors(&mut wire.as_slice()).unwrap(), sent);

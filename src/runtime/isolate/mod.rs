@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use child::serve;
+pub use session::VERB;
 
 use self::session::IsolatedSession;
 use super::{Kind, Runtime, RuntimeError, Session, open};
