@@ -46,7 +46,7 @@ fn holds_within(tolerance: f64, network: fn(Edsr) -> Model) {
     for (edsr, size) in CASES {
         let question = Question::new(network(edsr), size);
         let expected = question.by_autograd();
-        for kind in [Kind::Ort, Kind::Tract] {
+        for kind in [Kind::ORT, Kind::TRACT] {
             let Some(found) = question.by_graph(kind) else { continue };
             let error = relative(&found, &expected);
             println!("{edsr:?} at {size:?} on {kind}: relative error {error:.1e}");
@@ -69,7 +69,7 @@ fn the_graph_and_autograd_agree_among_kinks() {
 fn a_finite_difference_agrees() {
     for (edsr, size) in CASES {
         let question = Question::new(off_the_kinks(edsr), size);
-        let gradient = question.by_graph(Kind::Tract).unwrap();
+        let gradient = question.by_graph(Kind::TRACT).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let direction = gradient.mapv(|_| rng.random_range(-1.0..1.0));
         let expected = question.slope(&direction);
@@ -83,10 +83,10 @@ fn a_finite_difference_agrees() {
 #[test]
 fn at_x0_the_gradient_is_zero_and_not_nan() {
     let mut question = Question::new(CASES[4].0.build(3).unwrap(), CASES[4].1);
-    let mut forward = runtime::open(Kind::Tract)
+    let mut forward = runtime::open(Kind::TRACT)
         .unwrap()
         .load(&specialise(&question.model, &[question.image.shape()]).unwrap())
         .unwrap();
     question.target = forward.run(&[question.image.view()]).unwrap().remove(0);
-    assert!(question.by_graph(Kind::Tract).unwrap().iter().all(|value| *value == 0.0));
+    assert!(question.by_graph(Kind::TRACT).unwrap().iter().all(|value| *value == 0.0));
 }

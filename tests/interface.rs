@@ -117,7 +117,7 @@ fn dressed(dress: Dress) -> Model {
 }
 
 fn find(model: &Model, wishes: &Wishes) -> Result<Interface, InterfaceError> {
-    let tract = runtime::open(Kind::Tract).unwrap();
+    let tract = runtime::open(Kind::TRACT).unwrap();
     discover(model, wishes, [&*tract]).map(|found| found.interface)
 }
 
@@ -125,7 +125,7 @@ fn find(model: &Model, wishes: &Wishes) -> Result<Interface, InterfaceError> {
 fn upscale(model: &Model, [height, width]: [usize; 2]) -> ArrayD<f32> {
     let image = picture(height, width).insert_axis(Axis(0)).into_dyn();
     let fixed = specialise(model, &[image.shape()]).unwrap();
-    runtime::open(Kind::Tract).unwrap().load(&fixed).unwrap().run(&[image.view()]).unwrap().remove(0)
+    runtime::open(Kind::TRACT).unwrap().load(&fixed).unwrap().run(&[image.view()]).unwrap().remove(0)
 }
 
 #[test]

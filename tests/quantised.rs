@@ -82,7 +82,7 @@ impl Question {
     fn rise(&self, gradient: &[f32]) -> f64 {
         let (emitter, sum) = self.objective();
         let model = emitter.finish(&[("value", &sum)]).unwrap();
-        let mut session = runtime::open(Kind::Ort).unwrap().load(&model).unwrap();
+        let mut session = runtime::open(Kind::ORT).unwrap().load(&model).unwrap();
         let mut at = |step: f32| {
             let mut moved = self.image.clone();
             moved.iter_mut().zip(gradient).for_each(|(x, g)| *x += step * g.signum());
@@ -95,7 +95,7 @@ impl Question {
     fn gradient(&self, kind: Kind) -> Vec<f32> {
         let runtime = runtime::open(kind).unwrap();
         let (mut emitter, sum) = self.objective();
-        let mut session = if kind == Kind::Torch {
+        let mut session = if kind == Kind::TORCH {
             let model = emitter.finish(&[("value", &sum)]).unwrap();
             runtime.autograd(&model, &self.input).unwrap().unwrap()
         } else {
@@ -135,12 +135,12 @@ fn sibling(path: &Path, form: &str) -> PathBuf {
 fn a_step_along_the_gradient_of_a_quantised_file_raises_its_objective() {
     let mut wrong = Vec::new();
     for path in models() {
-        let float = Question::about(&path).gradient(Kind::Ort);
+        let float = Question::about(&path).gradient(Kind::ORT);
         for form in ["static", "dynamic"] {
             let question = Question::about(&sibling(&path, form));
-            let gradients = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.gradient(kind));
+            let gradients = [Kind::ORT, Kind::TRACT, Kind::TORCH].map(|kind| question.gradient(kind));
             let [ort, tract, torch] = &gradients;
-            let outputs = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.output(kind));
+            let outputs = [Kind::ORT, Kind::TRACT, Kind::TORCH].map(|kind| question.output(kind));
             let [own, other] = [ort, &float].map(|gradient| question.rise(gradient));
             let mut said = format!(
                 "{}-{form}: cosine {:.4} with the float model; rises by {own:.4}, along the float model's by {other:.4}",

@@ -48,7 +48,7 @@ fn arguments(path: &Path) -> Vec<String> {
 
 #[test]
 fn every_model_is_audited_with_a_trusted_gradient_or_refused_by_name() {
-    if temper::runtime::open(temper::runtime::Kind::Ort).is_err() {
+    if temper::runtime::open(temper::runtime::Kind::ORT).is_err() {
         eprintln!("skipped: ONNX Runtime is not there");
         return;
     }

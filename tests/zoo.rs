@@ -89,10 +89,10 @@ fn on(kind: Kind, model: &Model, image: &ArrayD<f32>) -> Option<ArrayD<f32>> {
 /// The outputs of every runtime at hand lie within 1e-4 of their range.
 #[track_caller]
 fn one_output(name: &str, model: &Model, image: &ArrayD<f32>) -> ArrayD<f32> {
-    let expected = on(Kind::Torch, model, image).unwrap();
+    let expected = on(Kind::TORCH, model, image).unwrap();
     let most = expected.fold(f32::MIN, |a, &b| a.max(b));
     let range = most - expected.fold(f32::MAX, |a, &b| a.min(b));
-    for kind in [Kind::Ort, Kind::Tract] {
+    for kind in [Kind::ORT, Kind::TRACT] {
         let Some(found) = on(kind, model, image) else { continue };
         let worst = found.iter().zip(&expected).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
         println!("{name} on {kind}: differs by {:.1e} of the range", worst / range);
@@ -114,7 +114,7 @@ fn every_network_trains_until_it_overfits() {
     let by_bicubic = error(&bicubic(lr.view(), SIDE, SIDE));
     for Trained { arch, model, log } in TRAINED.iter() {
         let (first, last) = (&log[0], &log[log.len() - 1]);
-        let output = on(Kind::Torch, model, &lr.clone().insert_axis(Axis(0)).into_dyn()).unwrap();
+        let output = on(Kind::TORCH, model, &lr.clone().insert_axis(Axis(0)).into_dyn()).unwrap();
         let learned = error(&output.index_axis_move(Axis(0), 0).into_dimensionality().unwrap());
         println!(
             "{arch}: {} parameters, L_r {:.4} to {:.4}, entropy {:.2} to {:.2} bits, error {:.4} of bicubic's {:.4}",
@@ -145,7 +145,7 @@ fn what_is_exported_has_one_gradient_on_every_runtime() {
     for Trained { arch, model, .. } in TRAINED.iter() {
         let question = Question::new(model.clone(), [9, 11]);
         let expected = question.by_autograd();
-        for kind in [Kind::Ort, Kind::Tract] {
+        for kind in [Kind::ORT, Kind::TRACT] {
             let Some(found) = question.by_graph(kind) else { continue };
             let error = relative(&found, &expected);
             println!("{arch} on {kind}: gradient differs by {error:.1e}");
@@ -173,7 +173,7 @@ fn every_scale_gives_an_image_of_its_size() {
     for arch in Arch::ALL {
         for &scale in arch.scales() {
             let network = Network { arch, preset: Preset::Small, features: None, blocks: None, scale };
-            let output = on(Kind::Torch, &network.build(1).unwrap(), &part(5, 7)).unwrap();
+            let output = on(Kind::TORCH, &network.build(1).unwrap(), &part(5, 7)).unwrap();
             assert_eq!(output.shape(), [1, 3, 5 * scale, 7 * scale], "{arch} x{scale}");
         }
     }
@@ -184,7 +184,7 @@ fn the_discriminator_gives_one_logit_per_image_of_any_size() {
     let model = Discriminator { features: 4 }.build(3).unwrap();
     for (height, width) in [(1, 1), (24, 24), (33, 17)] {
         let image = part(height, width);
-        assert_eq!(on(Kind::Torch, &model, &image).unwrap().shape(), [1, 1]);
+        assert_eq!(on(Kind::TORCH, &model, &image).unwrap().shape(), [1, 1]);
     }
     let batch = ndarray::concatenate(Axis(0), &[part(24, 24).view(), part(24, 24).mapv(|v| 1.0 - v).view()]);
     assert_eq!(one_output("discriminator", &model, &batch.unwrap()).shape(), [2, 1]);

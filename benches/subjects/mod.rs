@@ -54,7 +54,7 @@ fn models() -> Vec<PathBuf> {
 /// A model as its interface wants it, at a size that it takes.
 fn stranger(name: &str, path: &Path, compare: &mut Compare<'_>) -> Result<(), Failure> {
     let model = onnx::read(path)?;
-    let runtime = runtime::open(Kind::Tract)?;
+    let runtime = runtime::open(Kind::TRACT)?;
     let interface = discover(&model, &Wishes::default(), [&*runtime])
         .or_else(|_| discover(&model, &Wishes { scale: Some(3), ..Default::default() }, [&*runtime]))?
         .interface;

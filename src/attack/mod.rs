@@ -32,6 +32,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use crate::suggest::no_such;
+
 pub use ball::{Ball, Norm, OutsideBall};
 pub use budget::{Budget, parse_budgets};
 pub use discrepancy::Discrepancy;
@@ -224,11 +226,7 @@ impl FromStr for Attack {
         if let Some((_, attack)) = NAMES.iter().find(|(name, _)| *name == given) {
             return Ok(*attack);
         }
-        let near = NAMES.iter().max_by(|a, b| strsim::jaro(a.0, given).total_cmp(&strsim::jaro(b.0, given)));
-        Err(format!(
-            "there is no attack `{given}`; did you mean `{}`?",
-            near.map_or("ifgsm", |(name, _)| name)
-        ))
+        Err(no_such("attack", given, NAMES.iter().map(|(name, _)| *name)))
     }
 }
 

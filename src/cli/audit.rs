@@ -62,10 +62,11 @@ pub struct Args {
     /// Decides every random number: the same seed, the same report
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
-    /// Runtimes to craft and judge on: ort, ort-plain (its optimisations off), ort-cuda, tract, torch
-    /// [default: ort and tract, where they are there]
-    #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
-    runtime: Vec<Kind>,
+    /// Runtimes to craft and judge on, with their settings: ort, ort-plain (its optimisations off), ort-cuda,
+    /// tract, torch, or with settings, such as ort:opt=basic,threads=2 or torch:f64; a wrong one is answered
+    /// with those there are [default: ort and tract, where they are there]
+    #[arg(long, value_name = "NAME,NAME,...", value_parser = Kinds::parse)]
+    runtime: Option<Kinds>,
     /// The most memory that a gradient step may need, in GiB [default: what is free]
     #[arg(long, value_name = "GIB", value_parser = Memory::parse, allow_negative_numbers = true)]
     memory: Option<Memory>,
@@ -107,6 +108,16 @@ struct Budgets(Vec<Budget>);
 impl Budgets {
     fn parse(text: &str) -> Result<Self, String> {
         parse_budgets(text).map(Self)
+    }
+}
+
+/// Runtimes as one flag gives them.
+#[derive(Clone, Debug)]
+struct Kinds(Vec<Kind>);
+
+impl Kinds {
+    fn parse(text: &str) -> Result<Self, String> {
+        Kind::parse_list(text).map(Self)
     }
 }
 
@@ -258,17 +269,13 @@ impl Args {
 
     /// The runtimes asked for, each of which must be there, or those of the default that are.
     fn runtimes(&self) -> Result<Vec<Kind>, CliError> {
-        if self.runtime.is_empty() {
-            return Ok([Kind::Ort, Kind::Tract].into_iter().filter(|&kind| is_there(kind)).collect());
-        }
-        let mut kinds = Vec::new();
-        for &kind in &self.runtime {
+        let Some(Kinds(kinds)) = &self.runtime else {
+            return Ok(runtime::audited_by_default().filter(|&kind| is_there(kind)).collect());
+        };
+        for &kind in kinds {
             runtime::open(kind).map_err(CliError::usage)?;
-            if !kinds.contains(&kind) {
-                kinds.push(kind);
-            }
         }
-        Ok(kinds)
+        Ok(kinds.clone())
     }
 }
 

@@ -34,8 +34,7 @@ type Opened = (Kind, Result<Arc<dyn Runtime>, RuntimeError>);
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = onnx::read(&args.model).map_err(CliError::usage)?;
     let refuse = |reason: &dyn std::fmt::Display| format!("`{}`: {reason}", args.model.display());
-    let runtimes: Vec<Opened> =
-        Kind::ALL.into_iter().map(|kind| (kind, runtime::open(kind).map(Arc::from))).collect();
+    let runtimes: Vec<Opened> = Kind::all().map(|kind| (kind, runtime::open(kind).map(Arc::from))).collect();
     let there = runtimes.iter().filter_map(|(_, runtime)| runtime.as_deref().ok());
     let found = discover(&model, &args.interface.wishes(), there).map_err(|error| match error {
         InterfaceError::Runtime(_) => CliError::failed(refuse(&error)),

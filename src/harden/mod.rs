@@ -19,7 +19,6 @@ mod gan;
 mod log;
 mod loss;
 mod memory;
-mod nearest;
 mod network;
 mod output;
 mod packing;

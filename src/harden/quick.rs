@@ -8,7 +8,7 @@ use super::data::Dataset;
 use crate::attack::{Settings, parse_budgets};
 use crate::audit::{Images, Plan};
 use crate::image::save_png;
-use crate::runtime::{self, Kind};
+use crate::runtime;
 
 /// Crops, and their side in LR pixels.
 const CROPS: usize = 3;
@@ -29,7 +29,7 @@ pub(super) fn plan(
             save_png(&images.join(format!("{index}.png")), crop.view())?;
         }
     }
-    let there = [Kind::Ort, Kind::Tract].into_iter().find(|kind| runtime::open(*kind).is_ok());
+    let there = runtime::audited_by_default().find(|kind| runtime::open(*kind).is_ok());
     let (Some(runtime), Ok(budgets)) = (there, parse_budgets("4")) else {
         return Ok(None);
     };

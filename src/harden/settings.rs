@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::HardenError;
-use super::nearest::nearest;
 use super::packing::Packing;
 use super::recipe::Recipe;
 use crate::files;
+use crate::suggest::suggest;
 use crate::zoo::Arch;
 
 /// Everything that a run is told.
@@ -228,7 +228,7 @@ fn read(path: &Path) -> Result<Table, HardenError> {
             return Err(problem(&path.display(), what));
         };
         if let Some(key) = keys.keys().find(|key| known.iter().all(|(name, _)| name != key)) {
-            let near = nearest(key, known.iter().map(|(name, _)| *name));
+            let near = suggest(key, known.iter().map(|(name, _)| *name));
             let advice = near.map_or_else(
                 || "`temper harden --print-config` shows every key".to_owned(),
                 |near| format!("did you mean `{near}`?"),

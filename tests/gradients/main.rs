@@ -28,9 +28,9 @@ fn every_case_has_one_gradient() {
         if answers.is_empty() {
             // Where tract is alone, what it gets wrong has nobody to ask.
             let reason =
-                case.excluded.iter().find(|(kind, _)| *kind == Kind::Tract).map(|(_, reason)| reason);
+                case.excluded.iter().find(|(kind, _)| *kind == Kind::TRACT).map(|(_, reason)| reason);
             let reason = reason.unwrap_or_else(|| panic!("{}: no runtime answered", case.name));
-            assert!(runtime::open(Kind::Ort).is_err() && cfg!(not(feature = "torch")), "{}", case.name);
+            assert!(runtime::open(Kind::ORT).is_err() && cfg!(not(feature = "torch")), "{}", case.name);
             eprintln!("skipped {}: {reason}", case.name);
             continue;
         }
