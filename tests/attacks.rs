@@ -186,7 +186,7 @@ fn taps(model: &Model) -> Objective {
 fn oracle_for(attack: Attack, model: &Model) -> Oracle {
     let mut oracle = oracle(model);
     if attack.needs_tap() {
-        oracle.pursue(&taps(model));
+        oracle.set_objective(&taps(model));
     }
     oracle
 }
@@ -381,12 +381,12 @@ fn fda_needs_a_tap_that_is_there() {
     let mut oracle = oracle(&model);
     let goal = goal(&mut oracle, Ball::new(image(8, 9, 0.2).view(), 8.0 / 255.0));
     let tap = &model.metadata["temper.tap"];
-    oracle.pursue(&Objective::Features(vec![format!("{tap}x")]));
+    oracle.set_objective(&Objective::Features(vec![format!("{tap}x")]));
     let wrong =
         Attack::FDA.run_one(&mut oracle, &goal, &quick(), &mut random(0, Attack::FDA), &mut || Ok(()));
     let message = wrong.unwrap_err().to_string();
     assert!(message.contains(&format!("did you mean `{tap}`?")), "{message}");
-    oracle.pursue(&taps(&model));
+    oracle.set_objective(&taps(&model));
     let found = run(Attack::FDA, &mut oracle, &goal, &Settings::default());
     assert!(found.values.last() > found.values.first(), "{:?}", found.values);
 }

@@ -174,7 +174,7 @@ impl<'a> Audit<'a> {
             };
             tested.push((trust, Pace::of(before, oracle.effort())));
             // Its memory is for the models before it in the meantime.
-            oracle.rest();
+            oracle.release_sessions();
         }
         Ok(tested)
     }
@@ -206,7 +206,7 @@ impl<'a> Audit<'a> {
         if self.plan.universal {
             self.find_universal(watch)?;
         }
-        self.oracles.iter_mut().for_each(Oracle::rest);
+        self.oracles.iter_mut().for_each(Oracle::release_sessions);
         Ok(0)
     }
 

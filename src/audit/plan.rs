@@ -13,7 +13,7 @@ use crate::audit::inputs::model::hex;
 use crate::audit::measure::certificate::Smoothing;
 use crate::audit::preprocess::Preprocessing;
 use crate::image::{ImageError, load};
-use crate::interface::Wishes;
+use crate::interface::Overrides;
 use crate::oracle::Objective;
 use crate::runtime::Kind;
 
@@ -23,7 +23,7 @@ pub struct Plan {
     /// The model files.
     pub models: Vec<PathBuf>,
     /// What is stated of the models' interface; the rest is found.
-    pub wishes: Wishes,
+    pub overrides: Overrides,
     /// The images.
     pub images: Images,
     /// The most LR pixels a side that are kept of an image; all where `None`.
@@ -81,7 +81,7 @@ impl Plan {
     pub fn new(models: Vec<PathBuf>, images: Images, runtimes: Vec<Kind>, budgets: Vec<Budget>) -> Self {
         Self {
             models,
-            wishes: Wishes::default(),
+            overrides: Overrides::default(),
             images,
             crop: None,
             attacks: vec![Attack::IFGSM],

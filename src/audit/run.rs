@@ -48,7 +48,7 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     watch.doing("reading models")?;
     let runtimes: Vec<Arc<dyn Runtime>> =
         plan.runtimes.iter().map(|&kind| runtime::open(kind).map(Arc::from)).collect::<Result<_, _>>()?;
-    let mut subjects: Vec<AuditedModel> = AuditedModel::read_all(&plan.models, &plan.wishes, &runtimes)?
+    let mut subjects: Vec<AuditedModel> = AuditedModel::read_all(&plan.models, &plan.overrides, &runtimes)?
         .into_iter()
         .flat_map(|subject| subject.with_fronts(&plan.preprocess))
         .collect();

@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::attacks::{AttackArgs, parse_decibels};
 use super::defences::DefenceArgs;
 use super::folder::OutputFolder;
+use super::interface::InterfaceArgs;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
 use super::preset::{self, Preset};
 use super::progress::Bar;
-use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Craft, Images, Plan, Planned, Shard, Watch};
@@ -189,7 +189,7 @@ impl Args {
         };
         let runtimes = self.runtimes()?;
         Ok(Plan {
-            wishes: self.interface.wishes(),
+            overrides: self.interface.overrides(),
             crop: self.crop.map(|side| side as usize).or(preset.crop),
             attacks: self.attacks.attacks(&preset)?,
             objective: self.attacks.objective(),

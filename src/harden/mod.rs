@@ -30,7 +30,6 @@ mod schedule;
 mod session;
 mod settings;
 mod source;
-mod stated;
 mod stranger;
 mod tap;
 #[cfg(test)]
@@ -51,5 +50,4 @@ pub use recipe::Recipe;
 pub use run::{Event, Job, Outcome, harden};
 pub use schedule::Schedule;
 pub use settings::{Run, Settings};
-pub use stated::Stated;
 pub use validate::Validated;

@@ -215,8 +215,8 @@ fn read(name: &str) -> Result<(&'static Row, Settings), String> {
     for row in table::ROWS {
         let short = row.short.iter().find(|(short, _)| *short == runtime).map(|(_, settings)| *settings);
         if row.name == runtime || short.is_some() {
-            let given = [short, rest].into_iter().flatten().collect::<Vec<_>>().join(",");
-            return Ok((row, settings(row, name, &given)?));
+            let given = [short, rest].into_iter().flatten().flat_map(|part| part.split(','));
+            return Ok((row, settings(row, name, given)?));
         }
     }
     let names =
@@ -230,9 +230,13 @@ fn read(name: &str) -> Result<(&'static Row, Settings), String> {
 }
 
 /// The settings of a row that a text lists, in the row's order.
-fn settings(row: &'static Row, name: &str, given: &str) -> Result<Settings, String> {
+fn settings<'a>(
+    row: &'static Row,
+    name: &str,
+    given: impl Iterator<Item = &'a str>,
+) -> Result<Settings, String> {
     let mut found: Vec<Option<Option<String>>> = vec![None; row.settings.len()];
-    for part in given.split(',').filter(|_| !given.is_empty()) {
+    for part in given {
         let (key, value) = part.split_once('=').map_or((part, None), |(key, value)| (key, Some(value)));
         let index = row.settings.iter().position(|setting| setting.name == key);
         let index = index.ok_or_else(|| {

@@ -16,8 +16,11 @@ pub struct Row {
     /// Whether an audit uses it where no runtime is named.
     pub audits_by_default: bool,
     /// Makes it ready under the name given, or says what this machine lacks.
-    pub open: fn(Kind, &Settings) -> Result<Box<dyn Runtime>, RuntimeError>,
+    pub open: Open,
 }
+
+/// Makes a runtime ready under a name, with the settings that the name holds.
+type Open = fn(Kind, &Settings) -> Result<Box<dyn Runtime>, RuntimeError>;
 
 /// The table.
 pub const ROWS: &[Row] = &[ort::ROW, tract::ROW, libtorch::ROW];

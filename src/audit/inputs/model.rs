@@ -9,7 +9,7 @@ use crate::audit::inputs::images::AuditImage;
 use crate::audit::inputs::memory::bound;
 use crate::audit::inputs::requirements::ImageRequirements;
 use crate::audit::preprocess::Preprocessing;
-use crate::interface::{Found, Interface, Wishes, discover, find_tap};
+use crate::interface::{Found, Interface, Overrides, discover, find_tap};
 use crate::onnx::{self, Dim, Model, Problem, Source};
 use crate::oracle::{Objective, gradient_model};
 use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
@@ -49,23 +49,23 @@ impl AuditedModel {
     /// Reads the models, in order, and finds how each is fed.
     pub fn read_all(
         paths: &[PathBuf],
-        wishes: &Wishes,
+        overrides: &Overrides,
         runtimes: &[Arc<dyn Runtime>],
     ) -> Result<Vec<Self>, AuditError> {
         let sources: Vec<Source> =
             paths.iter().map(|path| onnx::read_source(path)).collect::<Result<_, _>>()?;
         let named = paths.iter().zip(short_names(paths)).zip(sources);
-        named.map(|((path, name), source)| Self::find(path, name, source, wishes, runtimes)).collect()
+        named.map(|((path, name), source)| Self::find(path, name, source, overrides, runtimes)).collect()
     }
 
     fn find(
         path: &Path,
         name: String,
         source: Source,
-        wishes: &Wishes,
+        overrides: &Overrides,
         runtimes: &[Arc<dyn Runtime>],
     ) -> Result<Self, AuditError> {
-        let found = discover(&source.model, wishes, runtimes.iter().map(|runtime| &**runtime))
+        let found = discover(&source.model, overrides, runtimes.iter().map(|runtime| &**runtime))
             .map_err(|source| AuditError::Model { path: path.into(), source })?;
         let model = Arc::new(found.interface.canonical(&source.model));
         let shown = || find_tap(&source.model.graph).map(|(tap, _)| tap);
@@ -177,7 +177,7 @@ impl AuditedModel {
     }
 
     fn interface(&self) -> InterfaceInfo {
-        let Interface { form, geometry, input_levels, output_levels, constants } = &self.found.interface;
+        let Interface { form, geometry, input_range, output_range, constants } = &self.found.interface;
         InterfaceInfo {
             input: form.input.clone(),
             output: form.output.clone(),
@@ -185,8 +185,8 @@ impl AuditedModel {
             layout: form.layout.name().into(),
             output_layout: form.output_layout.name().into(),
             channels: form.channels,
-            range: input_levels.name().into(),
-            output_range: output_levels.name().into(),
+            range: input_range.name().into(),
+            output_range: output_range.name().into(),
             margin: geometry.margin,
             fixed: geometry.fixed,
             multiple: geometry.multiple,

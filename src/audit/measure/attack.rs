@@ -112,7 +112,7 @@ impl Audit<'_> {
             goals.push(objective::goal(plan, self.subject, photo, (attack, budget), &one)?);
             rngs.push(seeded(plan.seed, &photo.name, attack, budget));
         }
-        self.oracles[crafter].pursue(&objective::objective(plan, self.subject, attack)?);
+        self.oracles[crafter].set_objective(&objective::objective(plan, self.subject, attack)?);
         if let Some(rng) = rngs.first() {
             self.oracles[crafter].at_draw(rng.clone().random());
         }

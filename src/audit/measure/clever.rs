@@ -82,7 +82,7 @@ impl Audit<'_> {
         let photo = self.scenes[scene].photo;
         let clean = self.clean_output(scene, index)?;
         let oracle = &mut self.oracles[index];
-        oracle.pursue(&Objective::Distance);
+        oracle.set_objective(&Objective::Distance);
         let mut rng = seeded(self.plan.seed, &photo.name, Attack::RANDOM, Budget::default());
         let batch = self.plan.settings.batch;
         let at = (photo.x.view(), clean.view());

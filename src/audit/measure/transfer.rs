@@ -31,7 +31,7 @@ pub fn between(
             watch.doing(&format!("{}: attacks crafted for {}", ours.name(), theirs.name()))?;
             ours.judge_attacks_of(theirs, watch)?;
         }
-        audits[judge].rest();
+        audits[judge].release_sessions();
     }
     Ok(left_out)
 }
@@ -63,8 +63,8 @@ impl Audit<'_> {
     }
 
     /// Gives back what it holds of runtimes and outputs.
-    pub fn rest(&mut self) {
-        self.oracles.iter_mut().for_each(crate::oracle::Oracle::rest);
+    pub fn release_sessions(&mut self) {
+        self.oracles.iter_mut().for_each(crate::oracle::Oracle::release_sessions);
         self.scenes.iter_mut().for_each(|scene| scene.clean.fill(None));
     }
 }

@@ -41,7 +41,7 @@ impl Audit<'_> {
             let photo = self.scenes[scene].photo;
             goals.push(objective::goal(plan, self.subject, photo, (Attack::PGD, budget), &clean)?);
         }
-        self.oracles[crafter].pursue(&plan.objective);
+        self.oracles[crafter].set_objective(&plan.objective);
         let all: Vec<&Goal> = goals.iter().collect();
         let mut rng = seeded(plan.seed, "all images", Attack::PGD, budget);
         let mut on_step = || watch.stepped();
