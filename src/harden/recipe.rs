@@ -327,7 +327,10 @@ mod tests {
         assert!(with(|recipe| recipe.batch = 0).starts_with("batch is 0"));
         assert!(with(|recipe| recipe.patch = usize::MAX).starts_with("batch is 16 crops"));
         assert!(with(|recipe| recipe.steps = 0).starts_with("steps is 0"));
-        assert!(with(|recipe| recipe.interface.layout = Some("nhwc".into())).contains("layout = \"nhwc\""));
+        assert!(
+            with(|recipe| recipe.interface.layout = Some(crate::interface::Layout::Nhwc))
+                .contains("layout = \"nhwc\"")
+        );
         let both = |recipe: &mut Recipe| {
             (recipe.from, recipe.weights) = (Some("a.onnx".into()), Some("b.onnx".into()));
         };

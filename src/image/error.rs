@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::codec::{MAX_PIXELS, MAX_SIDE};
 use super::folder::EXTENSIONS;
 use crate::files::FileError;
+use crate::limits::Limit;
 
 /// Why an image could not be loaded, listed or saved. Every message names the file or folder.
 #[derive(Debug, Error)]
@@ -34,8 +34,9 @@ pub enum ImageError {
     },
     /// More pixels than the limits allow.
     #[error(
-        "{path}: {width}x{height} pixels (width x height) are too many (at most {MAX_SIDE} a side \
-         and {MAX_PIXELS} in all); crop the image"
+        "{path}: {width}x{height} pixels (width x height) are too many (at most {} a side \
+         and {} in all); crop the image, or raise --limit side=N and --limit pixels=N",
+        Limit::Side.get(), Limit::Pixels.get()
     )]
     TooLarge {
         /// The file.

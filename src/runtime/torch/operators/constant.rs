@@ -63,8 +63,7 @@ fn range(start: &Tensor, limit: &Tensor, delta: &Tensor) -> Result<Tensor, Refus
     };
     let (start, limit, delta) = (number(start)?, number(limit)?, number(delta)?);
     let count = ((limit - start) / delta).ceil().max(0.0);
-    // Written so that a count that is no number is refused too.
-    if !(count <= MOST) {
+    if count.is_nan() || count > MOST {
         return Err(Refusal::new(format!("cannot count from {start} to {limit} in steps of {delta}")));
     }
     let steps = Tensor::f_arange(count as i64, (Kind::Double, Device::Cpu))?;
