@@ -9,9 +9,9 @@ use flags::{Flags, RecipeFlags, RunFlags};
 use view::{View, summary};
 
 use super::audit::Spectator;
+use super::interface::FormArgs;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
-use super::wishes::FormArgs;
 use super::{CliError, EXIT_CODES};
 use crate::harden::{HardenError, Job, Settings, harden};
 use crate::report::table;

@@ -12,6 +12,7 @@ mod grad;
 #[cfg(feature = "torch")]
 mod harden;
 mod inspect;
+mod interface;
 mod interrupt;
 mod limit;
 mod output;
@@ -19,7 +20,6 @@ mod preset;
 mod progress;
 mod report;
 mod serve;
-mod wishes;
 
 use std::process::ExitCode;
 

@@ -143,7 +143,7 @@ pub(super) fn agree(
         Ok(apart.fold(0.0, |worst: f64, apart| if apart.is_nan() { f64::INFINITY } else { worst.max(apart) }))
     };
     let mut found = Vec::new();
-    for kind in [runtime::Kind::Ort, runtime::Kind::Tract] {
+    for kind in runtime::audited_by_default() {
         if runtime::open(kind).is_err() {
             continue;
         }

@@ -6,7 +6,7 @@ use super::HardenError;
 use super::network::Network;
 use crate::interface::Size;
 use crate::onnx::{DType, Dim, Model, ValueInfo, ValueType};
-use crate::rewrite::{fold_norms, halve, resized, specialise};
+use crate::rewrite::{fold_norms, resized, specialise, to_f16};
 
 /// What is asked of the written file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Packing {
         }
         if self.fp16 {
             let before = model;
-            model = halve(&before).map_err(|error| self.impossible(&error))?;
+            model = to_f16(&before).map_err(|error| self.impossible(&error))?;
             done.push(if model == before {
                 "its weights and arithmetic are float16 already".to_owned()
             } else {

@@ -232,7 +232,7 @@ fn finish(
     let interrupted = step < job.recipe.steps;
     let audit = if job.audit && !interrupted {
         let folder = folder.file(AUDIT);
-        let interface = job.recipe.interface.wishes()?;
+        let interface = job.recipe.interface.clone();
         let plan = quick::plan(&path, &folder, dataset, (job.recipe.scale, interface))?;
         plan.map(|plan| (plan, folder))
     } else {

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::HardenError;
-use super::nearest::nearest;
 use super::packing::Packing;
 use super::recipe::Recipe;
 use crate::files;
+use crate::suggest::suggest;
 use crate::zoo::Arch;
 
 /// Everything that a run is told.
@@ -228,7 +228,7 @@ fn read(path: &Path) -> Result<Table, HardenError> {
             return Err(problem(&path.display(), what));
         };
         if let Some(key) = keys.keys().find(|key| known.iter().all(|(name, _)| name != key)) {
-            let near = nearest(key, known.iter().map(|(name, _)| *name));
+            let near = suggest(key, known.iter().map(|(name, _)| *name));
             let advice = near.map_or_else(
                 || "`temper harden --print-config` shows every key".to_owned(),
                 |near| format!("did you mean `{near}`?"),
@@ -266,7 +266,7 @@ fn problem(origin: &dyn std::fmt::Display, problem: String) -> HardenError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::harden::Stated;
+    use crate::interface::Overrides;
     use crate::zoo::Preset;
 
     fn flags(text: &str) -> Table {
@@ -324,7 +324,7 @@ mod tests {
             vgg: Some("a".into()),
             vgg_tap: Some("a".into()),
             weights: Some("a".into()),
-            interface: Stated { scale: Some(2), ..Stated::default() },
+            interface: Overrides { scale: Some(2), ..Overrides::default() },
             ..Recipe::default()
         };
         let path = || Some(PathBuf::from("a"));

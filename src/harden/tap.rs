@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 
 use super::HardenError;
-use super::nearest::nearest;
 use crate::onnx::{Graph, Model};
+use crate::suggest::suggest;
 use crate::zoo::{TAP, TAP_FIRST};
 
 /// The last feature map before upsampling.
@@ -47,7 +47,7 @@ fn named(graph: &Graph, name: &str) -> Result<String, HardenError> {
         };
     }
     let names = written().chain(graph.nodes.iter().map(|node| node.name.as_str()));
-    let advice = match nearest(name, names.filter(|name| !name.is_empty())) {
+    let advice = match suggest(name, names.filter(|name| !name.is_empty())) {
         Some(near) => format!("no value or node has that name; did you mean `{near}`?"),
         None => "no value or node has that name; `temper inspect` shows a model's nodes".to_owned(),
     };

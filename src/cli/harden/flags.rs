@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
-use crate::cli::wishes::FormArgs;
-use crate::harden::Stated;
+use crate::cli::interface::FormArgs;
+use crate::interface::Overrides;
 use crate::zoo::Arch;
 
 /// The flags of where and how often; a flag that is not given is no part of the table.
@@ -204,7 +204,7 @@ pub(super) struct Flags<'a> {
 impl<'a> Flags<'a> {
     /// What is computed, how a file is fed, and where and how often.
     pub fn new(recipe: &'a RecipeFlags, form: &FormArgs, run: &'a RunFlags) -> Self {
-        Self { recipe: WithInterface { flags: recipe, interface: stated(form, recipe.scale) }, run }
+        Self { recipe: WithInterface { flags: recipe, interface: form.overrides(recipe.scale) }, run }
     }
 }
 
@@ -212,20 +212,6 @@ impl<'a> Flags<'a> {
 struct WithInterface<'a> {
     #[serde(flatten)]
     flags: &'a RecipeFlags,
-    #[serde(skip_serializing_if = "Stated::is_empty")]
-    interface: Stated,
-}
-
-/// The flags of an interface as a file would state them.
-fn stated(form: &FormArgs, scale: Option<usize>) -> Stated {
-    let wishes = form.wishes(scale);
-    Stated {
-        layout: wishes.layout.map(|layout| layout.name().to_owned()),
-        channels: wishes.channels,
-        range: wishes.input_levels.map(|levels| levels.name().to_owned()),
-        output_range: wishes.output_levels.map(|levels| levels.name().to_owned()),
-        scale: wishes.scale,
-        output: wishes.output,
-        feed: wishes.feeds.into_iter().collect(),
-    }
+    #[serde(skip_serializing_if = "Overrides::is_empty")]
+    interface: Overrides,
 }
