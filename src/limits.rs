@@ -66,7 +66,7 @@ impl Limit {
             Limit::Elements => Entry("elements", 1 << 30, "elements of a tensor inside a model"),
             Limit::Folded => Entry("folded", 1 << 25, "elements computed while constants are folded"),
             Limit::RunBytes => {
-                Entry("run-bytes", 3 << 30, "bytes of a run that looks for a model's interface")
+                Entry("run-bytes", 2 << 30, "bytes of a run that looks for a model's interface")
             }
             Limit::RunOperations => {
                 Entry("run-operations", 64 << 30, "operations of such a run, beyond its weights' own")

@@ -68,7 +68,8 @@ pub struct Args {
     /// with those there are [default: ort and tract, where they are there]
     #[arg(long, value_name = "NAME,NAME,...", value_parser = Kinds::parse)]
     runtime: Option<Kinds>,
-    /// The most memory that a gradient step may need, in GiB [default: what is free]
+    /// The most memory that a run of a model may need, in GiB: of a gradient step [default: what is free], and of the
+    /// runs that find its interface [default: --limit run-bytes]
     #[arg(long, value_name = "GIB", value_parser = Memory::parse, allow_negative_numbers = true)]
     memory: Option<Memory>,
     /// Run every runtime in a process of its own: one that crashes, hangs (--limit run-seconds) or asks for more
@@ -158,6 +159,9 @@ impl Memory {
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
     args.check_thresholds()?;
+    if let Some(memory) = args.memory {
+        Limit::RunBytes.set(memory.0);
+    }
     let plan = args.plan()?;
     let folder = OutputFolder::claim(&args.out)?;
     let mut view = Spectator::new(on_interrupt()?);

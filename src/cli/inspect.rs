@@ -8,7 +8,8 @@ use super::interface::InterfaceArgs;
 use super::output::say;
 use super::{CliError, EXIT_CODES};
 use crate::inspect::{self, Parameters, Use, Verdict};
-use crate::interface::{Found, Interface, InterfaceError, discover};
+use crate::interface::{Found, Interface, InterfaceError, discover, unprobed};
+use crate::limits::Limit;
 use crate::onnx::{self, Model};
 use crate::rewrite::Status;
 use crate::runtime::{self, Kind, Runtime, RuntimeError};
@@ -36,7 +37,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let refuse = |reason: &dyn std::fmt::Display| format!("`{}`: {reason}", args.model.display());
     let runtimes: Vec<Opened> = Kind::all().map(|kind| (kind, runtime::open(kind).map(Arc::from))).collect();
     let there = runtimes.iter().filter_map(|(_, runtime)| runtime.as_deref().ok());
-    let found = discover(&model, &args.interface.overrides(), there).map_err(|error| match error {
+    let overrides = args.interface.overrides();
+    let runs_it = model.graph.nodes.len() as u64 <= Limit::RunNodes.get();
+    let found = if runs_it { discover(&model, &overrides, there) } else { unprobed(&model, &overrides) };
+    let found = found.map_err(|error| match error {
         InterfaceError::Runtime(_) => CliError::failed(refuse(&error)),
         _ => CliError::usage(refuse(&error)),
     })?;
@@ -44,7 +48,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let mut text = vec![heading(args, &model), interface(&found)];
     text.push(cost(&model, &canonical, &found).map_err(|error| CliError::usage(refuse(&error)))?);
     text.extend(runtimes.into_iter().map(|(kind, runtime)| match runtime {
-        Ok(runtime) => runs(&inspect::verdict(&canonical, &found, runtime)),
+        Ok(runtime) if runs_it => runs(&inspect::verdict(&canonical, &found, runtime)),
+        Ok(_) => format!("{:<14}not run: its number of nodes {}", kind.name(), Limit::RunNodes.exceeded()),
         Err(reason) => format!("{:<14}{reason}", kind.name()),
     }));
     say(text.join("\n"))
@@ -78,10 +83,14 @@ fn interface(found: &Found) -> String {
         0 => String::new(),
         margin => format!(", {margin} pixels cut on every side"),
     };
+    let agreement = match found.agreement {
+        agreement if agreement.is_nan() => "not run, so that its range is a guess".to_owned(),
+        agreement => format!("{agreement:.1} dB from a bicubic upscale of a test picture"),
+    };
     let _ = write!(
         text,
-        "{:<14}`{}` gives x{}, {output_range}{margin}; {:.1} dB from a bicubic upscale of a test picture",
-        "output", form.output, geometry.scale, found.agreement
+        "{:<14}`{}` gives x{}, {output_range}{margin}; {agreement}",
+        "output", form.output, geometry.scale
     );
     text
 }

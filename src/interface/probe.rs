@@ -10,7 +10,7 @@ use super::range::PixelRange;
 use super::{Interface, InterfaceError, Overrides};
 use crate::metric::{bicubic, psnr};
 use crate::onnx::{DType, Dim, Model, Problem, Tensor, ValueInfo};
-use crate::rewrite::specialise;
+use crate::rewrite::{bounded, specialise};
 use crate::runtime::Runtime;
 
 /// An interface, and how well the model agrees with it.
@@ -50,6 +50,19 @@ pub fn discover<'a>(
     }
     Err(failure
         .map_or_else(|| Problem::new("the model", "has no runtime to be probed on").into(), Into::into))
+}
+
+/// What the declarations alone say of how a model is fed and read, its pixel range taken for granted; the
+/// agreement is no number. For models that are too large to be run only for this.
+///
+/// # Errors
+/// As for [`discover`].
+pub fn unprobed(model: &Model, overrides: &Overrides) -> Result<Found, InterfaceError> {
+    let overrides = &overrides.or_own(model);
+    let (constants, form, geometry) = candidates(model, overrides)?.swap_remove(0);
+    let input_range = overrides.range.unwrap_or(PixelRange::Unit);
+    let output_range = overrides.output_range.unwrap_or(input_range);
+    Ok(Found { interface: Interface { form, geometry, input_range, output_range, constants }, agreement: f64::NAN })
 }
 
 /// The model with its image as its one input and one output left, and the image's form, from what
@@ -336,6 +349,8 @@ fn run(
 ) -> Result<Array3<f32>, InterfaceError> {
     let input = picture.view().insert_axis(Axis(0)).into_dyn();
     let fixed = specialise(&interface.canonical(model), &[input.shape()])?;
+    // Nobody has looked at this file yet.
+    bounded(&fixed)?;
     let mut outputs = runtime.load(&fixed)?.run(&[input])?;
     let output = outputs.swap_remove(0).into_dimensionality::<Ix4>();
     let output = output.map_err(|_| Problem::new("the model", "gives no image of four axes"))?;
