@@ -18,6 +18,7 @@ pub mod oracle;
 pub mod report;
 pub mod rewrite;
 pub mod runtime;
+pub mod text;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod zoo;

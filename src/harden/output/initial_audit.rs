@@ -1,0 +1,38 @@
+//! The plan of the audit at the end of a run: three crops of training images, one budget, ten steps. It is
+//! quick; `temper audit` gives the whole answer.
+
+use std::path::Path;
+
+use crate::attack::{Settings, parse_budgets};
+use crate::audit::{Images, Plan};
+use crate::harden::HardenError;
+use crate::harden::data::Dataset;
+use crate::image::save_png;
+use crate::runtime::{self, Kind};
+
+/// Crops, and their side in LR pixels.
+const CROPS: usize = 3;
+const SIDE: usize = 32;
+
+/// Writes crops of the first images to `folder` and plans an audit of `model` on them; `None` where
+/// no runtime is there.
+pub(in crate::harden) fn plan(
+    model: &Path,
+    folder: &Path,
+    data: &Dataset,
+    scale: usize,
+) -> Result<Option<Plan>, HardenError> {
+    let images = folder.join("images");
+    crate::files::create_output_folder(&images)?;
+    for index in 0..CROPS {
+        if let Some(crop) = data.middle(index, SIDE * scale) {
+            save_png(&images.join(format!("{index}.png")), crop.view())?;
+        }
+    }
+    let there = [Kind::Ort, Kind::Tract].into_iter().find(|kind| runtime::open(*kind).is_ok());
+    let (Some(runtime), Ok(budgets)) = (there, parse_budgets("4")) else {
+        return Ok(None);
+    };
+    let plan = Plan::new(vec![model.to_owned()], Images::Truth(images), vec![runtime], budgets);
+    Ok(Some(Plan { settings: Settings { iterations: 10, ..Settings::default() }, ..plan }))
+}
