@@ -12,6 +12,7 @@ pub mod harden;
 pub mod image;
 pub mod inspect;
 pub mod interface;
+pub mod limits;
 pub mod metric;
 pub mod onnx;
 pub mod oracle;
