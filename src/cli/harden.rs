@@ -46,10 +46,10 @@ pub struct Args {
     #[command(flatten)]
     export: Flags<ExportOptions>,
     /// Go on from the checkpoint in --out; give the same flags (--steps may be larger)
-    #[arg(long, conflicts_with = "overwrite")]
+    #[arg(long, conflicts_with = "overwrite", help_heading = "Files, device and intervals")]
     resume: bool,
     /// Start again in --out, in place of the run that it holds
-    #[arg(long)]
+    #[arg(long, help_heading = "Files, device and intervals")]
     overwrite: bool,
 }
 

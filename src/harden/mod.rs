@@ -17,8 +17,6 @@ mod output;
 mod run;
 mod seed;
 mod session;
-#[cfg(test)]
-mod tests;
 mod train;
 
 pub use config::{ExportOptions, Recipe, Run, Schedule, Settings, Stated};
@@ -27,3 +25,6 @@ pub use error::HardenError;
 pub use output::{Agreement, Record};
 pub use run::{Event, Outcome, Start, harden};
 pub use train::{Checkpoint, DiscriminatorState, Validated};
+
+#[cfg(test)]
+mod tests;
