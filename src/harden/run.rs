@@ -200,9 +200,9 @@ fn finish(
     let interrupted = steps < recipe.steps;
     let audit = if run.audit && !interrupted {
         let folder = folder.file(AUDIT);
-        let wishes = recipe.interface.wishes()?;
-        let plan = output::plan(&path, &folder, dataset, recipe.scale)?;
-        plan.map(|plan| (Plan { wishes, ..plan }, folder))
+        let interface = recipe.interface.wishes()?;
+        let plan = output::plan(&path, &folder, dataset, (recipe.scale, interface))?;
+        plan.map(|plan| (plan, folder))
     } else {
         None
     };

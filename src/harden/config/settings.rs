@@ -12,7 +12,7 @@ use super::keys::{Key, keys};
 use super::{ExportOptions, Recipe, Run};
 use crate::files;
 use crate::harden::HardenError;
-use crate::text::suggest;
+use crate::suggest::suggest;
 use crate::zoo::Arch;
 
 /// Everything that a run is told.

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::files::Files;
 use super::load::{self, Failure, Pair, Reason, Skipped};
+use crate::digest::hex;
 use crate::harden::HardenError;
-use crate::text::hexadecimal;
 
 /// HR images with their LR images, in the order of the files' names.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Dataset {
             hash.update([pixels.height, pixels.width].map(|side| side as u64).map(u64::to_le_bytes).concat());
             hash.update(pixels.values.as_flattened());
         }
-        hexadecimal(&hash.finalize())
+        hex(&hash.finalize())
     }
 
     /// The middle of HR image `index`, at most `side` pixels high and wide: (3, H, W) on [0, 1].

@@ -12,11 +12,11 @@ use std::path::Path;
 
 use super::HardenError;
 use super::config::{LAST, Recipe};
+use crate::digest::hex;
 use crate::interface::{Geometry, Interface, discover, find_tap};
 use crate::onnx::{self, Model};
 use crate::runtime::Runtime;
 use crate::runtime::torch::{Mode, Program, Torch};
-use crate::text::hexadecimal;
 use crate::torch::{Device, Kind, Tensor};
 
 /// A graph to train, and what it asks of images.
@@ -81,7 +81,7 @@ impl Network {
             tap,
             chosen,
             scale: interface.geometry.scale,
-            origin: Some(hexadecimal(&source.sha256)),
+            origin: Some(hex(&source.sha256)),
             file: Some(File { model: source.model, interface, weights }),
         };
         network.check_patch(recipe.patch)?;
@@ -245,7 +245,7 @@ fn take_weights(model: &mut Model, path: &Path) -> Result<String, HardenError> {
             HardenError::Weights { path: path.to_owned(), problem }
         })?;
     }
-    Ok(hexadecimal(&source.sha256))
+    Ok(hex(&source.sha256))
 }
 
 /// Luma on [0, 1] as `metric` has it: BT.601, black at 16 and white at 235 of 255.

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use crate::harden::HardenError;
 use crate::harden::config::LAST;
 use crate::onnx::{Graph, Model};
-use crate::text::suggest;
+use crate::suggest::suggest;
 use crate::zoo::{TAP, TAP_FIRST};
 
 /// The first feature map (Sec. 5.4 of the paper).

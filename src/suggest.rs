@@ -1,6 +1,4 @@
-//! Small pieces of text that several modules write: the name that was probably meant, and digests.
-//!
-//! Deliberately absent: printing, and messages, which are written where they are raised.
+//! The name that was probably meant, for messages about one that does not exist.
 
 /// The least Jaro-Winkler similarity of a suggestion: a name out of the blue misleads.
 const SIMILAR: f64 = 0.7;
@@ -19,11 +17,6 @@ pub fn did_you_mean<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -
     suggest(given, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }
 
-/// Bytes as lower-case hexadecimal digits, two a byte: how digests are written everywhere.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,10 +31,5 @@ mod tests {
         assert_eq!(suggest("a", []), None);
         assert_eq!(did_you_mean("lamda", names), "; did you mean `lambda`?");
         assert_eq!(did_you_mean("xyz", names), "");
-    }
-
-    #[test]
-    fn digests_have_two_digits_a_byte() {
-        assert_eq!(hexadecimal(&[0, 10, 255]), "000aff");
     }
 }
