@@ -332,11 +332,7 @@ fn first_difference(given: &Recipe, saved: &Recipe) -> String {
 }
 
 /// A part of a training image of a size that the file takes; repeated where the image is smaller.
-fn verified_image(
-    settings: &Settings,
-    trainer: &Trainer,
-    dataset: &Dataset,
-) -> Result<Tensor, HardenError> {
+fn verified_image(settings: &Settings, trainer: &Trainer, dataset: &Dataset) -> Result<Tensor, HardenError> {
     let device = trainer.program().device();
     let side = if trainer.network().is_foreign() { settings.recipe.patch } else { VERIFIED_SIDE };
     let Some(Size(height, width)) = settings.export.fixed else { return sample(dataset, side, device) };

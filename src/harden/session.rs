@@ -114,11 +114,7 @@ impl Session<'_> {
     }
 
     /// Without images to validate on, says how the network does on some that it was trained on.
-    pub fn validate_on_training(
-        &mut self,
-        trainer: &mut Trainer,
-        data: &Dataset,
-    ) -> Result<(), HardenError> {
+    pub fn validate_on_training(&mut self, trainer: &mut Trainer, data: &Dataset) -> Result<(), HardenError> {
         if self.validated.is_none()
             && let Some(validation) = Validation::of_training(data, trainer, self.settings.recipe.seed)
         {
@@ -182,7 +178,8 @@ impl Clock {
         let now = Instant::now();
         let seconds = (now - self.line).as_secs_f64().max(f64::MIN_POSITIVE);
         let examples = (means.steps() * recipe.batch as u64) as f64;
-        let Losses { total: loss, reconstruction, entropy, spread, adversarial, discriminator } = means.take();
+        let Losses { total: loss, reconstruction, entropy, spread, adversarial, discriminator } =
+            means.take();
         self.line = now;
         Record {
             step,

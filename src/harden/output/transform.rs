@@ -13,7 +13,11 @@ use crate::rewrite::{fold_norms, halve, resized, specialise};
 ///
 /// # Errors
 /// The network does not take the size, or cannot be carried to float16.
-pub(in crate::harden) fn transform(options: ExportOptions, network: &Network, model: Model) -> Result<(Model, Vec<String>), HardenError> {
+pub(in crate::harden) fn transform(
+    options: ExportOptions,
+    network: &Network,
+    model: Model,
+) -> Result<(Model, Vec<String>), HardenError> {
     let mut done = Vec::new();
     let mut model = model;
     if options.fold_batchnorm {
@@ -27,7 +31,8 @@ pub(in crate::harden) fn transform(options: ExportOptions, network: &Network, mo
     }
     if options.fp16 {
         let before = model;
-        model = halve(&before).map_err(|error| HardenError::Export { problem: format!("float16: {error}") })?;
+        model =
+            halve(&before).map_err(|error| HardenError::Export { problem: format!("float16: {error}") })?;
         done.push(if model == before {
             "its weights and arithmetic are float16 already".to_owned()
         } else {

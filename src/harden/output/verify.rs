@@ -70,15 +70,17 @@ impl Reference {
             return f64::INFINITY;
         }
         let apart = found.iter().zip(&self.output).map(|(a, b)| f64::from((a - b).abs()));
-        let worst = apart.fold(0.0, |worst: f64, apart| if apart.is_nan() { f64::INFINITY } else { worst.max(apart) });
+        let worst = apart
+            .fold(0.0, |worst: f64, apart| if apart.is_nan() { f64::INFINITY } else { worst.max(apart) });
         worst / span(&self.output)
     }
 }
 
 /// The range that values span, and at least that of [0, 1].
 fn span(values: &ArrayD<f32>) -> f64 {
-    let (least, most) =
-        values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), &v| (least.min(v), most.max(v)));
+    let (least, most) = values
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), &v| (least.min(v), most.max(v)));
     f64::from(most - least).max(1.0)
 }
 

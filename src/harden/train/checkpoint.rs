@@ -103,8 +103,8 @@ impl Checkpoint {
         if let Some(best) = self.best {
             entries.insert(BEST.to_owned(), best.to_string());
         }
-        let bytes = safetensors::serialize(views, Some(entries))
-            .map_err(|error| problem(path, error.to_string()))?;
+        let bytes =
+            safetensors::serialize(views, Some(entries)).map_err(|error| problem(path, error.to_string()))?;
         Ok(files::write_atomically(path, |out| out.write_all(&bytes))?)
     }
 
@@ -145,8 +145,10 @@ impl Checkpoint {
         let moments = |first: &str, second: &str| -> Result<AdamState, String> {
             Ok(AdamState { steps: step, first: part(first)?, second: part(second)? })
         };
-        let discriminator =
-            DiscriminatorState { weights: part(DISCRIMINATOR)?, adam: moments(DISCRIMINATOR_FIRST, DISCRIMINATOR_SECOND)? };
+        let discriminator = DiscriminatorState {
+            weights: part(DISCRIMINATOR)?,
+            adam: moments(DISCRIMINATOR_FIRST, DISCRIMINATOR_SECOND)?,
+        };
         Ok(Self {
             recipe,
             step,

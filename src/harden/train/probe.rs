@@ -11,7 +11,12 @@ pub(super) fn takes_batches(program: &Program, batch: &Tensor) -> bool {
 }
 
 /// The number of channels of a value, found by running the network on an image.
-pub(super) fn channels_at(program: &Program, image: &Tensor, tap: &str, wish: &str) -> Result<usize, HardenError> {
+pub(super) fn channels_at(
+    program: &Program,
+    image: &Tensor,
+    tap: &str,
+    wish: &str,
+) -> Result<usize, HardenError> {
     let mut size = Vec::new();
     no_grad(|| {
         program.run_tapped::<HardenError>(std::slice::from_ref(image), tap, &mut |phi| {
