@@ -64,7 +64,9 @@ impl Limit {
             Limit::Nodes => Entry("nodes", 200_000, "nodes of a model"),
             Limit::Nesting => Entry("nesting", 30, "graphs inside graphs (at most 32)"),
             Limit::Elements => Entry("elements", 1 << 30, "elements of a tensor inside a model"),
-            Limit::Folded => Entry("folded", 1 << 25, "elements computed while constants are folded"),
+            Limit::Folded => {
+                Entry("folded", 8 << 20, "elements computed while constants are folded, beside the weights'")
+            }
             Limit::RunBytes => {
                 Entry("run-bytes", 2 << 30, "bytes of a run that looks for a model's interface")
             }

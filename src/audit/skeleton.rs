@@ -61,6 +61,7 @@ pub fn skeleton(
         summary: Vec::new(),
         worst: Vec::new(),
         findings: Vec::new(),
+        checksum: String::new(),
         timing: Timing::default(),
     }
 }

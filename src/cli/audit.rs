@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::attacks::{AttackArgs, parse_decibels};
 use super::defences::DefenceArgs;
-use super::folder::OutputFolder;
 use super::interface::InterfaceArgs;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
@@ -16,6 +15,7 @@ use super::progress::Bar;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Craft, ImageSource, Plan, Planned, Settings, Watch};
+use crate::files::OutputFolder;
 use crate::limits::Limit;
 use crate::report::{LeastSrPsnr, Report, Shard, table};
 use crate::runtime::{self, Confinement, Isolated, Kind, Runtime, RuntimeError};
@@ -163,7 +163,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         Limit::RunBytes.set(memory.0);
     }
     let plan = args.plan()?;
-    let folder = OutputFolder::claim(&args.out)?;
+    let mut folder = OutputFolder::create(&args.out).map_err(CliError::usage)?;
     let mut view = Spectator::new(on_interrupt()?);
     let report =
         audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;

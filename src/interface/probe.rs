@@ -62,7 +62,10 @@ pub fn unprobed(model: &Model, overrides: &Overrides) -> Result<Found, Interface
     let (constants, form, geometry) = candidates(model, overrides)?.swap_remove(0);
     let input_range = overrides.range.unwrap_or(PixelRange::Unit);
     let output_range = overrides.output_range.unwrap_or(input_range);
-    Ok(Found { interface: Interface { form, geometry, input_range, output_range, constants }, agreement: f64::NAN })
+    Ok(Found {
+        interface: Interface { form, geometry, input_range, output_range, constants },
+        agreement: f64::NAN,
+    })
 }
 
 /// The model with its image as its one input and one output left, and the image's form, from what

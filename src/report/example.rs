@@ -143,6 +143,7 @@ pub fn report() -> Report {
         worst: worst(&rows, &[]),
         findings: vec![],
         measured: Measured { rows, clean: vec![clean], ..Measured::default() },
+        checksum: String::new(),
         timing: Timing::default(),
     };
     report.findings = findings(&report);

@@ -24,6 +24,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use certificate::{Certificate, CertifiedBound};
 pub use findings::{Finding, Level, findings};
@@ -65,6 +66,20 @@ pub enum ReadError {
         /// What is wrong, and where.
         reason: serde_json::Error,
     },
+    /// A form of another version.
+    #[error("{path}: is a report of schema {found}, and this temper reads {SCHEMA}; read it with the temper that wrote it")]
+    Schema {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The version that it states.
+        found: u32,
+    },
+    /// What it holds is not what was written.
+    #[error("{path}: was changed after `temper audit` wrote it: its numbers do not match their checksum; take the original")]
+    Changed {
+        /// The file.
+        path: std::path::PathBuf,
+    },
 }
 
 /// A whole audit.
@@ -99,6 +114,10 @@ pub struct Report {
     /// What speaks against taking the numbers at their word.
     #[serde(skip_deserializing)]
     pub findings: Vec<Finding>,
+    /// SHA-256 of all above that was not worked out from it; empty until it is written. It tells an accident or a
+    /// careless edit, not a forger.
+    #[serde(default)]
+    pub checksum: String,
     /// The only part that differs between two runs of the same audit.
     pub timing: Timing,
 }
@@ -112,7 +131,14 @@ impl Report {
         let bytes = read_bounded(path, MOST_BYTES)?;
         let form = |reason| ReadError::Form { path: path.to_owned(), reason };
         let mut report: Report = serde_json::from_slice(&bytes).map_err(form)?;
+        if report.schema != SCHEMA {
+            return Err(ReadError::Schema { path: path.to_owned(), found: report.schema });
+        }
+        let stated = std::mem::take(&mut report.checksum);
         report.conclude();
+        if stated != report.digest() {
+            return Err(ReadError::Changed { path: path.to_owned() });
+        }
         Ok(report)
     }
 
@@ -126,10 +152,20 @@ impl Report {
         self.findings = findings(self);
     }
 
-    /// Writes `report.json`, whole or not at all.
+    /// SHA-256, in hexadecimal, of all that decides the report but for the time that it took.
+    fn digest(&self) -> String {
+        let decides = (self.schema, &self.temper, &self.settings, &self.runtimes, &self.lost_runtimes);
+        let decides = (decides, &self.models, &self.images, &self.measured);
+        // Structures of strings and numbers; there is nothing in them that JSON cannot say.
+        let bytes = serde_json::to_vec(&decides).unwrap_or_default();
+        Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Writes `report.json` with its checksum, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        let sealed = Self { checksum: self.digest(), ..self.clone() };
         write_atomically(path, |file| {
-            serde_json::to_writer_pretty(&mut *file, self)?;
+            serde_json::to_writer_pretty(&mut *file, &sealed)?;
             file.write_all(b"\n")
         })
     }

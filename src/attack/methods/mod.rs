@@ -8,6 +8,7 @@ mod ifgsm;
 mod mifgsm;
 mod pgd;
 mod random;
+mod smooth;
 mod spsa;
 mod square;
 
@@ -17,12 +18,13 @@ use crate::attack::row::Attack;
 use crate::suggest::no_such;
 
 /// Every attack, those with gradients first; every file of this folder declares its own.
-const TABLE: [Attack; 10] = [
+const TABLE: [Attack; 11] = [
     Attack::FGSM,
     Attack::IFGSM,
     Attack::PGD,
     Attack::MIFGSM,
     Attack::APGD,
+    Attack::SMOOTH,
     Attack::CW,
     Attack::FDA,
     Attack::SQUARE,

@@ -79,6 +79,7 @@ impl IsolatedSession {
         if let Some(memory) = confinement.memory {
             command.arg(memory.to_string());
         }
+        command.env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::piped());
         // Ctrl-C is for this process, which lets the child end.
         let mut child = command.process_group(0).spawn()?;
@@ -157,7 +158,8 @@ impl IsolatedSession {
         thread::sleep(Duration::from_millis(50));
         let words = self.last_words.lock().map(|words| String::from_utf8_lossy(&words).into_owned());
         let words = words.unwrap_or_default();
-        let line = words.lines().rev().map(first_line).find(|line| !line.is_empty());
+        let line =
+            words.lines().rev().map(first_line).find(|line| !line.is_empty() && !line.starts_with("note: "));
         line.map_or(String::new(), |line| format!(", having said: {line}"))
     }
 }

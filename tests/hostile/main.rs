@@ -1,0 +1,13 @@
+//! Hostile files: each ends in one message, or in a verdict, within 10 s of processor time and 4 GB.
+
+#![cfg(target_os = "linux")] // peaks and times are read from /proc
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bombs;
+mod files;
+mod isolation;
+mod names;
+mod watched;
