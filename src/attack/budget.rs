@@ -12,9 +12,12 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// A budget of so many levels, above 0 and up to 255.
+    /// The smallest: a pixel is a float32 on [0, 1], and moves by little less.
+    pub const SMALLEST: f64 = 0.001;
+
+    /// A budget of so many levels, from [`Budget::SMALLEST`] to 255.
     pub fn new(levels: f64) -> Option<Self> {
-        (levels > 0.0 && levels <= 255.0).then_some(Self(levels))
+        (Self::SMALLEST..=255.0).contains(&levels).then_some(Self(levels))
     }
 
     /// The budget as written, in 1/255.
@@ -39,7 +42,7 @@ pub fn parse_budgets(text: &str) -> Result<Vec<Budget>, String> {
     let mut budgets: Vec<Budget> = Vec::new();
     for word in text.split(',').map(str::trim) {
         let budget = word.parse().ok().and_then(Budget::new).ok_or_else(|| {
-            format!("`{word}` is no budget; a budget is a number above 0 and up to 255, in levels of 1/255")
+            format!("`{word}` is no budget; a budget is a number from 0.001 to 255, in levels of 1/255")
         })?;
         if budgets.contains(&budget) {
             return Err(format!("the budget {word} is given twice; give each once"));
@@ -62,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_is_no_budget_is_named() {
-        for text in ["0", "-1", "nan", "inf", "256", "", "4,", "four", "1e-400"] {
+        for text in ["0", "-1", "nan", "inf", "256", "", "4,", "four", "1e-400", "1e-300", "0.0009"] {
             assert!(parse_budgets(text).unwrap_err().contains("is no budget"), "{text}");
         }
         assert!(parse_budgets("4,4.0").unwrap_err().contains("twice"));

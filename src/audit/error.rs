@@ -74,9 +74,9 @@ pub enum AuditError {
     },
     /// An image that would need more memory than there is.
     #[error(
-        "{}: attacks on `{model}` at its {}x{} pixels (height x width) may take {}, and {} may be used; cut the \
-         images with --crop {}, or allow more with --memory",
-        path.display(), size[0], size[1], amount(*needed), amount(*memory), fitting(*size, *needed, *memory)
+        "{}: attacks on `{model}` at its {}x{} pixels (height x width) may take {}, and {} may be used; {}allow more \
+         with --memory",
+        path.display(), size[0], size[1], amount(*needed), amount(*memory), cut(*fitting)
     )]
     TooLarge {
         /// The image's file.
@@ -89,6 +89,8 @@ pub enum AuditError {
         needed: u64,
         /// Bytes that may be used.
         memory: u64,
+        /// The longest side in LR pixels that would do; none where not even the smallest does.
+        fitting: Option<usize>,
     },
     /// A feature attack on a model that does not say which features.
     #[error(
@@ -140,6 +142,9 @@ pub enum AuditError {
     /// What was worked out cannot be kept.
     #[error("{0}; choose another folder with --cache, or do without with --no-cache")]
     Store(#[from] FileError),
+    /// There is no place for what is kept while the audit runs.
+    #[error("{0}; set TMPDIR to a folder that can be written to, or keep what is worked out with --cache")]
+    Temporary(FileError),
     /// A region that an image has no room for.
     #[error("{}: {source}", path.display())]
     Mask {
@@ -214,10 +219,9 @@ fn amount(bytes: u64) -> String {
     format!("{:.1} {name}", bytes as f64 / f64::from(1 << unit))
 }
 
-/// The longest side that would do, if what is needed goes with the area.
-fn fitting([height, width]: [usize; 2], needed: u64, memory: u64) -> usize {
-    let share = (memory as f64 / needed as f64).sqrt();
-    ((height.min(width) as f64 * share) as usize).max(1)
+/// The remedy of smaller images, where there is one.
+fn cut(fitting: Option<usize>) -> String {
+    fitting.map_or(String::new(), |side| format!("cut the images with --crop {side}, or "))
 }
 
 /// What to do where a runtime failed on a model that others may run.

@@ -104,7 +104,10 @@ fn carry_out(
         models.into_iter().flat_map(|model| model.with_fronts(&settings.preprocess)).collect();
     admit(settings, &mut models, images, runtimes.len(), watch)?;
     let mut report = skeleton(settings, &models, images, runtimes);
-    let store = Store::open(settings.cache.as_deref())?;
+    let store = Store::open(settings.cache.as_deref()).map_err(|error| match settings.cache {
+        Some(_) => AuditError::Store(error),
+        None => AuditError::Temporary(error),
+    })?;
     let context = |model| Context::new(settings, model, &images[&model.requirements], runtimes, &store);
     let mut contexts: Vec<Context<'_>> = models.iter().map(context).collect();
     check_all_gradients(settings, &mut contexts, watch)?;

@@ -1,6 +1,8 @@
 //! Finds an interface: tries what the declarations leave open, and asks which of it upscales a
 //! picture as bicubic does.
 
+use std::collections::HashSet;
+
 use ndarray::{Array3, Axis, Ix4};
 
 use super::form::{Form, forms, image_input};
@@ -9,7 +11,7 @@ use super::picture::picture;
 use super::range::PixelRange;
 use super::{Interface, InterfaceError, Overrides};
 use crate::metric::{bicubic, psnr};
-use crate::onnx::{DType, Dim, Model, Problem, Tensor, ValueInfo};
+use crate::onnx::{DType, Dim, Graph, Model, Problem, Tensor, ValueInfo};
 use crate::rewrite::{bounded, specialise};
 use crate::runtime::Runtime;
 
@@ -149,6 +151,7 @@ fn standard_domain_only(model: &Model) -> Result<(), Problem> {
     }
 }
 
+/// Tensors by the names of the inputs that they stand for.
 type Constants = Vec<(String, Tensor)>;
 type Candidate = (Constants, Form, Geometry);
 
@@ -246,11 +249,15 @@ fn constant(input: &ValueInfo, values: &[f64]) -> Result<Tensor, Problem> {
 
 fn with_constants(model: &Model, constants: &Constants) -> Model {
     let mut fed = model.clone();
-    for (name, tensor) in constants {
-        fed.graph.inputs.retain(|input| input.name != *name);
-        fed.graph.initializers.insert(name.clone(), tensor.clone());
-    }
+    feed(&mut fed.graph, constants);
     fed
+}
+
+/// Puts tensors in the place of inputs.
+pub fn feed(graph: &mut Graph, constants: &Constants) {
+    let names: HashSet<&str> = constants.iter().map(|(name, _)| name.as_str()).collect();
+    graph.inputs.retain(|input| !names.contains(input.name.as_str()));
+    graph.initializers.extend(constants.iter().cloned());
 }
 
 /// Refuses where several guesses at the other inputs all give an image.
@@ -353,7 +360,7 @@ fn run(
     let input = picture.view().insert_axis(Axis(0)).into_dyn();
     let fixed = specialise(&interface.canonical(model), &[input.shape()])?;
     // Nobody has looked at this file yet.
-    bounded(&fixed)?;
+    bounded(&fixed, model)?;
     let mut outputs = runtime.load(&fixed)?.run(&[input])?;
     let output = outputs.swap_remove(0).into_dimensionality::<Ix4>();
     let output = output.map_err(|_| Problem::new("the model", "gives no image of four axes"))?;

@@ -67,7 +67,9 @@ pub enum ReadError {
         reason: serde_json::Error,
     },
     /// A form of another version.
-    #[error("{path}: is a report of schema {found}, and this temper reads {SCHEMA}; read it with the temper that wrote it")]
+    #[error(
+        "{path}: is a report of schema {found}, and this temper reads {SCHEMA}; read it with the temper that wrote it"
+    )]
     Schema {
         /// The file.
         path: std::path::PathBuf,
@@ -75,7 +77,9 @@ pub enum ReadError {
         found: u32,
     },
     /// What it holds is not what was written.
-    #[error("{path}: was changed after `temper audit` wrote it: its numbers do not match their checksum; take the original")]
+    #[error(
+        "{path}: was changed after `temper audit` wrote it: its numbers do not match their checksum; take the original"
+    )]
     Changed {
         /// The file.
         path: std::path::PathBuf,

@@ -3,26 +3,26 @@
 //! A model of a few hundred bytes can ask for terabytes or for years. Deliberately absent: what a runtime
 //! needs beside (`audit` multiplies), and the memory of the machine.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::error::RewriteError;
 use super::flops;
 use super::types::{TensorType, Types, infer};
 use crate::limits::Limit;
-use crate::onnx::{DType, Model, Node, Problem};
+use crate::onnx::{Attribute, DType, Model, Node, Problem, Tensor};
 
 /// Peaks of runs that were measured, over what is counted, were at most 3 where there was more than a few
 /// megabytes to hold.
 const OVER_COUNTED: u64 = 3;
 
 /// Refuses a model of fixed size that no run should be tried of: one that holds more than
-/// [`Limit::RunBytes`], or that computes more than [`Limit::RunOperations`] beside what its weights explain.
-/// A weight is used at most once for every element of a value, so that a large network is not taken for a
-/// trap.
+/// [`Limit::RunBytes`], or that computes more than [`Limit::RunOperations`] beside what the weights of the `file`
+/// explain. A weight is used at most once for every element of a value, so that a large network is not taken for
+/// a trap.
 ///
 /// # Errors
 /// The bound, and how to raise it.
-pub fn bounded(model: &Model) -> Result<(), RewriteError> {
+pub fn bounded(model: &Model, file: &Model) -> Result<(), RewriteError> {
     let types = infer(model)?;
     let refuse = |what: String, limit: Limit| {
         Err(Problem::new("the model", format!("{what} {}", limit.exceeded())).into())
@@ -36,11 +36,18 @@ pub fn bounded(model: &Model) -> Result<(), RewriteError> {
     let (sum, most) =
         written.fold((0_u64, 0_u64), |(sum, most), size| (sum.saturating_add(size), most.max(size)));
     let operations = flops(model)?.saturating_add(sum);
-    let explained = (model.parameter_count() as u64).saturating_mul(2).saturating_mul(most);
+    let explained = weights(file).saturating_mul(2).saturating_mul(most);
     if operations.saturating_sub(explained) > Limit::RunOperations.get() {
         return refuse(format!("computes {operations} operations to run once, which"), Limit::RunOperations);
     }
     Ok(())
+}
+
+/// The elements of all tensors that a file holds.
+fn weights(file: &Model) -> u64 {
+    let constants = file.graph.nodes.iter().flat_map(|node| node.attributes.values());
+    let constants = constants.map(|value| if let Attribute::Tensor(tensor) = value { tensor.len() } else { 0 });
+    file.graph.initializers.values().map(Tensor::len).chain(constants).sum::<usize>() as u64
 }
 
 /// The bytes that the values and weights of one run hold at its fullest, where each value goes once
@@ -60,16 +67,21 @@ fn held(model: &Model, types: &Types) -> u64 {
     let fed = graph.required_inputs().map(|input| bytes_of(types, &input.name));
     let mut alive: u64 = held.chain(fed).sum();
     let mut most = alive;
+    // What the image does not change is computed once, and kept.
+    let mut constant: HashSet<&str> = graph.initializers.keys().map(String::as_str).collect();
     for (index, node) in graph.nodes.iter().enumerate() {
         let mut read: Vec<&str> = node.inputs.iter().map(String::as_str).collect();
         read.sort_unstable();
         read.dedup();
-        let done = |name: &&str| last_reader[name] == index && !graph.initializers.contains_key(*name);
+        let done = |name: &&str| last_reader[name] == index && !constant.contains(*name);
         let freed: u64 = read.into_iter().filter(done).map(|name| bytes_of(types, name)).sum();
         let written: u64 = node.outputs.iter().map(|name| bytes_of(types, name)).sum();
         // Many operators write in place, so what is read last here does not count beside the result.
         alive = alive.saturating_sub(freed).saturating_add(written);
         most = most.max(alive.saturating_add(columns(node, types)));
+        if node.inputs.iter().all(|name| name.is_empty() || constant.contains(name.as_str())) {
+            constant.extend(node.outputs.iter().map(String::as_str));
+        }
     }
     most
 }
@@ -99,7 +111,7 @@ fn bytes(ty: &TensorType) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx::{Dim, GraphBuilder, Tensor, ValueInfo};
+    use crate::onnx::{Dim, GraphBuilder, ValueInfo};
 
     #[test]
     fn what_is_alive_at_once_is_counted() {

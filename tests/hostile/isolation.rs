@@ -1,5 +1,7 @@
 //! Runtimes in processes of their own, made to die on purpose.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use temper::runtime::{self, Kind};
 
@@ -7,6 +9,9 @@ use crate::common::{Workspace, rows};
 
 const FAULT: &str = "TEMPER_TEST_RUNTIME_FAULT";
 const AUDIT: &str = "audit model.onnx --images photos --budget 4 --iterations 2 --out out";
+
+/// How long the program may take on a machine that does other things, too.
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// Another runtime than tract, where there is one.
 fn other() -> Option<&'static str> {
@@ -26,7 +31,7 @@ fn numbers_are_those_of_the_same_runtime_in_this_process() {
     let runtimes = other().map_or("tract".to_owned(), |other| format!("tract,{other}"));
     let audit = |flags: &str| -> Value {
         let flags = format!("--runtime {runtimes} --no-cache{flags}");
-        let output = workspace.temper(&words(&flags)).output().unwrap();
+        let output = workspace.temper(&words(&flags)).timeout(PATIENCE).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         workspace.report("out")
     };
@@ -43,11 +48,12 @@ fn a_runtime_that_dies_is_a_finding_and_the_audit_goes_on_with_the_others() {
     let runtimes = format!("--runtime {other},tract --isolate --no-cache");
     let ends = [
         ("abort", runtimes.clone(), "signal 6 (abort)"),
-        ("hang", format!("{runtimes} --limit run-seconds=3"), "gave no answer in 3 s"),
+        ("hang", format!("{runtimes} --limit run-seconds=20"), "gave no answer in 20 s"),
         ("memory", format!("{runtimes} --memory 1"), "signal 6 (abort)"),
     ];
     for (fault, flags, how) in ends {
-        let output = workspace.temper(&words(&flags)).env(FAULT, format!("tract:{fault}")).output().unwrap();
+        let mut command = workspace.temper(&words(&flags));
+        let output = command.env(FAULT, format!("tract:{fault}")).timeout(PATIENCE).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{fault}: {said}");
         let report = workspace.report("out");

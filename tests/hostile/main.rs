@@ -6,8 +6,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod advice;
 mod bombs;
 mod files;
+mod growth;
 mod isolation;
 mod names;
+mod reports;
+mod supply;
 mod watched;

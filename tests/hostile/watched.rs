@@ -20,9 +20,10 @@ pub struct Outcome {
     pub printed: String,
     pub peak_bytes: u64,
     pub processor_seconds: f64,
+    pub most_handles: usize,
 }
 
-/// Runs the program in a workspace to its end, or for two minutes.
+/// Runs the program in a workspace to its end, or for some minutes.
 pub fn watched(workspace: &Workspace, arguments: &[&str]) -> Outcome {
     let [out, err] = ["stdout.txt", "stderr.txt"].map(|name| workspace.path(name));
     let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
@@ -30,21 +31,23 @@ pub fn watched(workspace: &Workspace, arguments: &[&str]) -> Outcome {
     command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
     let mut child = command.spawn().unwrap();
     let start = Instant::now();
-    let (mut peak_bytes, mut processor_seconds) = (0, 0.0_f64);
+    let (mut peak_bytes, mut processor_seconds, mut most_handles) = (0, 0.0_f64, 0);
     let code = loop {
         peak_bytes = peak(child.id()).unwrap_or(0).max(peak_bytes);
         processor_seconds = processor(child.id()).unwrap_or(0.0).max(processor_seconds);
+        let handles = fs::read_dir(format!("/proc/{}/fd", child.id())).map_or(0, Iterator::count);
+        most_handles = handles.max(most_handles);
         if let Some(status) = child.try_wait().unwrap() {
             break status.code();
         }
-        if peak_bytes > MOST_BYTES || start.elapsed() > Duration::from_secs(120) {
+        if peak_bytes > MOST_BYTES || start.elapsed() > Duration::from_secs(400) {
             child.kill().unwrap();
         }
         std::thread::sleep(Duration::from_millis(5));
     };
     let [printed, said] =
         [out, err].map(|path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned());
-    Outcome { code, said, printed, peak_bytes, processor_seconds }
+    Outcome { code, said, printed, peak_bytes, processor_seconds, most_handles }
 }
 
 /// Holds a run to its bounds, and to one message where it was refused.
