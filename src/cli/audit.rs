@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::attacks::{AttackArgs, parse_decibels};
 use super::defences::DefenceArgs;
-use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
 use super::preset::{self, Preset};
@@ -16,6 +15,7 @@ use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Craft, ImageSource, Plan, Planned, Settings, Watch};
+use crate::files::OutputFolder;
 use crate::report::{LeastSrPsnr, Report, Shard, table};
 use crate::runtime::{self, Kind, Runtime, RuntimeError};
 
@@ -143,7 +143,7 @@ impl Memory {
 pub fn run(args: &Args) -> Result<(), CliError> {
     args.check_thresholds()?;
     let plan = args.plan()?;
-    let folder = OutputFolder::claim(&args.out)?;
+    let mut folder = OutputFolder::create(&args.out).map_err(CliError::usage)?;
     let mut view = Spectator::new(on_interrupt()?);
     let report =
         audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;
