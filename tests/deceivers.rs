@@ -27,8 +27,8 @@ use trials::{runtime as need, trial};
 
 /// How much less an audit may find on a deceiver than on its twin, in dB.
 const TOLERANCE: f64 = 0.5;
-/// How far a deceiver's clean output may be from its twin's, in dB.
-const SAME: f64 = 40.0;
+/// How near a deceiver's clean output is to its twin's, in dB: one white pixel on a dark image makes 37.8.
+const SAME: f64 = 37.0;
 
 fn main() -> ExitCode {
     let mut tests = vec![trial("the files are what the script makes", the_files_are_what_the_script_makes)];
