@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     for deceiver in DECEIVERS {
         let name = deceiver.name;
         tests.push(trial(format!("serves what its twin serves: {name}"), move || serves_the_same(&deceiver)));
-        for kind in [Kind::Ort, Kind::Tract] {
+        for kind in [Kind::ORT, Kind::TRACT] {
             tests.push(
                 need(kind)
                     .trial(format!("does not deceive: {name} on {kind}"), move |kind| found_out(name, kind)),
@@ -68,7 +68,7 @@ fn served(name: &str, image: &Array3<f32>) -> Array3<f32> {
     let image = image.view().insert_axis(Axis(0)).into_dyn();
     let model = onnx::read(&folder().join(name).with_extension("onnx")).unwrap();
     let fixed = specialise(&model, &[image.shape()]).unwrap();
-    let output = runtime::open(Kind::Tract).unwrap().load(&fixed).unwrap().run(&[image]).unwrap().remove(0);
+    let output = runtime::open(Kind::TRACT).unwrap().load(&fixed).unwrap().run(&[image]).unwrap().remove(0);
     let output: Array3<f32> = output.index_axis_move(Axis(0), 0).into_dimensionality().unwrap();
     output.mapv(|value| value.clamp(0.0, 1.0))
 }
@@ -121,7 +121,7 @@ fn verdict(name: &str, kind: Kind) -> Verdict {
 /// The honest network's verdict, found once on each runtime.
 fn twins(kind: Kind) -> &'static Verdict {
     static FOUND: [OnceLock<Verdict>; 2] = [const { OnceLock::new() }; 2];
-    FOUND[usize::from(kind == Kind::Tract)].get_or_init(|| verdict("honest", kind))
+    FOUND[usize::from(kind == Kind::TRACT)].get_or_init(|| verdict("honest", kind))
 }
 
 fn found_out(name: &str, kind: Kind) {
@@ -139,7 +139,7 @@ fn found_out(name: &str, kind: Kind) {
 
 /// On another network masking a gradient would hide nothing.
 fn the_honest_network_is_fragile() {
-    let found = twins(Kind::Tract);
+    let found = twins(Kind::TRACT);
     assert!(found.code == 0 && !found.alarm, "{}", found.said);
     assert!(found.worst < 20.0, "{:.2} dB", found.worst);
     for (name, pixels) in honest::images() {
