@@ -329,7 +329,6 @@ fn an_image_too_large_for_the_memory_is_refused_before_the_first_attack() {
         "22x30",
         "may take ",
         " MiB, and 0.1 MiB may be",
-        "--crop ",
         "--memory",
     ];
     names(&workspace.refused(&audit_with("--memory", "0.0001"), 2), &large);

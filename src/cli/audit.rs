@@ -160,7 +160,7 @@ impl Memory {
 pub fn run(args: &Args) -> Result<(), CliError> {
     args.check_thresholds()?;
     if let Some(memory) = args.memory {
-        Limit::RunBytes.set(memory.0);
+        Limit::RunBytes.set(memory.0.max(OF_A_PROBE));
     }
     let plan = args.plan()?;
     let mut folder = OutputFolder::create(&args.out).map_err(CliError::usage)?;
@@ -314,6 +314,8 @@ impl Args {
     }
 }
 
+/// Bytes that the runs may take in any case which find how a model is fed, on a small picture.
+const OF_A_PROBE: u64 = 512 << 20;
 /// Bytes that a process of its own takes before it has seen a model.
 const OF_A_CHILD: u64 = 512 << 20;
 

@@ -46,7 +46,8 @@ pub fn bounded(model: &Model, file: &Model) -> Result<(), RewriteError> {
 /// The elements of all tensors that a file holds.
 fn weights(file: &Model) -> u64 {
     let constants = file.graph.nodes.iter().flat_map(|node| node.attributes.values());
-    let constants = constants.map(|value| if let Attribute::Tensor(tensor) = value { tensor.len() } else { 0 });
+    let constants =
+        constants.map(|value| if let Attribute::Tensor(tensor) = value { tensor.len() } else { 0 });
     file.graph.initializers.values().map(Tensor::len).chain(constants).sum::<usize>() as u64
 }
 

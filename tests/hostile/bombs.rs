@@ -96,14 +96,15 @@ fn taken(workspace: &Workspace, what: &str, model: &Model) -> Outcome {
 fn constants_are_folded_as_far_as_is_worth_it() {
     let workspace = Workspace::new();
     let many = with_mean(|graph, _| {
-        let mut sum = filled(graph, &[200_000]);
-        for _ in 0..300 {
-            let more = filled(graph, &[200_000]);
+        let mut sum = filled(graph, &[1_000_000]);
+        for _ in 0..700 {
+            let more = filled(graph, &[1_000_000]);
             sum = graph.node("Add", "sum", &[&sum, &more], []);
         }
         sum
     });
-    taken(&workspace, "300 folds of 200,000 elements", &many);
+    let outcome = taken(&workspace, "700 folds of a million elements", &many);
+    assert!(outcome.code == Some(2) && outcome.said.contains("--limit run-bytes"), "{}", outcome.said);
     for doublings in [24, 40, 70] {
         let doubled = with_mean(|graph, _| {
             let mut value = graph.initializer("seed", Tensor::f32(&[4], vec![0.25; 4]).unwrap());
