@@ -238,6 +238,11 @@ impl AuditError {
         }
     }
 
+    /// Whether a runtime gave values that are not finite numbers.
+    pub fn is_not_finite(&self) -> bool {
+        matches!(self, AuditError::Oracle { source: OracleError::NotFinite { .. }, .. })
+    }
+
     /// An error of an attack, with the place it happened at.
     pub fn attack(model: &str, image: &str, error: AttackError) -> Self {
         match error {
