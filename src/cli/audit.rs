@@ -88,6 +88,10 @@ pub struct Args {
     /// Folder to write report.json to; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Folder to write pictures of every attack to: the input, the attacked image as 8 bits can carry it, both
+    /// outputs, and their difference times 8
+    #[arg(long, value_name = "DIR")]
+    save_images: Option<PathBuf>,
     /// Folder that keeps what was worked out, for the next audit that asks for it, after Ctrl-C too; can be
     /// shared, and deleted at any time [default: cache in the folder of --out]
     #[arg(long, value_name = "DIR")]
@@ -147,6 +151,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     args.check_thresholds()?;
     let plan = args.plan()?;
     let folder = OutputFolder::claim(&args.out)?;
+    let pictures = args.save_images.as_deref().map(OutputFolder::claim).transpose()?;
     let mut view = Spectator::new(on_interrupt()?);
     let report =
         audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;
@@ -154,6 +159,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let path = args.out.join("report.json");
     report.write(&path).map_err(CliError::usage)?;
     folder.keep();
+    pictures.into_iter().for_each(OutputFolder::keep);
     say(format_args!("{}\nWritten: {}", table(&report), path.display()))?;
     args.judge(&report)
 }
@@ -211,6 +217,7 @@ impl Args {
             shard: self.shard,
             time_limit: self.time_limit,
             cache: self.cache(),
+            save_images: self.save_images.clone(),
             preprocess: self.defences.preprocess()?,
             certify: self.defences.certify(),
             left_out: preset.left_out.map(str::to_owned).into_iter().collect(),

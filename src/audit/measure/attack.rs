@@ -6,6 +6,7 @@ use ndarray::{Array4, Axis, s};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::pictures;
 use super::recording::Recording;
 use super::row::row;
 use crate::attack::{AttackError, Attacked, Discrepancy, Goal, Landscape, seeded};
@@ -49,6 +50,9 @@ pub fn attack(
     let attacked = attacked(context, images, cell, watch)?;
     let mut rows = Vec::with_capacity(images.len() * context.runtimes.len());
     for (&image, attacked) in images.iter().zip(&attacked) {
+        if let Some(folder) = &context.settings.save_images {
+            pictures::save(context, image, cell, attacked, folder)?;
+        }
         for judge in context.judges() {
             rows.push(row(context, image, cell, judge, attacked)?);
         }

@@ -8,6 +8,7 @@ pub mod clever;
 pub mod evaluate;
 pub mod minimal_budget;
 pub mod noise;
+pub mod pictures;
 pub mod recording;
 pub mod row;
 pub mod transfer;
