@@ -54,6 +54,7 @@ pub mod oracle;
 pub mod report;
 pub mod rewrite;
 pub mod runtime;
+pub mod suggest;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod zoo;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::attacks::{AttackArgs, parse_decibels};
 use super::defences::DefenceArgs;
-use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
 use super::preset::{self, Preset};
@@ -16,6 +15,7 @@ use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Craft, ImageSource, Plan, Planned, Settings, Watch};
+use crate::files::OutputFolder;
 use crate::report::{Code, Gate, LeastSrPsnr, Report, Shard, table};
 use crate::runtime::{self, Kind, Runtime, RuntimeError};
 
@@ -150,8 +150,9 @@ impl Memory {
 pub fn run(args: &Args) -> Result<(), CliError> {
     args.check_thresholds()?;
     let plan = args.plan()?;
-    let folder = OutputFolder::claim(&args.out)?;
-    let pictures = args.save_images.as_deref().map(OutputFolder::claim).transpose()?;
+    let mut folder = OutputFolder::create(&args.out).map_err(CliError::usage)?;
+    let pictures = args.save_images.as_deref().map(OutputFolder::create).transpose();
+    let mut pictures = pictures.map_err(CliError::usage)?;
     let mut view = Spectator::new(on_interrupt()?);
     let report =
         audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;
@@ -159,7 +160,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let path = args.out.join("report.json");
     report.write(&path).map_err(CliError::usage)?;
     folder.keep();
-    pictures.into_iter().for_each(OutputFolder::keep);
+    pictures.iter_mut().for_each(OutputFolder::keep);
     say(format_args!("{}\nWritten: {}", table(&report), path.display()))?;
     args.judge(&report)
 }

@@ -7,7 +7,6 @@ mod attacks;
 mod audit;
 mod defences;
 mod error;
-mod folder;
 mod grad;
 #[cfg(feature = "torch")]
 mod harden;

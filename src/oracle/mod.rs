@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use ndarray::{Array4, ArrayD, ArrayView4, Axis, CowArray, Ix4, s};
 
+pub use batch::{UnevenOutputs, stacked};
 pub use models::{GRADIENT, VALUE, VALUES, gradient_model, image_input, objective_model};
 pub use objective::{Fragment, Objective, TARGET};
 pub use preprocess::Preprocess;
@@ -36,6 +37,9 @@ pub enum OracleError {
     /// The runtime is not there, or failed.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// Output sizes that depend on pixels.
+    #[error(transparent)]
+    Uneven(#[from] UnevenOutputs),
     /// A result that is no number.
     #[error(
         "on runtime {kind}, the {what} holds {count} values that are not finite numbers; \

@@ -8,6 +8,7 @@ mod ifgsm;
 mod mifgsm;
 mod pgd;
 mod random;
+mod smooth;
 mod spsa;
 mod square;
 
@@ -16,12 +17,13 @@ use std::str::FromStr;
 use crate::attack::row::Attack;
 
 /// Every attack, those with gradients first; every file of this folder declares its own.
-const TABLE: [Attack; 10] = [
+const TABLE: [Attack; 11] = [
     Attack::FGSM,
     Attack::IFGSM,
     Attack::PGD,
     Attack::MIFGSM,
     Attack::APGD,
+    Attack::SMOOTH,
     Attack::CW,
     Attack::FDA,
     Attack::SQUARE,
