@@ -5,9 +5,9 @@
 
 mod common;
 
-use common::{Workspace, apart, upscaler};
+use common::{Workspace, apart, picture, upscaler};
 use serde_json::Value;
-use temper::image::load;
+use temper::image::{load, save_png};
 use temper::onnx::{GraphBuilder, Model, Tensor};
 
 const AUDIT: [&str; 4] = ["--images", "photos", "--runtime", "tract"];
@@ -16,18 +16,17 @@ fn rows(report: &Value) -> &Vec<Value> {
     report["rows"].as_array().unwrap()
 }
 
-/// An upscaler whose output holds NaN once a pixel is darker than any of the clean image: the logarithm of
-/// what is then below zero.
+/// An upscaler whose output holds NaN once a pixel is darker than 14/255: the logarithm of what is then below
+/// zero.
 fn trapped() -> Model {
     upscaler(|graph: &mut GraphBuilder, image| {
         let value =
             |graph: &mut GraphBuilder, name: &str, value: f32| graph.initializer(name, Tensor::scalar(value));
-        // No picture of the tests has a value below 15/255.
         let edge = value(graph, "edge", 0.055);
         let above = graph.node("Sub", "above", &[image, &edge], []);
         let logarithm = graph.node("Log", "logarithm", &[&above], []);
-        let zero = value(graph, "zero", 0.0);
-        let nothing = graph.node("Mul", "nothing", &[&logarithm, &zero], []);
+        let almost = value(graph, "almost", 1e-6);
+        let nothing = graph.node("Mul", "nothing", &[&logarithm, &almost], []);
         let sum = graph.node("Add", "sum", &[image, &nothing], []);
         apart(graph, &sum)
     })
@@ -64,6 +63,10 @@ fn a_verdict_is_printed_first_and_stands_first_in_the_report() {
 fn an_output_that_is_not_finite_is_the_worst_result_and_the_audit_goes_on() {
     let workspace = Workspace::new();
     workspace.model("model.onnx", &trapped());
+    let dark = picture(22, 30);
+    let least = dark.iter().copied().fold(1.0, f32::min);
+    let dark = dark.mapv(|value| ((255.0 * (value - least)).round() + 16.0) / 255.0);
+    save_png(&workspace.path("photos/a.png"), dark.view()).unwrap();
     let flags =
         ["model.onnx", "--attack", "ifgsm,square", "--budget", "8", "--iterations", "4", "--queries", "40"];
     let flags = [&flags[..], &AUDIT].concat();
