@@ -220,9 +220,9 @@ impl Verdict {
     fn judged(&self) -> VerdictLevel {
         let within = |limits: fn(&Limits) -> f64| {
             let amplified = self.amplification.zip(self.bicubic_amplification);
-            let beyond_noise = self.noise_sr_psnr - self.sr_psnr; // a NaN where neither changes anything
+            let beyond_noise = if self.sr_psnr.is_finite() { self.noise_sr_psnr - self.sr_psnr } else { 0.0 };
             amplified.is_none_or(|(ours, bicubic)| ours <= limits(&AMPLIFICATION) * bicubic)
-                && !(beyond_noise > limits(&BEYOND_NOISE))
+                && beyond_noise <= limits(&BEYOND_NOISE)
         };
         match self.not_finite == 0 && within(|limits| limits.moderate) {
             false => VerdictLevel::Fragile,
