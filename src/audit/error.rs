@@ -145,6 +145,9 @@ pub enum AuditError {
     /// There is no place for what is kept while the audit runs.
     #[error("{0}; set TMPDIR to a folder that can be written to, or keep what is worked out with --cache")]
     Temporary(FileError),
+    /// Pictures that cannot be written.
+    #[error("{0}; choose another folder with --save-images, or do without")]
+    Pictures(FileError),
     /// A region that an image has no room for.
     #[error("{}: {source}", path.display())]
     Mask {
@@ -259,6 +262,11 @@ impl AuditError {
             } => Some((*kind, Some(model.clone()))),
             _ => None,
         }
+    }
+
+    /// Whether a runtime gave values that are not finite numbers.
+    pub fn is_not_finite(&self) -> bool {
+        matches!(self, AuditError::Oracle { source: OracleError::NotFinite { .. }, .. })
     }
 
     /// An error of an attack, with the place it happened at.
