@@ -6,6 +6,7 @@ pub mod audit;
 pub mod cli;
 #[cfg(feature = "torch")]
 pub mod density;
+pub mod environment;
 pub mod files;
 #[cfg(feature = "torch")]
 pub mod harden;

@@ -9,15 +9,20 @@ use super::attacks::{AttackArgs, parse_decibels};
 use super::defences::DefenceArgs;
 use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
-use super::output::{note, say};
+use super::output::{detail, note, say};
 use super::preset::{self, Preset};
 use super::progress::Bar;
 use super::wishes::InterfaceArgs;
-use super::{CliError, EXIT_CODES};
+use super::{CliError, after_help};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Craft, Images, Plan, Planned, Shard, Watch};
-use crate::report::{LeastSrPsnr, Report, table};
+use crate::report::{LeastSrPsnr, Report, RuntimeInfo, Timing, table};
 use crate::runtime::{self, Kind};
+
+const EXAMPLES: &str = "\
+temper audit model.onnx --images photos/ --out audit/
+temper audit a.onnx b.onnx --truth hr/ --budget 4 --min-sr-psnr 30@4 --out audit/
+temper audit model.onnx --images photos/ --runtime ort,tract,torch --out audit/";
 
 /// Attacks models inside the runtimes that will serve them, and reports how robust they are.
 ///
@@ -25,7 +30,7 @@ use crate::runtime::{self, Kind};
 /// Before that, each gradient must pass a self-test. Printed: a table of PSNRs in dB. Written to
 /// --out: report.json, with every number and how it was taken.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = after_help(EXAMPLES))]
 pub struct Args {
     /// Super-resolution models to audit; how each is fed is found by probing
     #[arg(required = true, value_name = "MODEL.onnx")]
@@ -147,6 +152,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let mut view = Spectator::new(on_interrupt()?);
     let report = audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.cache.is_some()))?;
     drop(view);
+    detail(spent(&report));
     let path = args.out.join("report.json");
     report.write(&path).map_err(CliError::usage)?;
     folder.keep();
@@ -155,6 +161,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 }
 
 impl Args {
+    /// Whether a flag names this runtime.
+    pub fn names(&self, kind: Kind) -> bool {
+        self.runtime.contains(&kind) || self.craft_on == Some(Craft::On(kind))
+    }
+
     fn preset(&self) -> Preset {
         Preset::of(self.preset, self.attacks.are_chosen() || self.budget.is_some())
     }
@@ -291,6 +302,19 @@ fn stopped(error: AuditError, kept: bool) -> CliError {
         error if error.is_runtime_failure() => CliError::failed(error),
         error => CliError::usage(error),
     }
+}
+
+/// Where the time went, and the libraries that it went into.
+fn spent(report: &Report) -> String {
+    let Timing { seconds, inside_runtimes, gradient_steps, forward_runs, peak_memory } = report.timing;
+    let library = |runtime: &RuntimeInfo| format!("{} {}", runtime.name, runtime.version);
+    let libraries: Vec<String> = report.runtimes.iter().map(library).collect();
+    let memory = peak_memory.map_or(String::new(), |bytes| format!("; at most {} MiB of memory", bytes >> 20));
+    format!(
+        "{}: {seconds:.1} s, {inside_runtimes:.1} of them inside the runtimes; {gradient_steps} gradient steps, \
+         {forward_runs} forward runs{memory}",
+        libraries.join(", ")
+    )
 }
 
 /// Seconds as a person says them.

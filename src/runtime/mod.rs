@@ -5,7 +5,6 @@
 //! images. Only libtorch brings gradients of its own, and they serve as an independent judge.
 
 mod failure;
-mod find;
 mod ort;
 mod signature;
 #[cfg(feature = "torch")]
@@ -71,7 +70,7 @@ fn open_torch() -> Result<Box<dyn Runtime>, RuntimeError> {
 /// Stands in for libtorch where it was left out.
 #[cfg(not(feature = "torch"))]
 fn open_torch() -> Result<Box<dyn Runtime>, RuntimeError> {
-    let reason = "this temper was built without libtorch; build it with --features torch".to_owned();
+    let reason = "this program was built without libtorch; `temper-torch` has it".to_owned();
     Err(RuntimeError::Unavailable { kind: Kind::Torch, reason })
 }
 
