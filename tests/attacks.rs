@@ -85,12 +85,12 @@ fn on_a_linear_network_attacks_find_the_worst_there_is() {
     for attack in of_a_budget() {
         let linf = Ball::of(Norm::Linf, x0.view(), LEVEL);
         let worst = 3.0 * LEVEL * f64::from(WEIGHT) * (12.0 * pixels).sqrt();
-        let least = match attack {
+        let least = match attack.name() {
             // What starts on the wrong side of x0 ends two of fifty steps short of the border.
-            Attack::Ifgsm | Attack::Mifgsm => 1.0 - 2.0 / 50.0,
-            Attack::Square => 0.95,
-            Attack::Spsa => 0.7,
-            Attack::Random => 0.55,
+            "ifgsm" | "mifgsm" => 1.0 - 2.0 / 50.0,
+            "square" => 0.95,
+            "spsa" => 0.7,
+            "random" => 0.55,
             _ => 0.999,
         };
         let found = share(attack, &model, linf, worst);
@@ -98,9 +98,9 @@ fn on_a_linear_network_attacks_find_the_worst_there_is() {
 
         let l2 = Ball::of(Norm::L2, x0.view(), LEVEL);
         let worst = 6.0 * f64::from(WEIGHT) * l2.radius();
-        let least = match attack {
-            Attack::Ifgsm | Attack::Mifgsm => 0.95,
-            Attack::Square | Attack::Random | Attack::Spsa => 0.55,
+        let least = match attack.name() {
+            "ifgsm" | "mifgsm" => 0.95,
+            "square" | "random" | "spsa" => 0.55,
             _ => 0.99,
         };
         let found = share(attack, &model, l2, worst);
@@ -124,9 +124,9 @@ fn on_a_relu_attacks_move_what_can_be_moved() {
     assert!(above > 50.0 && above < 250.0);
     let worst = LEVEL * (4.0 * above).sqrt();
     for attack in of_a_budget() {
-        let least = match attack {
-            Attack::Ifgsm | Attack::Mifgsm => 1.0 - 2.0 / 50.0,
-            Attack::Spsa => 0.8,
+        let least = match attack.name() {
+            "ifgsm" | "mifgsm" => 1.0 - 2.0 / 50.0,
+            "spsa" => 0.8,
             // Random signs of the whole budget are a worst case here.
             _ => 0.998,
         };
@@ -164,9 +164,9 @@ fn a_quantiser_stops_gradients_and_not_the_attacks_without() {
             continue;
         }
         let found = share(attack, &model, ball(), worst);
-        let least = match attack {
-            Attack::Square => 0.95,
-            Attack::Spsa => 0.75,
+        let least = match attack.name() {
+            "square" => 0.95,
+            "spsa" => 0.75,
             _ => 0.7,
         };
         assert!(found >= least, "{}: {found}", attack.name());
@@ -366,12 +366,12 @@ fn a_model_with_an_unknown_operator_is_attacked_where_it_runs() {
     model.opsets.insert("com.microsoft".into(), 1);
     let mut oracle = Oracle::new(Arc::from(ort), Arc::new(model), Objective::Distance);
     let goal = goal(&mut oracle, Ball::new(image(8, 9, 0.2).view(), 4.0 / 255.0));
-    let random_value = run(Attack::Random, &mut oracle, &goal, &quick()).value;
+    let random_value = run(Attack::RANDOM, &mut oracle, &goal, &quick()).value;
     let square_value =
-        run(Attack::Square, &mut oracle, &goal, &Settings { queries: 500, batch: 2, ..quick() }).value;
+        run(Attack::SQUARE, &mut oracle, &goal, &Settings { queries: 500, batch: 2, ..quick() }).value;
     assert!(square_value > random_value, "{square_value:?}, {random_value:?}");
     let refused =
-        Attack::Ifgsm.run_one(&mut oracle, &goal, &quick(), &mut random(0, Attack::Ifgsm), &mut || Ok(()));
+        Attack::IFGSM.run_one(&mut oracle, &goal, &quick(), &mut random(0, Attack::IFGSM), &mut || Ok(()));
     assert!(refused.unwrap_err().to_string().contains("com.microsoft"));
 }
 
@@ -383,18 +383,18 @@ fn fda_needs_a_tap_that_is_there() {
     let tap = &model.metadata["temper.tap"];
     oracle.pursue(&Objective::Features(vec![format!("{tap}x")]));
     let wrong =
-        Attack::Fda.run_one(&mut oracle, &goal, &quick(), &mut random(0, Attack::Fda), &mut || Ok(()));
+        Attack::FDA.run_one(&mut oracle, &goal, &quick(), &mut random(0, Attack::FDA), &mut || Ok(()));
     let message = wrong.unwrap_err().to_string();
     assert!(message.contains("nearest names are `") && message.contains(&format!("`{tap}`")), "{message}");
     oracle.pursue(&taps(&model));
-    let found = run(Attack::Fda, &mut oracle, &goal, &Settings::default());
+    let found = run(Attack::FDA, &mut oracle, &goal, &Settings::default());
     assert!(found.values.last() > found.values.first(), "{:?}", found.values);
 }
 
 #[test]
 fn an_attack_ends_when_the_target_is_reached() {
     let model = upscaler(|graph, image| mix(graph, image, 0.25));
-    for attack in [Attack::Ifgsm, Attack::Pgd, Attack::Square] {
+    for attack in [Attack::IFGSM, Attack::PGD, Attack::SQUARE] {
         let mut oracle = oracle(&model);
         let goal = goal(&mut oracle, Ball::new(image(9, 11, 0.3).view(), 8.0 / 255.0));
         let mut at = |target_psnr| run(attack, &mut oracle, &goal, &Settings { target_psnr, ..enough() });
@@ -416,7 +416,7 @@ fn the_smallest_perturbation_is_found_or_none() {
     let whole = goal(&mut oracle, Ball::new(x0.view(), 1.0));
     for psnr in [20.0, 30.0, 40.0] {
         let settings = Settings { target_psnr: Some(psnr), iterations: 60, ..enough() };
-        let found = run(Attack::Cw, &mut oracle, &whole, &settings);
+        let found = run(Attack::CW, &mut oracle, &whole, &settings);
         assert_eq!(found.reached, Some(true));
         let reached = whole.sr_psnr(oracle.forward(found.image.view()).unwrap().view());
         assert!(reached <= psnr && reached > psnr - 0.1, "{reached} dB where {psnr} were asked for");
@@ -428,7 +428,7 @@ fn the_smallest_perturbation_is_found_or_none() {
     }
     let corner = goal(&mut oracle, whole.ball.clone().masked(corner(&x0)).unwrap());
     let settings = Settings { target_psnr: Some(3.0), ..quick() };
-    let found = run(Attack::Cw, &mut oracle, &corner, &settings);
+    let found = run(Attack::CW, &mut oracle, &corner, &settings);
     assert_eq!(found.reached, Some(false));
     assert_eq!(found.image, x0);
 }
@@ -445,7 +445,7 @@ fn a_universal_perturbation_serves_images_it_has_not_seen() {
         let (seen, unseen): (Vec<&Goal>, Vec<&Goal>) =
             (goals[..3].iter().collect(), goals[3..].iter().collect());
         let settings = Settings { batch: 2, ..enough() };
-        let mut rng = random(0, Attack::Pgd);
+        let mut rng = random(0, Attack::PGD);
         let found = Universal::find(&mut oracle, &seen, &settings, &mut rng, &mut || Ok(())).unwrap();
         for goal in unseen {
             let image = found.on(&goal.ball);
@@ -471,7 +471,7 @@ fn runtimes_are_driven_apart() {
     let mut apart = Discrepancy::between(&mut a, &mut b);
     let sums = x0.sum_axis(Axis(1)).mapv(|sum| f64::from(sum) + 3.0 * level);
     let worst = 0.05 * (12.0 * sums.mapv(|sum| sum * sum).sum()).sqrt();
-    for attack in [Attack::Fgsm, Attack::Ifgsm, Attack::Pgd, Attack::Square] {
+    for attack in [Attack::FGSM, Attack::IFGSM, Attack::PGD, Attack::SQUARE] {
         let mut rng = random(0, attack);
         let found = attack.run_one(&mut apart, &goal, &enough(), &mut rng, &mut || Ok(())).unwrap();
         goal.ball.check(found.image.view()).unwrap();
@@ -595,7 +595,7 @@ fn a_model_without_a_gradient_is_attacked_without() {
         }),
     );
     let (_, report) = audited(&workspace, "--attack random,square --queries 20");
-    assert_eq!(report["trust"].as_array().unwrap().len(), 0, "no gradient was tested");
+    assert_eq!(report["gradient_checks"].as_array().unwrap().len(), 0, "no gradient was tested");
     assert_eq!(rows(&report).len(), 4);
     let (table, report) = audited(&workspace, "--attack ifgsm,random --queries 20");
     assert!(table.contains("gradient not trusted"), "{table}");

@@ -47,9 +47,9 @@ fn attack(model: Model, budget: &str, iterations: usize) -> (Array4<f32>, Attack
     let ball = Ball::new(x0.view(), budget.radius());
     let mut oracle = oracle(model);
     let target = oracle.forward(x0.view()).unwrap();
-    let mut rng = seeded(0, "x0", Attack::Ifgsm, budget);
+    let mut rng = seeded(0, "x0", Attack::IFGSM, budget);
     let (goal, settings) = (Goal::new(ball, target), Settings { iterations, ..Settings::default() });
-    let attacked = Attack::Ifgsm.run_one(&mut oracle, &goal, &settings, &mut rng, &mut || Ok(())).unwrap();
+    let attacked = Attack::IFGSM.run_one(&mut oracle, &goal, &settings, &mut rng, &mut || Ok(())).unwrap();
     goal.ball.check(attacked.image.view()).unwrap();
     (x0, attacked, budget.radius())
 }
@@ -190,7 +190,7 @@ fn a_row_says_who_did_what_to_which() {
     }
     assert_eq!(report["models"][0]["path"], "model.onnx");
     assert_eq!(report["models"][0]["scale"], 2);
-    assert_eq!(report["trust"].as_array().unwrap().len(), count);
+    assert_eq!(report["gradient_checks"].as_array().unwrap().len(), count);
 }
 
 #[test]

@@ -278,7 +278,7 @@ fn a_gradient_that_cannot_be_trusted_is_never_a_verdict() {
         // None of these upscales as bicubic does; stated, an interface is believed.
         let arguments = [&audit(name)[1..10], &["--range", "0..1", "--queries", "20"]].concat();
         let (table, report) = workspace.audit(&arguments);
-        let trust = &report["trust"][0];
+        let trust = &report["gradient_checks"][0];
         assert_eq!(trust["trusted"], false, "{trust}");
         names(trust["problem"].as_str().unwrap(), &[reason]);
         names(&table, &[name, "gradient not trusted", "attacked without gradients"]);

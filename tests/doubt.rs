@@ -35,7 +35,7 @@ fn a_gradient_that_is_right_and_leads_nowhere_is_an_alarm() {
     workspace.model("model.onnx", &rippled());
     let flags = ["--attack", "ifgsm,square", "--budget", "8", "--iterations", "20", "--queries", "200"];
     let (table, report) = workspace.audit(&audit(&flags));
-    assert_eq!(report["trust"][0]["trusted"], true, "{}", report["trust"][0]);
+    assert_eq!(report["gradient_checks"][0]["trusted"], true, "{}", report["gradient_checks"][0]);
     let found = codes(&report);
     assert!(found.contains(&"noise-wins") && found.contains(&"gradient-free-wins"), "{found:?}\n{table}");
     assert!(table.contains("ALARM: model.onnx on tract: "), "{table}");

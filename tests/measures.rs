@@ -45,7 +45,7 @@ fn the_smallest_budget_that_costs_three_decibels_is_found() {
     let flags = "--images photos --truth truth --iterations 20 --budget 1 --cost 3.0103";
     let found = |more: &str, expected: f64| {
         let (table, report) = audit(&workspace, &format!("{flags} {more}"));
-        let smallest = &report["smallest"][0];
+        let smallest = &report["minimal_budgets"][0];
         let number = |name: &str| smallest[name].as_f64().unwrap();
         let (budget, below) = (number("budget"), number("below"));
         assert!((budget / expected - 1.0).abs() < 0.1, "{budget} where {expected} was to be found");
@@ -57,8 +57,8 @@ fn the_smallest_budget_that_costs_three_decibels_is_found() {
     found("", 1.497 * 8.0);
     found("--objective truth", 0.414 * 8.0);
     let unhurt = audit(&workspace, &flags.replace("3.0103", "90")).1;
-    assert_eq!(unhurt["smallest"][0]["budget"], Value::Null);
-    assert_eq!(unhurt["smallest"][0]["below"], 64.0);
+    assert_eq!(unhurt["minimal_budgets"][0]["budget"], Value::Null);
+    assert_eq!(unhurt["minimal_budgets"][0]["below"], 64.0);
     std::fs::remove_dir_all(workspace.path("out")).unwrap();
     let untold = refused(&workspace, "--images photos --cost 3");
     assert!(untold.contains("a.png: has no ground truth") && untold.contains("--truth"), "{untold}");
@@ -171,7 +171,7 @@ fn onnx_runtime_is_judged_with_and_without_its_optimisations() {
         row.unwrap()["sr_psnr"].as_f64().unwrap()
     };
     assert!((of("ort", "ort-plain") - of("ort", "ort")).abs() < 0.01);
-    assert!(report["trust"].as_array().unwrap().iter().all(|trust| trust["trusted"] == true));
+    assert!(report["gradient_checks"].as_array().unwrap().iter().all(|trust| trust["trusted"] == true));
     if let Err(reason) = runtime::open(Kind::OrtCuda) {
         std::fs::remove_dir_all(workspace.path("out")).unwrap();
         let message =

@@ -75,9 +75,9 @@ fn left(front: impl Preprocess + 'static, judged: Preprocessing, attack: Attack,
 #[test]
 fn expectation_over_draws_beats_one_draw_and_no_search_without_gradients_beats_it() {
     let front: Preprocessing = "resize=0.7".parse().unwrap();
-    let expected = left(front, front, Attack::Ifgsm, "8");
-    let one = left(OneDraw(front), front, Attack::Ifgsm, "8");
-    let square = left(front, front, Attack::Square, "8");
+    let expected = left(front, front, Attack::IFGSM, "8");
+    let one = left(OneDraw(front), front, Attack::IFGSM, "8");
+    let square = left(front, front, Attack::SQUARE, "8");
     println!("EOT {expected:.2} dB, one draw {one:.2} dB, square {square:.2} dB");
     assert!(expected < one, "EOT {expected}, one draw {one}");
     assert!(expected < square + 0.5, "EOT {expected}, square {square}");
@@ -117,7 +117,7 @@ fn jpeg_and_fewer_bits_are_broken_by_an_attack_that_passes_straight_through() {
         assert!(left < square + 1.0, "{name}: square leaves {square}, ifgsm {left}");
         assert!(table.contains(name), "{table}");
     }
-    for trust in report["trust"].as_array().unwrap() {
+    for trust in report["gradient_checks"].as_array().unwrap() {
         assert_eq!(trust["straight_through"], trust["model"] != "model.onnx", "{trust}");
     }
 }
@@ -156,7 +156,7 @@ fn rows_of_every_pre_processing_stand_beside_the_bare_models_own() {
     assert_eq!(report["noise"].as_array().unwrap().len(), 4 * 4);
     assert_eq!(report["models"][2]["preprocess"]["draws"], 8);
     assert_eq!(report["models"][0]["preprocess"], Value::Null);
-    assert_eq!(report["trust"][2]["draws"], 8);
+    assert_eq!(report["gradient_checks"][2]["draws"], 8);
     assert!(table.contains("its gradient is an estimate: a mean over 8 draws each"), "{table}");
 }
 

@@ -67,7 +67,7 @@ fn every_model_is_audited_with_a_trusted_gradient_or_refused_by_name() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{}: {said}", path.display());
         let report = workspace.report("out");
-        for trust in report["trust"].as_array().unwrap() {
+        for trust in report["gradient_checks"].as_array().unwrap() {
             assert_eq!(trust["trusted"], true, "{trust}");
             assert!(trust["zero_share"].as_f64().unwrap() < 0.5, "{trust}");
         }

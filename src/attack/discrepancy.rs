@@ -9,7 +9,8 @@
 
 use ndarray::{Array4, ArrayView4, Axis};
 
-use super::goal::{Goal, Landscape};
+use super::goal::Goal;
+use super::landscape::Landscape;
 use crate::metric::psnr;
 use crate::oracle::{Objective, Oracle, OracleError};
 

@@ -3,9 +3,7 @@
 use ndarray::{Array4, ArrayView4, Axis};
 
 use super::ball::Ball;
-use super::expected;
 use crate::metric::psnr;
-use crate::oracle::{Oracle, OracleError};
 
 /// One image under attack.
 #[derive(Clone, Debug)]
@@ -37,68 +35,8 @@ impl Goal {
     }
 }
 
-/// What an attack climbs: a number per image with its gradient. All images of a call have one shape,
-/// and `goals` has one entry for each.
-pub trait Landscape {
-    /// The numbers and their gradients.
-    ///
-    /// # Errors
-    /// Those of the oracles behind it.
-    fn value_and_gradient(
-        &mut self,
-        x: ArrayView4<'_, f32>,
-        goals: &[&Goal],
-    ) -> Result<(Vec<f64>, Array4<f32>), OracleError>;
-
-    /// The numbers, by forward runs where these are enough.
-    ///
-    /// # Errors
-    /// Those of the oracles behind it.
-    fn values(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError>;
-
-    /// SR PSNR in dB.
-    ///
-    /// # Errors
-    /// Those of the oracles behind it.
-    fn sr_psnr(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError>;
-}
-
-impl Landscape for Oracle {
-    fn value_and_gradient(
-        &mut self,
-        x: ArrayView4<'_, f32>,
-        goals: &[&Goal],
-    ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
-        match goals {
-            _ if self.draws() > 1 => expected::value_and_gradient(self, x, goals),
-            [goal] => Oracle::value_and_gradient(self, x, goal.target.view()),
-            _ => Oracle::value_and_gradient(self, x, targets(goals).view()),
-        }
-    }
-
-    fn values(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
-        if self.draws() > 1 {
-            return expected::values(self, x, goals);
-        }
-        Oracle::values(self, x, targets(goals).view())
-    }
-
-    fn sr_psnr(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
-        if self.draws() > 1 {
-            return expected::sr_psnr(self, x, goals);
-        }
-        let output = self.forward(x)?;
-        let outputs = output.axis_chunks_iter(Axis(0), 1);
-        Ok(goals.iter().zip(outputs).map(|(goal, output)| goal.sr_psnr(output)).collect())
-    }
-}
-
-fn targets(goals: &[&Goal]) -> Array4<f32> {
-    stacked(goals.iter().map(|goal| &goal.target))
-}
-
-/// Images of one shape as a batch.
+/// Images of one shape as a batch, of which there is at least one.
 pub fn stacked<'a>(images: impl Iterator<Item = &'a Array4<f32>>) -> Array4<f32> {
     let views: Vec<_> = images.map(|image| image.view()).collect();
-    ndarray::concatenate(Axis(0), &views).unwrap_or_default()
+    ndarray::concatenate(Axis(0), &views).expect("images that are attacked together have one shape")
 }

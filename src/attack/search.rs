@@ -8,7 +8,8 @@ use ndarray::{Array4, Axis};
 use rand_chacha::ChaCha8Rng;
 
 use super::ball::Ball;
-use super::goal::{Goal, Landscape, stacked};
+use super::goal::{Goal, stacked};
+use super::landscape::Landscape;
 use super::settings::Settings;
 use super::template::{AttackError, Attacked, OnStep};
 

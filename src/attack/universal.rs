@@ -9,8 +9,9 @@ use ndarray::{Array4, Axis};
 use rand_chacha::ChaCha8Rng;
 
 use super::ball::Ball;
-use super::goal::{Goal, Landscape, stacked};
-use super::ifgsm::near;
+use super::goal::{Goal, stacked};
+use super::landscape::Landscape;
+use super::points::near;
 use super::settings::Settings;
 use super::template::{AttackError, OnStep};
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use ndarray::{Array2, Axis};
 use sha2::{Digest, Sha256};
 
-use super::certificate::Smoothing;
-use super::photo::Images;
-use super::preprocess::Preprocessing;
-use super::subject::hex;
 use crate::attack::{Attack, Budget, Norm, Region, Settings};
+use crate::audit::inputs::images::Images;
+use crate::audit::inputs::model::hex;
+use crate::audit::measure::certificate::Smoothing;
+use crate::audit::preprocess::Preprocessing;
 use crate::image::{ImageError, load};
 use crate::interface::Wishes;
 use crate::oracle::Objective;
@@ -33,7 +33,7 @@ pub struct Plan {
     /// What all of them maximise, but for those that have an objective of their own.
     pub objective: Objective,
     /// What it compares the output with.
-    pub away_from: Aim,
+    pub away_from: Target,
     /// The values that FDA disrupts; the model's own tap where there is none.
     pub taps: Vec<String>,
     /// The norm of the budgets.
@@ -84,9 +84,9 @@ impl Plan {
             wishes: Wishes::default(),
             images,
             crop: None,
-            attacks: vec![Attack::Ifgsm],
+            attacks: vec![Attack::IFGSM],
             objective: Objective::Distance,
-            away_from: Aim::Clean,
+            away_from: Target::Clean,
             taps: Vec::new(),
             norm: Norm::Linf,
             region: None,
@@ -125,7 +125,7 @@ pub enum Craft {
 
 /// What an objective compares the output with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Aim {
+pub enum Target {
     /// S(x0).
     #[default]
     Clean,
@@ -137,14 +137,14 @@ pub enum Aim {
     Image(PathBuf),
 }
 
-impl Aim {
+impl Target {
     /// Its name, for keys.
-    pub(super) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
-            Aim::Clean => "clean",
-            Aim::Truth => "truth",
-            Aim::Runtimes => "runtimes",
-            Aim::Image(_) => "image",
+            Target::Clean => "clean",
+            Target::Truth => "truth",
+            Target::Runtimes => "runtimes",
+            Target::Image(_) => "image",
         }
     }
 }

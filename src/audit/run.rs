@@ -6,18 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::aim;
-use super::blank::blank;
-use super::fit::Feed;
-use super::memory::{free_bytes, peak_bytes};
-use super::photo::Photo;
-use super::schedule::{Planned, planned, schedule};
-use super::single::Audit;
-use super::store::Store;
-use super::subject::Subject;
-use super::transfer;
-use super::{AuditError, Plan};
 use crate::attack::Interrupted;
+use crate::audit::context::Audit;
+use crate::audit::inputs::images::AuditImage;
+use crate::audit::inputs::memory::{free_bytes, peak_bytes};
+use crate::audit::inputs::model::AuditedModel;
+use crate::audit::inputs::requirements::ImageRequirements;
+use crate::audit::measure::transfer;
+use crate::audit::objective;
+use crate::audit::schedule::{Planned, planned, schedule};
+use crate::audit::skeleton::skeleton;
+use crate::audit::store::Store;
+use crate::audit::{AuditError, Plan};
 use crate::report::Report;
 use crate::runtime::{self, Runtime};
 
@@ -48,14 +48,14 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     watch.doing("reading models")?;
     let runtimes: Vec<Arc<dyn Runtime>> =
         plan.runtimes.iter().map(|&kind| runtime::open(kind).map(Arc::from)).collect::<Result<_, _>>()?;
-    let mut subjects: Vec<Subject> = Subject::read_all(&plan.models, &plan.wishes, &runtimes)?
+    let mut subjects: Vec<AuditedModel> = AuditedModel::read_all(&plan.models, &plan.wishes, &runtimes)?
         .into_iter()
         .flat_map(|subject| subject.with_fronts(&plan.preprocess))
         .collect();
     let photos = load_photos(plan, &subjects, watch)?;
     admit(plan, &mut subjects, &photos, watch)?;
-    let mut report = blank(plan, &subjects, &photos, &runtimes);
-    let (store, toward) = (Store::open(plan.cache.as_deref())?, aim::toward(plan)?);
+    let mut report = skeleton(plan, &subjects, &photos, &runtimes);
+    let (store, toward) = (Store::open(plan.cache.as_deref())?, objective::toward(plan)?);
     let known = (&store, toward.as_str());
     let audit = |subject| Audit::new(plan, subject, &photos[&subject.feed], &runtimes, known);
     let mut audits: Vec<Audit<'_>> = subjects.iter().map(audit).collect();
@@ -80,8 +80,8 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
 /// Checks that every model takes its images, in the memory there is, and has what the attacks need.
 fn admit(
     plan: &Plan,
-    subjects: &mut [Subject],
-    photos: &BTreeMap<Feed, Vec<Photo>>,
+    subjects: &mut [AuditedModel],
+    photos: &BTreeMap<ImageRequirements, Vec<AuditImage>>,
     watch: &mut dyn Watch,
 ) -> Result<(), AuditError> {
     let memory = plan.memory.or_else(free_bytes);
@@ -89,7 +89,7 @@ fn admit(
         watch.doing(&format!("{}: fitting images", subject.name))?;
         let photos = &photos[&subject.feed];
         subject.admit(photos, memory, (plan.settings.batch, plan.runtimes.len()))?;
-        aim::check(plan, subject, photos)?;
+        objective::check(plan, subject, photos)?;
     }
     Ok(())
 }
@@ -119,9 +119,9 @@ fn attack_all(
 /// The images, as the models take them.
 fn load_photos(
     plan: &Plan,
-    subjects: &[Subject],
+    subjects: &[AuditedModel],
     watch: &mut dyn Watch,
-) -> Result<BTreeMap<Feed, Vec<Photo>>, AuditError> {
+) -> Result<BTreeMap<ImageRequirements, Vec<AuditImage>>, AuditError> {
     let mut photos = BTreeMap::new();
     for subject in subjects {
         if let Entry::Vacant(entry) = photos.entry(subject.feed) {

@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::single::Audit;
-use super::{Craft, Plan, smallest};
 use crate::attack::Budget;
+use crate::audit::context::Audit;
+use crate::audit::{Craft, Plan, measure::minimal_budget};
 use crate::oracle::{Effort, Oracle};
 use crate::runtime::Kind;
 
@@ -81,14 +81,14 @@ fn work(audits: &[Audit<'_>]) -> Work {
 
 /// How fast a runtime is, in seconds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Pace {
-    pub(super) forward: f64,
-    pub(super) gradient: f64,
+pub struct Pace {
+    pub forward: f64,
+    pub gradient: f64,
 }
 
 impl Pace {
     /// From what was done between two readings: a gradient step does the work of two forward runs.
-    pub(super) fn of(before: Effort, after: Effort) -> Self {
+    pub fn of(before: Effort, after: Effort) -> Self {
         let runs = (after.forwards - before.forwards) + 2 * (after.gradients - before.gradients);
         let forward = (after.inside - before.inside).as_secs_f64() / runs.max(1) as f64;
         Self { forward, gradient: 2.0 * forward }
@@ -144,7 +144,7 @@ impl Audit<'_> {
             }
             if self.plan.cost.is_some() {
                 let attack = self.cheapest(crafter);
-                let steps = smallest::TRIES * attack.steps(&self.plan.settings);
+                let steps = minimal_budget::TRIES * attack.steps(&self.plan.settings);
                 let kept = self.store.has(&self.smallest_key(scene, crafter));
                 parts.push(self.part(crafter, attack.needs_gradient(), steps, kept));
             }
@@ -212,7 +212,7 @@ impl Audit<'_> {
     }
 
     /// What its model is called.
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.subject.name
     }
 

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::subject::hex;
+use crate::audit::inputs::model::hex;
 use crate::files::{FileError, create_output_folder, read_bounded, write_lightly};
 
 /// The largest entry that is read.

@@ -11,10 +11,10 @@ use ndarray::{Array4, ArrayView4, Zip};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::AuditError;
 use crate::attack::{AttackError, OnStep};
+use crate::audit::AuditError;
 use crate::oracle::Oracle;
-use crate::report::Trust;
+use crate::report::GradientCheck;
 use crate::rewrite::Stop;
 use crate::runtime::Kind;
 
@@ -69,7 +69,7 @@ pub struct Probe {
     target: Array4<f32>,
     gradient: Array4<f32>,
     /// The findings.
-    pub trust: Trust,
+    pub trust: GradientCheck,
 }
 
 /// Tests the gradient of one model on one runtime near the image `x0`; `on_run` may stop it after
@@ -109,7 +109,7 @@ pub fn probe(
     let (step, slope) = surface.best_slope(&direction, gradient_slope, steps)?;
     let random_error = surface.random_error(&gradient, step, &mut rng)?;
     let zeros = gradient.iter().filter(|value| **value == 0.0).count();
-    let mut trust = Trust {
+    let mut trust = GradientCheck {
         model: model.to_owned(),
         runtime: oracle.kind().to_string(),
         source: if oracle.kind() == Kind::Torch { "autograd".into() } else { "gradient graph".into() },
@@ -128,7 +128,7 @@ pub fn probe(
 }
 
 /// Fails where the test did, and then names the nodes that may be why.
-pub fn require(trust: &Trust, stopped: &[Stop]) -> Result<(), AuditError> {
+pub fn require(trust: &GradientCheck, stopped: &[Stop]) -> Result<(), AuditError> {
     let Some(mut reason) = problem(trust) else { return Ok(()) };
     if let Some(first) = stopped.first() {
         let more =
@@ -139,8 +139,8 @@ pub fn require(trust: &Trust, stopped: &[Stop]) -> Result<(), AuditError> {
 }
 
 /// The findings on a gradient that there is none of.
-pub fn refused(model: &str, oracle: &Oracle, reason: String) -> Trust {
-    Trust {
+pub fn refused(model: &str, oracle: &Oracle, reason: String) -> GradientCheck {
+    GradientCheck {
         model: model.to_owned(),
         runtime: oracle.kind().to_string(),
         source: "none".into(),
@@ -157,8 +157,8 @@ pub fn refused(model: &str, oracle: &Oracle, reason: String) -> Trust {
 }
 
 /// What is wrong with a gradient, if anything.
-fn problem(trust: &Trust) -> Option<String> {
-    let Trust { slope, gradient_slope, random_error, zero_share, disagreement, .. } = *trust;
+fn problem(trust: &GradientCheck) -> Option<String> {
+    let GradientCheck { slope, gradient_slope, random_error, zero_share, disagreement, .. } = *trust;
     let limits = standard(trust.straight_through);
     let within = |error: f64, limit: f64| error <= limit; // false for a NaN
     if gradient_slope == 0.0 || !within(zero_share, MOST_ZEROS) {
@@ -337,7 +337,7 @@ mod tests {
         spoil: fn(usize, f32) -> f32,
         seed: u64,
         on_run: &mut OnStep<'_>,
-    ) -> Result<Trust, AttackError> {
+    ) -> Result<GradientCheck, AttackError> {
         let mut oracle =
             Oracle::new(Arc::new(Spoilt(spoil)), Arc::new(handing_through()), Objective::Distance);
         let mut rng = ChaCha8Rng::seed_from_u64(100 + seed);
@@ -418,7 +418,7 @@ mod tests {
 
     #[test]
     fn two_runtimes_must_agree() {
-        let trust = |disagreement| Trust {
+        let trust = |disagreement| GradientCheck {
             model: "m".into(),
             runtime: "tract".into(),
             source: "gradient graph".into(),

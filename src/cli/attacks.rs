@@ -1,4 +1,6 @@
-//! The flags that say how `temper audit` attacks.
+//! The flags that say how `temper audit` attacks. What their help says of attacks is asked of the table.
+
+mod help;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -6,16 +8,14 @@ use std::str::FromStr;
 use super::CliError;
 use super::preset::Preset;
 use crate::attack::{Attack, Norm, Region, Settings};
-use crate::audit::{Aim, MaskPicture};
+use crate::audit::{MaskPicture, Target};
 use crate::oracle::Objective;
 
 /// Attacks, what they maximise, and how hard they try.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Attacks")]
 pub struct AttackArgs {
-    /// Attacks, separated by commas [default: ifgsm]: fgsm, ifgsm, pgd, mifgsm, apgd, cw and fda climb
-    /// gradients; square, spsa and random need forward passes only, so they run on any model
-    #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',', help = help::attacks(), long_help = help::every_attack())]
     attack: Vec<Attack>,
     /// What they drive the output away from: l2, l1, luma or cosine distance to the unattacked output, l2
     /// distance to the ground truth (truth), toward another image (targeted), or away from what the next
@@ -40,11 +40,9 @@ pub struct AttackArgs {
     /// Gradient steps per attack [default: 50]
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     iterations: Option<u32>,
-    /// Random starts of pgd and apgd, and draws of random, of which the best counts
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = 1, help = help::restarts(), value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     restarts: u32,
-    /// Forward passes of square and spsa [default: 500]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", help = help::queries(), value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     queries: Option<u32>,
     /// Images of one size, or points of a search, that go through a model at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -113,18 +111,18 @@ impl AttackArgs {
     }
 
     /// What that is measured against.
-    pub fn away_from(&self) -> Result<Aim, CliError> {
+    pub fn away_from(&self) -> Result<Target, CliError> {
         match (&self.objective, &self.toward) {
-            (Aimed::Objective(Objective::Targeted), Some(image)) => Ok(Aim::Image(image.clone())),
+            (Aimed::Objective(Objective::Targeted), Some(image)) => Ok(Target::Image(image.clone())),
             (Aimed::Objective(Objective::Targeted), None) => {
                 Err(CliError::usage("the objective `targeted` goes toward an image; give it with --toward"))
             }
             (_, Some(_)) => {
                 Err(CliError::usage("--toward is for --objective targeted; leave one of them out"))
             }
-            (Aimed::Truth, None) => Ok(Aim::Truth),
-            (Aimed::Runtimes, None) => Ok(Aim::Runtimes),
-            (Aimed::Objective(_), None) => Ok(Aim::Clean),
+            (Aimed::Truth, None) => Ok(Target::Truth),
+            (Aimed::Runtimes, None) => Ok(Target::Runtimes),
+            (Aimed::Objective(_), None) => Ok(Target::Clean),
         }
     }
 

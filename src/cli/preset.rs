@@ -37,7 +37,7 @@ pub struct Preset {
 
 /// What is done where some flags say what to attack with: nothing is left out.
 const GIVEN: Preset = Preset {
-    attacks: &[Attack::Ifgsm],
+    attacks: &[Attack::IFGSM],
     budgets: "1,4,8",
     iterations: 50,
     queries: QUERIES,
@@ -48,7 +48,7 @@ const GIVEN: Preset = Preset {
 };
 
 const QUICK: Preset = Preset {
-    attacks: &[Attack::Ifgsm, Attack::Square],
+    attacks: &[Attack::IFGSM, Attack::SQUARE],
     iterations: 20,
     queries: 100,
     crop: Some(64),
@@ -61,7 +61,7 @@ const QUICK: Preset = Preset {
     ..GIVEN
 };
 
-const PAPER: Preset = Preset { attacks: &[Attack::Ifgsm, Attack::Fda], budgets: "1,2,4,8,16,32", ..GIVEN };
+const PAPER: Preset = Preset { attacks: &[Attack::IFGSM, Attack::FDA], budgets: "1,2,4,8,16,32", ..GIVEN };
 
 impl Preset {
     /// The preset of a name; without one, a quick look unless flags say what to attack with.

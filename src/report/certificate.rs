@@ -47,7 +47,7 @@ pub struct CertifiedBound {
 /// The certificates in words, averaged over images.
 pub(super) fn certified(report: &Report) -> Vec<Told> {
     let mut cells: BTreeMap<(&str, &str), Vec<&Certificate>> = BTreeMap::new();
-    for certificate in &report.certificates {
+    for certificate in &report.measured.certificates {
         cells.entry((&certificate.model, &certificate.runtime)).or_default().push(certificate);
     }
     let told = cells.into_iter().map(|((model, runtime), found)| {

@@ -1,9 +1,10 @@
 //! A small report for tests.
 
 use super::{
-    Clean, ImageInfo, InterfaceInfo, ModelInfo, Report, Row, SCHEMA, Settings, StoppedNode, Timing, Transfer,
-    embedded, findings, summarise, worst,
+    AskedAttack, Clean, ImageInfo, InterfaceInfo, Measured, ModelInfo, Report, Row, SCHEMA, Settings,
+    StoppedNode, Timing, Transfer, embedded, findings, summarise, worst,
 };
+use crate::attack::{AttackKind, ObjectiveKind};
 
 pub fn image(name: &str, scale: usize) -> ImageInfo {
     let name = name.to_owned();
@@ -50,6 +51,7 @@ pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row
         model: "model.onnx".into(),
         image: image.into(),
         attack: "ifgsm".into(),
+        kind: AttackKind::WhiteBox,
         budget,
         iterations: 50,
         crafted_on: runtime.0.into(),
@@ -64,6 +66,7 @@ pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row
         linf: budget,
         l2: budget,
         objective: "distance".into(),
+        objective_kind: ObjectiveKind::Away,
         objective_start: 0.1,
         objective_end: 2.0,
         reached: None,
@@ -79,6 +82,7 @@ pub fn transfer(image: &str, budget: f64, sr_psnr: f64) -> Transfer {
         crafted_for: "other.onnx".into(),
         image: image.into(),
         attack: "ifgsm".into(),
+        kind: AttackKind::WhiteBox,
         budget,
         crafted_on: "ort".into(),
         judged_on: "ort".into(),
@@ -112,7 +116,7 @@ pub fn report() -> Report {
         temper: "0".into(),
         conventions: vec![],
         settings: Settings {
-            attack: "ifgsm".into(),
+            attacks: vec![AskedAttack { name: "ifgsm".into(), kind: AttackKind::WhiteBox }],
             objective: "distance".into(),
             taps: vec![],
             norm: "linf".into(),
@@ -134,18 +138,10 @@ pub fn report() -> Report {
         runtimes: vec![],
         models: vec![model("model.onnx", &["Round node `r`", "Floor node `f`"]), model("other.onnx", &[])],
         images: vec![image("a.png", 2), image("b.png", 2), image("a.png", 3), image("b.png", 3)],
-        trust: vec![],
-        clean: vec![clean],
-        noise: vec![],
-        clever: vec![],
-        transfers: vec![],
-        smallest: vec![],
-        universal: vec![],
         summary: summarise(&rows),
         worst: worst(&rows, &[]),
         findings: vec![],
-        certificates: vec![],
-        rows,
+        measured: Measured { rows, clean: vec![clean], ..Measured::default() },
         timing: Timing::default(),
     };
     report.findings = findings(&report);

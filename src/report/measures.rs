@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Word;
 use super::null::{decibels, number};
+use crate::attack::{AttackKind, ObjectiveKind};
 
 /// A gradient's self-test on one runtime.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Trust {
+pub struct GradientCheck {
     /// The model.
     pub model: String,
     /// The runtime.
@@ -71,6 +72,8 @@ pub struct Row {
     pub image: String,
     /// The attack.
     pub attack: String,
+    /// What evidence its numbers are.
+    pub kind: AttackKind,
     /// The budget in 1/255.
     pub budget: f64,
     /// Gradient steps, or forward passes of an attack without gradients.
@@ -102,8 +105,10 @@ pub struct Row {
     pub linf: f64,
     /// The root mean square of the changes over the whole image, in 1/255.
     pub l2: f64,
-    /// What the attack maximised.
+    /// What the attack maximised, as a formula for people.
     pub objective: String,
+    /// What that compares the output with.
+    pub objective_kind: ObjectiveKind,
     /// The objective at the first point.
     #[serde(with = "number")]
     pub objective_start: f64,
@@ -119,15 +124,15 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether it was made within a budget: `cw` goes as far as its target is.
+    /// Whether it was made within a budget: a minimal attack goes as far as its target is.
     pub fn is_budgeted(&self) -> bool {
-        self.attack != "cw"
+        self.kind != AttackKind::Minimal
     }
 
     /// Whether the attack drove the output away from what it should be, and not toward another image or
     /// away from another runtime's.
     pub fn drives_away(&self) -> bool {
-        self.is_budgeted() && !(self.objective.starts_with('-') || self.objective.starts_with("||A(x)"))
+        self.is_budgeted() && matches!(self.objective_kind, ObjectiveKind::Away | ObjectiveKind::Features)
     }
 }
 
@@ -190,6 +195,8 @@ pub struct Transfer {
     pub image: String,
     /// The attack.
     pub attack: String,
+    /// What evidence its numbers are.
+    pub kind: AttackKind,
     /// The budget in 1/255.
     pub budget: f64,
     /// The runtime that the attack was crafted on.
@@ -203,7 +210,7 @@ pub struct Transfer {
 
 /// The smallest budget at which an attack costs so many dB of PSNR against the ground truth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Smallest {
+pub struct MinimalBudget {
     /// The model.
     pub model: String,
     /// The image.

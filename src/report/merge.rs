@@ -115,19 +115,7 @@ fn difference(a: &Report, b: &Report) -> Option<String> {
 }
 
 fn absorb(whole: &mut Report, part: Report) {
-    for (ours, theirs) in whole.trust.iter_mut().zip(part.trust) {
-        if ours.trusted && !theirs.trusted {
-            *ours = theirs;
-        }
-    }
-    whole.clean.extend(part.clean);
-    whole.rows.extend(part.rows);
-    whole.noise.extend(part.noise);
-    whole.clever.extend(part.clever);
-    whole.transfers.extend(part.transfers);
-    whole.smallest.extend(part.smallest);
-    whole.universal.extend(part.universal);
-    whole.certificates.extend(part.certificates);
+    whole.measured.join(part.measured);
     let Timing { seconds, inside_runtimes, gradient_steps, forward_runs, peak_memory } = part.timing;
     let timing = &mut whole.timing;
     timing.seconds += seconds;
@@ -146,8 +134,8 @@ mod tests {
     fn shard(index: usize, image: &str) -> (String, Report) {
         let mut part = report();
         part.settings.shard = Some(format!("{index}/2"));
-        part.rows.retain(|row| row.image == image);
-        part.clean.retain(|clean| clean.image == image);
+        part.measured.rows.retain(|row| row.image == image);
+        part.measured.clean.retain(|clean| clean.image == image);
         part.conclude();
         (format!("{index}.json"), part)
     }
@@ -170,14 +158,19 @@ mod tests {
     fn a_report_is_read_back_to_the_last_bit() {
         let mut whole = report();
         // A number that a careless parser takes for its neighbour.
-        whole.rows[0].sr_psnr = 0.1 + 0.2;
-        whole.rows[1].sr_psnr = 31.245_270_191_439_438;
+        whole.measured.rows[0].sr_psnr = 0.1 + 0.2;
+        whole.measured.rows[1].sr_psnr = 31.245_270_191_439_438;
         whole.conclude();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.json");
         whole.write(&path).unwrap();
         let bits = |report: &Report| -> Vec<u64> {
-            report.rows.iter().flat_map(|row| [row.sr_psnr.to_bits(), row.budget.to_bits()]).collect()
+            report
+                .measured
+                .rows
+                .iter()
+                .flat_map(|row| [row.sr_psnr.to_bits(), row.budget.to_bits()])
+                .collect()
         };
         let read = Report::read(&path).unwrap();
         assert_eq!(bits(&read), bits(&whole));

@@ -4,11 +4,11 @@
 //! are the fields of these structures; later versions add fields and keep these.
 
 mod certificate;
-mod defences;
 #[cfg(test)]
 mod example;
 mod findings;
 mod interval;
+mod measured;
 mod measures;
 mod merge;
 mod notes;
@@ -27,7 +27,8 @@ use serde::{Deserialize, Serialize};
 pub use certificate::{Certificate, CertifiedBound};
 pub use findings::{Finding, Level, findings};
 pub use interval::Interval;
-pub use measures::{Clean, Clever, Extreme, Noise, Row, Smallest, Transfer, Trust, Universal};
+pub use measured::Measured;
+pub use measures::{Clean, Clever, Extreme, GradientCheck, MinimalBudget, Noise, Row, Transfer, Universal};
 pub use merge::{MergeError, merge};
 pub use null::decibels;
 pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded};
@@ -35,6 +36,7 @@ pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
 pub use threshold::LeastSrPsnr;
 
+use crate::attack::AttackKind;
 use crate::files::{FileError, read_bounded, write_atomically};
 
 /// The version of the form of `report.json`.
@@ -78,22 +80,9 @@ pub struct Report {
     pub models: Vec<ModelInfo>,
     /// The images.
     pub images: Vec<ImageInfo>,
-    /// Whether the gradients can be trusted.
-    pub trust: Vec<Trust>,
-    /// Quality without attack, where ground truth was given.
-    pub clean: Vec<Clean>,
-    /// One row per image and cell.
-    pub rows: Vec<Row>,
-    /// What signed noise of the whole budget does, for comparison.
-    pub noise: Vec<Noise>,
-    /// CLEVER, where it was asked for.
-    pub clever: Vec<Clever>,
-    /// What attacks crafted for one of several models do to the others that take the same images.
-    pub transfers: Vec<Transfer>,
-    /// The smallest budgets that cost as much quality as was asked about.
-    pub smallest: Vec<Smallest>,
-    /// What one perturbation does to many images, where it was asked for.
-    pub universal: Vec<Universal>,
+    /// What was measured.
+    #[serde(flatten)]
+    pub measured: Measured,
     /// The rows averaged over images.
     #[serde(skip_deserializing)]
     pub summary: Vec<Summary>,
@@ -103,8 +92,6 @@ pub struct Report {
     /// What speaks against taking the numbers at their word.
     #[serde(skip_deserializing)]
     pub findings: Vec<Finding>,
-    /// What no attack within a radius can do under noise, where it was asked for.
-    pub certificates: Vec<Certificate>,
     /// The only part that differs between two runs of the same audit.
     pub timing: Timing,
 }
@@ -124,27 +111,12 @@ impl Report {
 
     /// Puts the rows in order, by model and image, and works out what follows from them.
     pub fn conclude(&mut self) {
-        self.sort();
-        self.summary = summarise(&self.rows);
-        self.worst = worst(&self.rows, &self.transfers);
+        let models: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
+        let images: Vec<&str> = self.images.iter().map(|image| image.name.as_str()).collect();
+        self.measured.sort(&models, &images);
+        self.summary = summarise(&self.measured.rows);
+        self.worst = worst(&self.measured.rows, &self.measured.transfers);
         self.findings = findings(self);
-    }
-
-    /// However the work was shared out: one order.
-    fn sort(&mut self) {
-        let place = |list: Vec<&str>| -> std::collections::HashMap<String, usize> {
-            list.into_iter().enumerate().rev().map(|(place, name)| (name.to_owned(), place)).collect()
-        };
-        let models = place(self.models.iter().map(|model| model.name.as_str()).collect());
-        let images = place(self.images.iter().map(|image| image.name.as_str()).collect());
-        let key = |model: &str, image: &str| (models.get(model).copied(), images.get(image).copied());
-        self.clean.sort_by_key(|clean| key(&clean.model, &clean.image));
-        self.rows.sort_by_key(|row| key(&row.model, &row.image));
-        self.noise.sort_by_key(|noise| key(&noise.model, &noise.image));
-        self.clever.sort_by_key(|clever| key(&clever.model, &clever.image));
-        self.transfers.sort_by_key(|transfer| key(&transfer.model, &transfer.image));
-        self.certificates.sort_by_key(|certificate| key(&certificate.model, &certificate.image));
-        self.smallest.sort_by_key(|smallest| key(&smallest.model, &smallest.image));
     }
 
     /// Writes `report.json`, whole or not at all.
@@ -168,8 +140,8 @@ pub struct Convention {
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The attacks, separated by commas.
-    pub attack: String,
+    /// The attacks.
+    pub attacks: Vec<AskedAttack>,
     /// What they maximise, but for those that have an objective of their own.
     pub objective: String,
     /// The values whose features are disrupted, where they were named.
@@ -204,6 +176,15 @@ pub struct Settings {
     pub left_out: Vec<String>,
     /// The pre-processings behind which every model was audited, too.
     pub preprocess: Vec<String>,
+}
+
+/// An attack that was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AskedAttack {
+    /// Its name.
+    pub name: Word,
+    /// What evidence its numbers are.
+    pub kind: AttackKind,
 }
 
 /// Where the time went.

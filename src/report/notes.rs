@@ -9,10 +9,8 @@ use indexmap::IndexMap;
 use super::certificate::certified;
 use super::summary::finite_mean;
 use super::words::{decibels, one_line};
-use super::{Clever, Finding, ImageInfo, Interval, Report, Row, Settings, Smallest, Universal};
-
-/// Attacks whose effort is counted in forward passes.
-const WITHOUT_GRADIENT: [&str; 3] = ["square", "spsa", "random"];
+use super::{Clever, Finding, ImageInfo, Interval, MinimalBudget, Report, Row, Settings, Universal};
+use crate::attack::AttackKind;
 
 /// A line about a model on a runtime.
 pub struct Told {
@@ -51,18 +49,18 @@ pub fn notes(report: &Report) -> String {
     let mut notes = vec![format!(
         "{} with {} on {} image{}; PSNR in dB, mean over images: LR against the unattacked input, SR against \
          the unattacked output; clean against the ground truth, on luma.",
-        report.settings.attack.replace(',', ", "),
+        attacks(&report.settings),
         effort(report),
         names.len(),
         if names.len() == 1 { "" } else { "s" },
     )];
     notes.extend(report.settings.left_out.iter().map(|what| format!("Left out: {what}.")));
-    if report.settings.attack.split(',').any(|name| name == "cw") {
-        notes.push(
-            "cw looks for the smallest perturbation that reaches the target, whatever the budget: its size is \
-             its LR PSNR, and `linf` and `l2` in report.json."
-                .into(),
-        );
+    for attack in report.settings.attacks.iter().filter(|attack| attack.kind == AttackKind::Minimal) {
+        notes.push(format!(
+            "{} looks for the smallest perturbation that reaches the target, whatever the budget: its size is \
+             its LR PSNR, and `linf` and `l2` in report.json.",
+            attack.name
+        ));
     }
     for kind in [hardest, clever, smallest, universal, certified, doubts, untrusted] {
         notes.extend(joined(kind(report)));
@@ -70,7 +68,7 @@ pub fn notes(report: &Report) -> String {
     notes.extend(fitted(report));
     notes.extend(unchanged(report));
     notes.extend(stopped(report));
-    if let Some(difference) = transfer(&report.rows) {
+    if let Some(difference) = transfer(&report.measured.rows) {
         notes.push(format!(
             "Judged on another runtime than the one it was crafted on, an attack's SR PSNR differs by at most \
              {difference:.3} dB."
@@ -79,20 +77,25 @@ pub fn notes(report: &Report) -> String {
     notes.join("\n")
 }
 
+/// The attacks that were asked for.
+fn attacks(settings: &Settings) -> String {
+    settings.attacks.iter().map(|attack| &*attack.name).collect::<Vec<_>>().join(", ")
+}
+
 /// Steps of attacks with gradients, and forward passes of those without.
 fn effort(report: &Report) -> String {
-    let Settings { attack, iterations, queries, .. } = &report.settings;
-    let without = attack.split(',').filter(|name| WITHOUT_GRADIENT.contains(name)).count();
+    let Settings { attacks, iterations, queries, .. } = &report.settings;
+    let without = attacks.iter().filter(|attack| !attack.kind.needs_gradient()).count();
     match without {
         0 => format!("{iterations} steps"),
-        all if all == attack.split(',').count() => format!("at most {queries} forward passes"),
+        all if all == attacks.len() => format!("at most {queries} forward passes"),
         _ => format!("{iterations} steps, or at most {queries} forward passes"),
     }
 }
 
 /// What is left under the worst of several attacks; one alone is in the table.
 fn hardest(report: &Report) -> Vec<Told> {
-    if !report.settings.attack.contains(',') && report.transfers.is_empty() {
+    if report.settings.attacks.len() < 2 && report.measured.transfers.is_empty() {
         return vec![];
     }
     let told = report.worst.iter().map(|worst| {
@@ -116,7 +119,7 @@ fn hardest(report: &Report) -> Vec<Told> {
 /// CLEVER, averaged over images.
 fn clever(report: &Report) -> Vec<Told> {
     let mut cells: BTreeMap<(&str, &str), Vec<&Clever>> = BTreeMap::new();
-    for clever in &report.clever {
+    for clever in &report.measured.clever {
         cells.entry((&clever.model, &clever.runtime)).or_default().push(clever);
     }
     let told = cells.into_iter().map(|((model, runtime), found)| {
@@ -138,8 +141,8 @@ fn clever(report: &Report) -> Vec<Told> {
 
 /// The smallest budgets that cost as much as was asked about: the median over images.
 fn smallest(report: &Report) -> Vec<Told> {
-    let mut cells: BTreeMap<(&str, &str), Vec<&Smallest>> = BTreeMap::new();
-    for smallest in &report.smallest {
+    let mut cells: BTreeMap<(&str, &str), Vec<&MinimalBudget>> = BTreeMap::new();
+    for smallest in &report.measured.minimal_budgets {
         cells.entry((&smallest.model, &smallest.runtime)).or_default().push(smallest);
     }
     let told = cells.into_iter().map(|((model, runtime), found)| {
@@ -163,7 +166,7 @@ fn level(budget: f64) -> String {
 fn universal(report: &Report) -> Vec<Told> {
     type Cell<'a> = (&'a str, &'a str, u64);
     let mut cells: BTreeMap<Cell<'_>, Vec<&Universal>> = BTreeMap::new();
-    for one in report.universal.iter().filter(|one| !one.seen && one.crafted_on == one.judged_on) {
+    for one in report.measured.universal.iter().filter(|one| !one.seen && one.crafted_on == one.judged_on) {
         cells.entry((&one.model, &one.judged_on, one.budget.to_bits())).or_default().push(one);
     }
     let told = cells.into_iter().map(|((model, runtime, budget), found)| {
@@ -192,7 +195,8 @@ fn doubts(report: &Report) -> Vec<Told> {
 
 /// Gradients that no attack was made with, and what was done in their place.
 fn untrusted(report: &Report) -> Vec<Told> {
-    let found = report.trust.iter().filter_map(|trust| Some((trust, trust.problem.as_ref()?)));
+    let found =
+        report.measured.gradient_checks.iter().filter_map(|trust| Some((trust, trust.problem.as_ref()?)));
     let told = found.map(|(trust, problem)| {
         let what = format!(": gradient not trusted: {problem}. It is attacked without gradients there.");
         Told::of(&trust.model, &trust.runtime, what)

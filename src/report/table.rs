@@ -43,9 +43,9 @@ pub fn table(report: &Report) -> String {
 /// One row per cell, those of a model together.
 fn rows(report: &Report) -> Vec<Vec<String>> {
     let cells = report.summary.iter().filter(|cell| cell.crafted_on == cell.judged_on);
-    let mut rows: Vec<Vec<String>> = cells.map(|cell| attacked(cell, &report.clean)).collect();
+    let mut rows: Vec<Vec<String>> = cells.map(|cell| attacked(cell, &report.measured.clean)).collect();
     if let Some((psnr, ssim)) =
-        quality(&report.clean, |_| true, |clean| (clean.bicubic_psnr, clean.bicubic_ssim))
+        quality(&report.measured.clean, |_| true, |clean| (clean.bicubic_psnr, clean.bicubic_ssim))
     {
         let mut bicubic = vec!["-".to_owned(); HEAD.len()];
         bicubic[0] = "bicubic".into();

@@ -23,7 +23,7 @@ impl LeastSrPsnr {
     /// never does, and neither does one of an attack without a budget.
     pub fn missed<'a>(&self, report: &'a Report) -> Vec<&'a Row> {
         let short = |row: &&Row| row.is_budgeted() && self.is_about(row.budget) && row.sr_psnr < self.least;
-        report.rows.iter().filter(short).collect()
+        report.measured.rows.iter().filter(short).collect()
     }
 
     fn is_about(&self, budget: f64) -> bool {

@@ -21,7 +21,7 @@ use crate::report::PreprocessInfo;
 const DRAWS: usize = 8;
 
 /// What the numbers behind a pre-processing need said.
-pub(super) const CONVENTION: (&str, &str) = (
+pub const CONVENTION: (&str, &str) = (
     "preprocess",
     "a model behind a pre-processing is audited as one more model; budgets bound the image before it. Attacks know it: gradients pass straight through jpeg and bits (BPDA), or through the bare model where they changed nothing, and are exact through resize, whose size each attack step draws 8 times anew (EOT). Judged: resize at 8 draws of its own, which no attack has seen, the same for S(x0) and S(attacked); sr_psnr is over the pixels of all of them, sr_ssim and clean are means. The self-test is that of the bare model, and CLEVER is the bare model's alone",
 );
@@ -46,7 +46,7 @@ const NAMES: [(&str, &str); 3] = [
 
 impl Preprocessing {
     /// What a report says of it, before the model `of`.
-    pub(super) fn info(self, of: &str) -> PreprocessInfo {
+    pub fn info(self, of: &str) -> PreprocessInfo {
         PreprocessInfo {
             name: self.to_string(),
             of: of.to_owned(),
@@ -90,14 +90,14 @@ impl Preprocess for Preprocessing {
 }
 
 /// The draws at which an image and what attacks made of it are judged: none that an attack was at.
-pub(super) fn judging_draws(seed: u64, image: &str) -> impl Iterator<Item = u64> {
+pub fn judging_draws(seed: u64, image: &str) -> impl Iterator<Item = u64> {
     let judging = format!("{image}, judged behind a pre-processing");
-    let mut rng = seeded(seed, &judging, Attack::Random, Budget::default());
+    let mut rng = seeded(seed, &judging, Attack::RANDOM, Budget::default());
     std::iter::repeat_with(move || rng.random())
 }
 
 /// The outputs for an image at so many of these draws as there should be, behind one another.
-pub(super) fn drawn(
+pub fn drawn(
     oracle: &mut Oracle,
     x: ArrayView4<'_, f32>,
     draws: impl Iterator<Item = u64>,

@@ -1,0 +1,67 @@
+//! What an attack climbs, and the oracle as such a landscape.
+
+use ndarray::{Array4, ArrayView4, Axis};
+
+use super::expected;
+use super::goal::{Goal, stacked};
+use crate::oracle::{Oracle, OracleError};
+
+/// What an attack climbs: a number per image with its gradient. All images of a call have one shape,
+/// and `goals` has one entry for each.
+pub trait Landscape {
+    /// The numbers and their gradients.
+    ///
+    /// # Errors
+    /// Those of the oracles behind it.
+    fn value_and_gradient(
+        &mut self,
+        x: ArrayView4<'_, f32>,
+        goals: &[&Goal],
+    ) -> Result<(Vec<f64>, Array4<f32>), OracleError>;
+
+    /// The numbers, by forward runs where these are enough.
+    ///
+    /// # Errors
+    /// Those of the oracles behind it.
+    fn values(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError>;
+
+    /// SR PSNR in dB.
+    ///
+    /// # Errors
+    /// Those of the oracles behind it.
+    fn sr_psnr(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError>;
+}
+
+impl Landscape for Oracle {
+    fn value_and_gradient(
+        &mut self,
+        x: ArrayView4<'_, f32>,
+        goals: &[&Goal],
+    ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
+        match goals {
+            _ if self.draws() > 1 => expected::value_and_gradient(self, x, goals),
+            [goal] => Oracle::value_and_gradient(self, x, goal.target.view()),
+            _ => Oracle::value_and_gradient(self, x, targets(goals).view()),
+        }
+    }
+
+    fn values(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
+        if self.draws() > 1 {
+            return expected::values(self, x, goals);
+        }
+        Oracle::values(self, x, targets(goals).view())
+    }
+
+    fn sr_psnr(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
+        if self.draws() > 1 {
+            return expected::sr_psnr(self, x, goals);
+        }
+        let output = self.forward(x)?;
+        let outputs = output.axis_chunks_iter(Axis(0), 1);
+        Ok(goals.iter().zip(outputs).map(|(goal, output)| goal.sr_psnr(output)).collect())
+    }
+}
+
+fn targets(goals: &[&Goal]) -> Array4<f32> {
+    stacked(goals.iter().map(|goal| &goal.target))
+}

@@ -1,0 +1,237 @@
+//! The images of an audit: LR inputs, given or made from ground truth.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array3, Array4, Axis, s};
+use sha2::{Digest, Sha256};
+
+use crate::attack::Interrupted;
+use crate::audit::AuditError;
+use crate::audit::inputs::model::hex;
+use crate::audit::inputs::requirements::{Fitted, ImageRequirements, fit};
+use crate::image::{list_images, load, match_pairs};
+use crate::metric::{crop_to_multiple, downscale_8_bit, smallest_side};
+use crate::report::ImageInfo;
+
+/// Where the images come from.
+#[derive(Clone, Debug)]
+pub enum Images {
+    /// A folder of LR images, and a folder of their ground truth.
+    Lr {
+        /// LR images.
+        images: PathBuf,
+        /// Their ground truth.
+        truth: Option<PathBuf>,
+    },
+    /// A folder of ground truth, from which LR images are made by bicubic.
+    Truth(PathBuf),
+}
+
+/// An LR image with its ground truth, where there is one.
+#[derive(Clone, Debug)]
+pub struct AuditImage {
+    /// The LR file's name.
+    pub name: String,
+    /// The file that the LR image was read or made from.
+    pub path: PathBuf,
+    /// The LR image as a batch of one.
+    pub x: Array4<f32>,
+    /// The ground truth.
+    pub truth: Option<Array3<f32>>,
+    /// What was done to its size for the model's sake.
+    fitted: Option<String>,
+    made: bool,
+    scale: usize,
+}
+
+/// The files of one image.
+enum Files {
+    /// The LR image, and its ground truth where there is one.
+    Given(PathBuf, Option<PathBuf>),
+    /// The ground truth, which the LR image is made from.
+    Truth(PathBuf),
+}
+
+impl Images {
+    /// The images as models such as `model` take them, at most `most` of them, evenly picked, each cut to at
+    /// most `crop` LR pixels a side.
+    /// `on_image` hears the name of every file before it is read.
+    pub fn load(
+        &self,
+        (model, feed): (&str, &ImageRequirements),
+        crop: Option<usize>,
+        most: Option<usize>,
+        on_image: &mut dyn FnMut(&Path) -> Result<(), Interrupted>,
+    ) -> Result<Vec<AuditImage>, AuditError> {
+        let side = crop.unwrap_or(usize::MAX);
+        let mut photos = Vec::new();
+        for files in picked(self.files()?, most) {
+            let (Files::Given(path, _) | Files::Truth(path)) = &files;
+            on_image(path)?;
+            let photo = match files {
+                Files::Given(lr, hr) => AuditImage::given(lr, hr.as_deref(), model, feed.scale)?,
+                Files::Truth(hr) => AuditImage::made(hr, feed.scale)?,
+            };
+            photos.push(photo.cropped(side).fitted(feed)?);
+        }
+        for photo in &photos {
+            photo.check_truth()?;
+        }
+        Ok(photos)
+    }
+
+    /// The files of every image.
+    fn files(&self) -> Result<Vec<Files>, AuditError> {
+        Ok(match self {
+            Images::Lr { images, truth: None } => {
+                list_images(images)?.into_iter().map(|path| Files::Given(path, None)).collect()
+            }
+            Images::Lr { images, truth: Some(truth) } => {
+                let pairs = match_pairs(&list_images(images)?, truth)?;
+                pairs.into_iter().map(|pair| Files::Given(pair.lr, Some(pair.hr))).collect()
+            }
+            Images::Truth(folder) => list_images(folder)?.into_iter().map(Files::Truth).collect(),
+        })
+    }
+}
+
+/// At most `most` of them, evenly picked, the first among them.
+fn picked<T>(all: Vec<T>, most: Option<usize>) -> Vec<T> {
+    let (count, most) = (all.len(), most.unwrap_or(usize::MAX).max(1).min(all.len()));
+    let mut next = 0;
+    let pick = |(index, one)| {
+        let wanted = next < most && index == next * count / most;
+        next += usize::from(wanted);
+        wanted.then_some(one)
+    };
+    all.into_iter().enumerate().filter_map(pick).collect()
+}
+
+impl AuditImage {
+    fn given(lr: PathBuf, hr: Option<&Path>, model: &str, scale: usize) -> Result<Self, AuditError> {
+        let picture = load(&lr)?;
+        let truth = hr.map(|hr| load(hr).map(|truth| truth.pixels)).transpose()?;
+        if let (Some(path), Some(truth)) = (hr, &truth) {
+            let expected = [1, 2].map(|axis| picture.pixels.shape()[axis] * scale);
+            let found = [1, 2].map(|axis| truth.shape()[axis]);
+            if found != expected {
+                let model = model.to_owned();
+                return Err(AuditError::TruthSize { path: path.into(), model, scale, found, expected });
+            }
+        }
+        let x = picture.pixels.insert_axis(Axis(0));
+        Ok(Self { name: picture.name, path: lr, x, truth, fitted: None, made: false, scale })
+    }
+
+    fn made(path: PathBuf, scale: usize) -> Result<Self, AuditError> {
+        let picture = load(&path)?;
+        let truth = crop_to_multiple(picture.pixels.view(), scale).to_owned();
+        let size = [picture.pixels.shape()[1], picture.pixels.shape()[2]];
+        check_side(&path, size, scale)?;
+        let x = downscale_8_bit(truth.view(), scale).insert_axis(Axis(0));
+        Ok(Self { name: picture.name, path, x, truth: Some(truth), fitted: None, made: true, scale })
+    }
+
+    /// The middle of the image, at most `side` LR pixels high and wide, and of its ground truth.
+    fn cropped(mut self, side: usize) -> Self {
+        let middle = |size: usize| {
+            let cut = size.saturating_sub(side);
+            cut / 2..size - cut.div_ceil(2)
+        };
+        let (rows, columns) = (middle(self.x.shape()[2]), middle(self.x.shape()[3]));
+        let scale = self.scale;
+        let larger = |range: &Range<usize>| range.start * scale..range.end * scale;
+        if let Some(truth) = &mut self.truth {
+            *truth = truth.slice(s![.., larger(&rows), larger(&columns)]).to_owned();
+        }
+        self.x = self.x.slice(s![.., .., rows, columns]).to_owned();
+        self
+    }
+
+    /// The photograph as models of a feed take it.
+    fn fitted(self, feed: &ImageRequirements) -> Result<Self, AuditError> {
+        let Fitted { x, truth, how } = fit(self.x, self.truth, feed)
+            .map_err(|source| AuditError::Metric { image: self.name.clone(), source })?;
+        Ok(Self { x, truth, fitted: how, ..self })
+    }
+
+    /// Whether enough of the ground truth is left to be compared with.
+    fn check_truth(&self) -> Result<(), AuditError> {
+        let Some(truth) = &self.truth else { return Ok(()) };
+        check_side(&self.path, [truth.shape()[1], truth.shape()[2]], self.scale)
+    }
+
+    /// Batch, channels, height and width of the LR image.
+    pub fn shape(&self) -> [usize; 4] {
+        [0, 1, 2, 3].map(|axis| self.x.shape()[axis])
+    }
+
+    /// What a report says of it.
+    pub fn info(&self) -> ImageInfo {
+        let mut hash = Sha256::new();
+        self.x.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        let [_, channels, height, width] = self.shape();
+        ImageInfo {
+            name: self.name.clone(),
+            made_from_truth: self.made,
+            sha256: hex(&hash.finalize()),
+            size: [height, width],
+            channels,
+            fitted: self.fitted.clone(),
+            scale: self.scale,
+        }
+    }
+}
+
+/// Whether SSIM has a window inside ground truth of this size, its borders removed.
+fn check_side(path: &Path, size: [usize; 2], scale: usize) -> Result<(), AuditError> {
+    let least = smallest_side(scale);
+    if size.iter().all(|&side| side >= least) {
+        return Ok(());
+    }
+    Err(AuditError::TruthTooSmall { path: path.into(), size, scale, least })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn photo(height: usize, width: usize, scale: usize) -> AuditImage {
+        let value = |y: usize, x: usize| (y * 100 + x) as f32;
+        let x = Array4::from_shape_fn((1, 3, height, width), |(_, _, y, x)| value(y, x));
+        let truth = Array3::from_shape_fn((3, height * scale, width * scale), |(_, y, x)| {
+            value(y / scale, x / scale)
+        });
+        AuditImage {
+            name: "a.png".into(),
+            path: "a.png".into(),
+            x,
+            truth: Some(truth),
+            fitted: None,
+            made: true,
+            scale,
+        }
+    }
+
+    #[test]
+    fn images_are_picked_evenly() {
+        let all = || (0..10).collect::<Vec<_>>();
+        assert_eq!(picked(all(), Some(3)), [0, 3, 6]);
+        assert_eq!(picked(all(), Some(10)), all());
+        assert_eq!(picked(all(), Some(99)), all());
+        assert_eq!(picked(all(), None), all());
+        assert!(picked(Vec::<u8>::new(), Some(3)).is_empty());
+    }
+
+    #[test]
+    fn a_crop_is_the_middle_of_image_and_truth_alike() {
+        for (height, width, side) in [(9, 6, 4), (3, 8, 5), (4, 4, 4), (4, 5, 100)] {
+            let cut = photo(height, width, 3).cropped(side);
+            let truth = cut.truth.unwrap();
+            assert_eq!(cut.x.shape(), [1, 3, height.min(side), width.min(side)]);
+            let every_third = truth.slice(s![.., ..;3, ..;3]);
+            assert_eq!(every_third, cut.x.index_axis(Axis(0), 0));
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The models under audit: read, checked and named so that no two share a name.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::audit::AuditError;
+use crate::audit::inputs::images::AuditImage;
+use crate::audit::inputs::memory::bound;
+use crate::audit::inputs::requirements::ImageRequirements;
+use crate::audit::preprocess::Preprocessing;
+use crate::interface::{Found, Interface, Wishes, discover, find_tap};
+use crate::onnx::{self, Dim, Model, Problem, Source};
+use crate::oracle::{Objective, gradient_model};
+use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
+use crate::rewrite::{Stop, promote, specialise};
+use crate::runtime::Runtime;
+
+/// The metadata key under which a model names the last feature map before upsampling.
+const TAP: &str = "temper.tap";
+
+/// A model under audit.
+#[derive(Clone, Debug)]
+pub struct AuditedModel {
+    /// What reports call it.
+    pub name: String,
+    /// The path as it was given.
+    pub path: PathBuf,
+    /// SHA-256 of the file and of the tensors it keeps beside it; see [`onnx::Source`].
+    pub sha256: String,
+    /// The model as everything here sees it: images on [0, 1] in and out.
+    pub model: Arc<Model>,
+    /// How the file itself is fed and read.
+    pub found: Found,
+    /// What it asks of photographs.
+    pub feed: ImageRequirements,
+    parameters: usize,
+    /// Nodes through which only a zero gradient passes; known once an image was fitted.
+    pub stopped: Vec<Stop>,
+    /// The last feature map before upsampling, as the file says or as its graph shows.
+    pub tap: Option<String>,
+    /// A bound on the bytes that attacks take; known once an image was fitted.
+    memory: u64,
+    /// What images pass before it, and the name of the same model without.
+    pub front: Option<(Preprocessing, String)>,
+}
+
+impl AuditedModel {
+    /// Reads the models, in order, and finds how each is fed.
+    pub fn read_all(
+        paths: &[PathBuf],
+        wishes: &Wishes,
+        runtimes: &[Arc<dyn Runtime>],
+    ) -> Result<Vec<Self>, AuditError> {
+        let sources: Vec<Source> =
+            paths.iter().map(|path| onnx::read_source(path)).collect::<Result<_, _>>()?;
+        let named = paths.iter().zip(short_names(paths)).zip(sources);
+        named.map(|((path, name), source)| Self::find(path, name, source, wishes, runtimes)).collect()
+    }
+
+    fn find(
+        path: &Path,
+        name: String,
+        source: Source,
+        wishes: &Wishes,
+        runtimes: &[Arc<dyn Runtime>],
+    ) -> Result<Self, AuditError> {
+        let found = discover(&source.model, wishes, runtimes.iter().map(|runtime| &**runtime))
+            .map_err(|source| AuditError::Model { path: path.into(), source })?;
+        let model = Arc::new(found.interface.canonical(&source.model));
+        let shown = || find_tap(&source.model.graph).map(|(tap, _)| tap);
+        Ok(Self {
+            name,
+            path: path.into(),
+            sha256: hex(&source.sha256),
+            tap: model.metadata.get(TAP).cloned().or_else(shown),
+            model,
+            feed: ImageRequirements::of(&found.interface),
+            parameters: source.model.parameter_count(),
+            found,
+            stopped: vec![],
+            memory: 0,
+            front: None,
+        })
+    }
+
+    /// Itself, and itself behind each of these.
+    pub fn with_fronts(self, fronts: &[Preprocessing]) -> Vec<Self> {
+        let behind = |&front: &Preprocessing| Self {
+            name: format!("{} + {front}", self.name),
+            front: Some((front, self.name.clone())),
+            ..self.clone()
+        };
+        let mut all: Vec<Self> = fronts.iter().map(behind).collect();
+        all.insert(0, self);
+        all
+    }
+
+    /// Checks that the model takes every image, and that attacks on the largest, `batch` at a time and on
+    /// so many runtimes, fit into `memory` bytes.
+    pub fn admit(
+        &mut self,
+        photos: &[AuditImage],
+        memory: Option<u64>,
+        (batch, runtimes): (usize, usize),
+    ) -> Result<(), AuditError> {
+        let mut seen = HashSet::new();
+        for photo in photos.iter().filter(|photo| seen.insert(photo.shape())) {
+            self.check_size(photo)?;
+        }
+        let Some(largest) = photos.iter().max_by_key(|photo| photo.x.len()) else { return Ok(()) };
+        let [_, channels, height, width] = largest.shape();
+        let shape = [batch, channels, height, width];
+        // A model that cannot be differentiated here may be where a runtime does it by itself. Whether
+        // there is a gradient is for the self-test to find.
+        let Ok((step, stopped)) = gradient_model(&self.model, &Objective::Distance, &shape) else {
+            return Ok(());
+        };
+        self.stopped = stopped;
+        let forward = specialise(&self.model, &[&shape]);
+        let needed = forward.and_then(|forward| bound(&promote(&forward).0, &step, runtimes)).unwrap_or(0);
+        self.memory = needed;
+        match memory.filter(|memory| needed > *memory) {
+            Some(memory) => Err(AuditError::TooLarge {
+                path: largest.path.clone(),
+                model: self.name.clone(),
+                size: [height, width],
+                needed,
+                memory,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the model takes an image of this size, and upscales it as it does others.
+    fn check_size(&self, photo: &AuditImage) -> Result<(), AuditError> {
+        let [_, channels, height, width] = photo.shape();
+        let [rows, columns] = self.found.interface.geometry.output([height, width]);
+        let found = specialise(&self.model, &[&photo.shape()]).and_then(|fixed| {
+            let output = &fixed.graph.outputs[0];
+            let dims = output.dims().map_or(&[][..], |(_, dims)| dims);
+            if dims == [1, channels, rows, columns].map(Dim::Known) {
+                return Ok(());
+            }
+            let shown: Vec<String> = dims.iter().map(ToString::to_string).collect();
+            let what = format!("is [{}] here, not {rows}x{columns} as for others", shown.join(", "));
+            Err(Problem::new(format!("output `{}`", output.name), what).into())
+        });
+        found.map_err(|source| AuditError::Unfit {
+            path: photo.path.clone(),
+            model: self.name.clone(),
+            size: [height, width],
+            source: Box::new(source),
+        })
+    }
+
+    /// What a report says of it.
+    pub fn info(&self) -> ModelInfo {
+        let metadata = self.model.metadata.iter().map(|(key, value)| (key.clone(), embedded(value)));
+        let stopped = self.stopped.iter();
+        ModelInfo {
+            name: self.name.clone(),
+            path: self.path.display().to_string(),
+            sha256: self.sha256.clone(),
+            parameters: self.parameters,
+            scale: self.feed.scale,
+            interface: self.interface(),
+            memory_bound: self.memory,
+            tap: self.tap.clone(),
+            opset: self.model.opset(),
+            metadata: metadata.collect(),
+            stopped: stopped
+                .map(|stop| StoppedNode { node: stop.node.clone(), reason: stop.reason.into() })
+                .collect(),
+            preprocess: self.front.as_ref().map(|(front, of)| front.info(of)),
+        }
+    }
+
+    fn interface(&self) -> InterfaceInfo {
+        let Interface { form, geometry, input_levels, output_levels, constants } = &self.found.interface;
+        InterfaceInfo {
+            input: form.input.clone(),
+            output: form.output.clone(),
+            dtype: form.dtype.name().into(),
+            layout: form.layout.name().into(),
+            output_layout: form.output_layout.name().into(),
+            channels: form.channels,
+            range: input_levels.name().into(),
+            output_range: output_levels.name().into(),
+            margin: geometry.margin,
+            fixed: geometry.fixed,
+            multiple: geometry.multiple,
+            fed: constants.iter().map(|(name, _)| name.clone()).collect(),
+            bicubic_agreement: self.found.agreement,
+        }
+    }
+}
+
+/// For every path, the shortest end that no other path shares: `model.onnx`, or with its folder.
+fn short_names(paths: &[PathBuf]) -> Vec<String> {
+    let end = |path: &Path, parts: usize| {
+        let all: Vec<_> = path.iter().collect();
+        all[all.len().saturating_sub(parts)..].iter().collect::<PathBuf>().display().to_string()
+    };
+    let name = |(index, path): (usize, &PathBuf)| {
+        let longest = path.iter().count().max(1);
+        let unique = |parts: &usize| {
+            let others = paths.iter().enumerate().filter(|(other, _)| *other != index);
+            let ours = end(path, *parts);
+            others.map(|(_, other)| end(other, *parts)).all(|other| other != ours)
+        };
+        let parts = (1..=longest).find(unique);
+        parts.map_or_else(|| format!("{} #{}", path.display(), index + 1), |parts| end(path, parts))
+    };
+    paths.iter().enumerate().map(name).collect()
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_short_as_they_can_be() {
+        let paths = ["demo/a/model.onnx", "demo/b/model.onnx", "other.onnx", "other.onnx"].map(PathBuf::from);
+        assert_eq!(short_names(&paths), ["a/model.onnx", "b/model.onnx", "other.onnx #3", "other.onnx #4"]);
+        assert_eq!(short_names(&paths[..1]), ["model.onnx"]);
+    }
+}

@@ -1,0 +1,91 @@
+//! A report before anything was measured: what was asked for, of what, and how numbers are taken.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::audit::Plan;
+use crate::audit::inputs::images::AuditImage;
+use crate::audit::inputs::model::AuditedModel;
+use crate::audit::inputs::requirements::ImageRequirements;
+use crate::audit::{measure::certificate, preprocess};
+use crate::metric::CONVENTION;
+use crate::report::{AskedAttack, Convention, Measured, Report, RuntimeInfo, SCHEMA, Settings, Timing};
+use crate::runtime::Runtime;
+
+/// What the numbers of an audit need said beside those of the metrics.
+const OURS: [(&str, &str); 5] = [
+    (
+        "start",
+        "the norm has no gradient at x0, so an attack starts at x0 plus seeded uniform noise: ifgsm and mifgsm of at most one step, fgsm of at most a fiftieth of the budget (its step starts at x0), pgd and apgd of at most the budget; fda starts at x0",
+    ),
+    (
+        "budget",
+        "in 1/255: the most that a value may move, and in the norm l2 the most that the root mean square over all values that may move can be; cw is bounded by the range of pixels alone, written 255, and aims at 30 dB where no target_psnr is set",
+    ),
+    ("null", "a PSNR of null is infinite: the two images are equal"),
+    (
+        "summary",
+        "a mean is over the finite PSNRs of a cell, so that one attack that changed nothing cannot hide what the others did; null where none is finite",
+    ),
+    (
+        "unchanged",
+        "attacks of a cell that left the output as it was, to the last bit: no part of its mean sr_psnr",
+    ),
+];
+
+/// The report of an audit in which nothing was measured yet.
+pub fn skeleton(
+    plan: &Plan,
+    subjects: &[AuditedModel],
+    photos: &BTreeMap<ImageRequirements, Vec<AuditImage>>,
+    runtimes: &[Arc<dyn Runtime>],
+) -> Report {
+    let conventions =
+        CONVENTION.into_iter().chain(OURS).chain([preprocess::CONVENTION, certificate::CONVENTION]);
+    Report {
+        schema: SCHEMA,
+        temper: env!("CARGO_PKG_VERSION").into(),
+        conventions: conventions
+            .map(|(name, how)| Convention { name: name.into(), how: how.into() })
+            .collect(),
+        settings: settings(plan),
+        runtimes: runtimes
+            .iter()
+            .map(|runtime| RuntimeInfo { name: runtime.kind().to_string(), version: runtime.version() })
+            .collect(),
+        models: subjects.iter().map(AuditedModel::info).collect(),
+        images: photos.values().flatten().map(AuditImage::info).collect(),
+        measured: Measured::default(),
+        summary: Vec::new(),
+        worst: Vec::new(),
+        findings: Vec::new(),
+        timing: Timing::default(),
+    }
+}
+
+fn settings(plan: &Plan) -> Settings {
+    Settings {
+        attacks: plan
+            .attacks
+            .iter()
+            .map(|attack| AskedAttack { name: attack.name().into(), kind: attack.kind() })
+            .collect(),
+        objective: plan.objective.name().into(),
+        taps: plan.taps.clone(),
+        norm: plan.norm.name().into(),
+        region: plan.region.map(|region| [region.x, region.y, region.width, region.height]),
+        mask: plan.mask.as_ref().map(|mask| mask.sha256.clone()),
+        budgets: plan.budgets.iter().map(|budget| budget.levels()).collect(),
+        iterations: plan.settings.iterations,
+        restarts: plan.settings.restarts,
+        queries: plan.settings.queries,
+        target_psnr: plan.settings.target_psnr,
+        batch: plan.settings.batch,
+        cost: plan.cost,
+        seed: plan.seed,
+        shard: plan.shard.map(|shard| shard.to_string()),
+        crop: plan.crop,
+        left_out: plan.left_out.clone(),
+        preprocess: plan.preprocess.iter().map(ToString::to_string).collect(),
+    }
+}

@@ -1,0 +1,191 @@
+//! What speaks against taking an audit's numbers at their word: signs that gradients are masked, that an
+//! attack was too weak, or that runtimes differ. Each with its evidence.
+//!
+//! A pure function of the report; a file for each kind of sign. Deliberately absent: any attack made only to
+//! find out (an audit that should raise these flags must run more than one attack, on more than one runtime),
+//! and names of attacks: a row says what evidence it is.
+
+mod case;
+mod convergence;
+mod defences;
+mod gradients;
+mod masking;
+mod runtimes;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::Report;
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Robust numbers beside it are not to be believed.
+    Alarm,
+    /// They may be too good.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+impl Level {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Alarm => "ALARM",
+            Level::Warning => "warning",
+            Level::Note => "note",
+        }
+    }
+}
+
+/// Something that speaks against the numbers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// How much it weighs.
+    pub level: Level,
+    /// Its name, which stays the same from version to version.
+    pub code: &'static str,
+    /// The model.
+    pub model: String,
+    /// The runtime whose verdict is in doubt.
+    pub runtime: String,
+    /// In words.
+    pub sentence: String,
+    /// The evidence.
+    pub numbers: IndexMap<&'static str, f64>,
+    /// The image that shows it most, or on which the least was left; null where all show it.
+    pub image: Option<String>,
+}
+
+/// All that is found, the gravest first.
+pub fn findings(report: &Report) -> Vec<Finding> {
+    let measured = &report.measured;
+    let mut found: Vec<Finding> = measured.gradient_checks.iter().flat_map(gradients::of).collect();
+    for case in case::cases(measured) {
+        found.extend(masking::of(&case, measured));
+        found.extend(convergence::of(&case));
+    }
+    found.extend(runtimes::apart(report));
+    found.extend(defences::defences(report));
+    found.sort_by_key(|finding| finding.level);
+    found
+}
+
+/// A PSNR in dB, or what an infinite one means.
+fn decibels(value: f64) -> String {
+    if value.is_finite() { format!("{value:.2} dB") } else { "all".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::{Attack, ObjectiveKind};
+    use crate::report::example::{report, row, transfer};
+    use crate::report::{GradientCheck, Measured, Noise, Row, Transfer, worst};
+
+    fn reported(measured: Measured) -> Report {
+        Report { worst: worst(&measured.rows, &measured.transfers), measured, ..report() }
+    }
+
+    fn codes(rows: Vec<Row>, noise: Vec<Noise>) -> Vec<&'static str> {
+        let report = reported(Measured { rows, noise, ..Measured::default() });
+        findings(&report).into_iter().map(|finding| finding.code).collect()
+    }
+
+    /// A row as one of these attacks would have made it.
+    fn by(name: &str, row: Row) -> Row {
+        let attack: Attack = name.parse().unwrap();
+        let objective_kind = if attack.needs_tap() { ObjectiveKind::Features } else { ObjectiveKind::Away };
+        Row { attack: name.into(), kind: attack.kind(), objective_kind, ..row }
+    }
+
+    fn home(sr_psnr: f64) -> Row {
+        row(("ort", "ort"), "a.png", 4.0, sr_psnr)
+    }
+
+    #[test]
+    fn a_plain_audit_raises_no_flag() {
+        let noise = Noise {
+            model: "model.onnx".into(),
+            image: "a.png".into(),
+            budget: 4.0,
+            runtime: "ort".into(),
+            sr_psnr: 34.0,
+        };
+        let there = row(("tract", "ort"), "a.png", 4.0, 29.9);
+        assert_eq!(codes(vec![home(30.0), by("square", home(33.0)), there], vec![noise]), [""; 0]);
+    }
+
+    #[test]
+    fn every_flag_has_its_evidence() {
+        assert_eq!(codes(vec![home(30.0), by("square", home(29.0))], vec![]), ["gradient-free-wins"]);
+        assert_eq!(codes(vec![home(30.0), by("random", home(29.0))], vec![]), [""; 0], "noise is no attack");
+        let unchanged = vec![home(f64::INFINITY), by("square", home(29.0))];
+        assert_eq!(codes(unchanged, vec![]), ["gradient-free-wins"]);
+        let there = row(("tract", "ort"), "a.png", 4.0, 29.0);
+        assert_eq!(codes(vec![home(30.0), there], vec![]), ["transfer-wins"]);
+        let flat = Row { objective_end: 0.1, ..home(30.0) };
+        assert_eq!(codes(vec![flat], vec![]), ["no-rise"]);
+        let climbing = Row { late_gain: Some(0.2), ..home(30.0) };
+        assert_eq!(codes(vec![climbing.clone()], vec![]), ["still-climbing"]);
+        let done = Row { late_gain: Some(0.01), ..by("apgd", home(30.0)) };
+        assert_eq!(codes(vec![climbing, done], vec![]), [""; 0], "another attack has come to its end");
+        assert_eq!(codes(vec![home(30.0), by("fda", home(42.0))], vec![]), ["attacks-disagree"]);
+        let broken = row(("tract", "tract"), "a.png", 4.0, 28.0);
+        assert_eq!(codes(vec![home(30.0), broken], vec![]), ["runtimes-differ"]);
+    }
+
+    #[test]
+    fn a_sibling_and_restarts_raise_their_flags() {
+        let codes = |rows: Vec<Row>, transfers: Vec<Transfer>| -> Vec<&str> {
+            let report = reported(Measured { rows, transfers, ..Measured::default() });
+            findings(&report).into_iter().map(|finding| finding.code).collect()
+        };
+        assert_eq!(codes(vec![home(30.0)], vec![transfer("a.png", 4.0, 29.0)]), ["sibling-wins"]);
+        assert_eq!(codes(vec![home(30.0)], vec![transfer("a.png", 4.0, 29.9)]), [""; 0]);
+        let rugged = |gain| vec![Row { restart_gain: Some(gain), ..by("pgd", home(30.0)) }];
+        assert_eq!(codes(rugged(0.2), vec![]), ["restarts-help"]);
+        assert_eq!(codes(rugged(0.02), vec![]), [""; 0]);
+    }
+
+    #[test]
+    fn noise_that_does_as_much_is_an_alarm_and_names_both_numbers() {
+        let noise = Noise {
+            model: "model.onnx".into(),
+            image: "a.png".into(),
+            budget: 4.0,
+            runtime: "ort".into(),
+            sr_psnr: 29.5,
+        };
+        let rows = vec![home(30.0)];
+        let report = reported(Measured { rows, noise: vec![noise], ..Measured::default() });
+        let found = &findings(&report)[0];
+        assert_eq!((found.code, found.level), ("noise-wins", Level::Alarm));
+        assert_eq!((found.numbers["noise_sr_psnr"], found.numbers["white_box_sr_psnr"]), (29.5, 30.0));
+        assert!(found.sentence.contains("29.50 dB"), "{}", found.sentence);
+    }
+
+    #[test]
+    fn gradients_that_fail_are_said_first() {
+        let check = GradientCheck {
+            model: "model.onnx".into(),
+            runtime: "ort".into(),
+            source: "gradient graph".into(),
+            slope: 1.0,
+            gradient_slope: 0.0,
+            random_error: 1.0,
+            zero_share: 1.0,
+            straight_through: false,
+            disagreement: 0.0,
+            trusted: false,
+            problem: Some("it is zero".into()),
+            draws: 1,
+        };
+        let rows = vec![by("square", home(29.0)), by("fda", home(42.0)), home(30.0)];
+        let report = reported(Measured { rows, gradient_checks: vec![check], ..Measured::default() });
+        let found: Vec<_> = findings(&report).iter().map(|finding| finding.code).collect();
+        assert_eq!(found, ["gradient-not-trusted", "gradient-free-wins", "attacks-disagree"]);
+    }
+}
