@@ -47,7 +47,7 @@ fn sources() -> Vec<(String, String)> {
 fn module_of(path: &str) -> Option<&str> {
     let inside = path.strip_prefix("src/")?;
     let module = inside.split('/').next()?.trim_end_matches(".rs");
-    (!matches!(module, "lib" | "main")).then_some(module)
+    (!matches!(module, "lib" | "main" | "bin")).then_some(module)
 }
 
 /// The top-level modules that a file names by `crate::`.

@@ -1,14 +1,12 @@
-//! The program as it is installed: where it starts, what it finds, and what it becomes where libtorch is needed.
+//! The program as it is installed, without libtorch in it: where it starts, what it finds, and what it becomes where
+//! libtorch is needed.
 
+#![cfg(all(target_os = "linux", not(feature = "torch")))]
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
-mod common;
-
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
-
-use common::Workspace;
 
 /// A copy of the program in a folder of its own, far from any checkout, that sees no Python environment.
 struct Installed {
@@ -30,7 +28,14 @@ impl Installed {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.path("bin/temper"));
         command.args(arguments).current_dir(self.root.path()).env("PATH", "/nonexistent");
-        for variable in ["LIBTORCH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "ORT_DYLIB_PATH", "OMP_WAIT_POLICY"] {
+        for variable in [
+            "LIBTORCH",
+            "LD_LIBRARY_PATH",
+            "VIRTUAL_ENV",
+            "CONDA_PREFIX",
+            "ORT_DYLIB_PATH",
+            "OMP_WAIT_POLICY",
+        ] {
             command.env_remove(variable);
         }
         command
@@ -50,7 +55,6 @@ impl Installed {
     }
 
     /// Puts a `temper-torch` beside the program that says how it was started and ends with code 7.
-    #[cfg(unix)]
     fn with_companion(self) -> Self {
         use std::os::unix::fs::PermissionsExt;
         let script = "#!/bin/sh\necho \"$@\"\necho \"$LD_LIBRARY_PATH\"\necho \"$OMP_WAIT_POLICY\"\nexit 7\n";
@@ -65,21 +69,15 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The shared libraries that an executable needs to start, as the loader's own tool lists them.
-#[cfg(target_os = "linux")]
-fn needed(program: &Path) -> String {
-    let output = Command::new("ldd").arg(program).output().expect("ldd is part of the C library");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 #[test]
-#[cfg(all(target_os = "linux", not(feature = "torch")))]
 fn a_copied_program_starts_and_needs_no_native_library() {
     let installed = Installed::new();
     let output = installed.run(&["--version"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout), format!("temper {}\n", env!("CARGO_PKG_VERSION")));
-    let libraries = needed(&installed.path("bin/temper"));
+    // The loader's own tool lists what an executable needs to start.
+    let listed = Command::new("ldd").arg(installed.path("bin/temper")).output().unwrap();
+    let libraries = String::from_utf8(listed.stdout).unwrap();
     assert!(libraries.contains("libc.so"), "{libraries}");
     for absent in ["torch", "c10", "onnxruntime", "stdc++"] {
         assert!(!libraries.contains(absent), "{libraries}");
@@ -87,7 +85,6 @@ fn a_copied_program_starts_and_needs_no_native_library() {
 }
 
 #[test]
-#[cfg(all(unix, not(feature = "torch")))]
 fn what_needs_libtorch_becomes_the_companion_with_the_same_arguments() {
     let installed = Installed::new().with_torch("2.11.0+cu130").with_companion();
     let library = installed.path("lib/python3.12/site-packages/torch/lib");
@@ -106,13 +103,15 @@ fn what_needs_libtorch_becomes_the_companion_with_the_same_arguments() {
 }
 
 #[test]
-#[cfg(all(unix, not(feature = "torch")))]
 fn what_is_missing_for_training_is_named_with_the_command_that_brings_it() {
     let harden = ["harden", "--data", "photos"];
     let cases = [
         (Installed::new(), ["temper-torch", "pip install temper-sr[torch]"]),
         (Installed::new().with_companion(), ["libtorch 2.11 was not found", "pip install torch==2.11.0"]),
-        (Installed::new().with_companion().with_torch("2.9.1"), ["libtorch 2.9.1", "pip install torch==2.11.0"]),
+        (
+            Installed::new().with_companion().with_torch("2.9.1"),
+            ["libtorch 2.9.1", "pip install torch==2.11.0"],
+        ),
     ];
     for (installed, parts) in cases {
         let output = installed.run(&harden);
@@ -124,20 +123,23 @@ fn what_is_missing_for_training_is_named_with_the_command_that_brings_it() {
 }
 
 #[test]
-#[cfg(all(unix, not(feature = "torch")))]
 fn the_doctor_names_what_is_there_and_what_brings_the_rest() {
     let installed = Installed::new();
     let output = installed.run(&["doctor"]);
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
-    for part in ["tract", "part of this program", "Missing\n", "pip install onnxruntime", "temper-sr[torch]"] {
+    for part in ["tract", "part of this program", "Missing\n", "pip install onnxruntime", "temper-sr[torch]"]
+    {
         assert!(said.contains(part), "`{part}` is not in:\n{said}");
     }
     let output = installed.run(&["doctor", "--json"]);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let names: Vec<_> = found["runtimes"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["tract", "ort", "torch"]);
-    assert!(found["runtimes"][0]["missing"].is_null() && found["runtimes"][2]["missing"].is_string(), "{found}");
+    assert!(
+        found["runtimes"][0]["missing"].is_null() && found["runtimes"][2]["missing"].is_string(),
+        "{found}"
+    );
 }
 
 #[test]
@@ -146,42 +148,8 @@ fn onnx_runtime_is_found_in_a_python_environment() {
     let capi = installed.path("lib/python3.12/site-packages/onnxruntime/capi");
     fs::create_dir_all(&capi).unwrap();
     fs::write(capi.join("libonnxruntime.so.1.30.0"), "no library").unwrap();
-    let mut command = installed.command(&["doctor", "--json"]);
-    if cfg!(feature = "torch") {
-        // Built with libtorch, the copy needs to be told where that is.
-        command.env("LD_LIBRARY_PATH", Path::new(&std::env::var_os("LIBTORCH").unwrap()).join("lib"));
-    }
-    let output = command.output().unwrap();
+    let output = installed.run(&["doctor", "--json"]);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&stderr(&output));
     let missing = found["runtimes"][1]["missing"].as_str().unwrap();
     assert!(missing.contains("site-packages/onnxruntime/capi/libonnxruntime.so.1.30.0"), "{missing}");
-}
-
-#[test]
-fn quiet_says_nothing_but_results() {
-    let workspace = Workspace::new();
-    let audit = ["audit", "model.onnx", "--images", "photos", "--budget", "4", "--iterations", "1", "--runtime", "tract"];
-    let run = |flag: &[&str]| workspace.temper(&[&audit, flag, &["--out", "out"]].concat()).output().unwrap();
-    assert_eq!(stderr(&run(&["-q"])), "");
-    assert!(stderr(&run(&[])).contains("Plan: "));
-    assert!(stderr(&run(&["-v"])).contains(" s, ") && stderr(&run(&["-v"])).contains("inside the runtimes"));
-    let refused = workspace.temper(&["-q", "audit", "missing.onnx", "--images", "photos", "--out", "new"]).output().unwrap();
-    assert!(stderr(&refused).starts_with("error: "));
-}
-
-#[test]
-fn completions_and_manual_pages_cover_every_verb() {
-    let workspace = Workspace::empty();
-    for shell in ["bash", "zsh", "fish"] {
-        let output = workspace.temper(&["completions", shell]).output().unwrap();
-        let script = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success() && script.contains("min-sr-psnr") && script.contains("harden"), "{shell}");
-    }
-    workspace.temper(&["man", "--out", "man1"]).assert().success();
-    let pages = workspace.files_in("man1");
-    for page in ["temper.1", "temper-audit.1", "temper-harden.1", "temper-report-merge.1"] {
-        assert!(pages.iter().any(|name| name == page), "{page} is not among {pages:?}");
-    }
-    let page = fs::read_to_string(workspace.path("man1/temper-audit.1")).unwrap();
-    assert!(page.contains(".SH SYNOPSIS") && page.contains("budget"), "{page}");
 }

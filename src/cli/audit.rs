@@ -309,7 +309,8 @@ fn spent(report: &Report) -> String {
     let Timing { seconds, inside_runtimes, gradient_steps, forward_runs, peak_memory } = report.timing;
     let library = |runtime: &RuntimeInfo| format!("{} {}", runtime.name, runtime.version);
     let libraries: Vec<String> = report.runtimes.iter().map(library).collect();
-    let memory = peak_memory.map_or(String::new(), |bytes| format!("; at most {} MiB of memory", bytes >> 20));
+    let memory =
+        peak_memory.map_or(String::new(), |bytes| format!("; at most {} MiB of memory", bytes >> 20));
     format!(
         "{}: {seconds:.1} s, {inside_runtimes:.1} of them inside the runtimes; {gradient_steps} gradient steps, \
          {forward_runs} forward runs{memory}",

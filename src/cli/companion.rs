@@ -78,7 +78,9 @@ impl Companion {
     /// A command that starts it on these arguments with libtorch where the loader looks first.
     pub fn command(&self, arguments: impl IntoIterator<Item = OsString>) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(arguments).env(LOADER_PATH, before(&self.libtorch.libraries(), env::var_os(LOADER_PATH).as_deref()));
+        command
+            .args(arguments)
+            .env(LOADER_PATH, before(&self.libtorch.libraries(), env::var_os(LOADER_PATH).as_deref()));
         if env::var_os("OMP_WAIT_POLICY").is_none() {
             // libtorch's idle threads sleep rather than spin: they share the cores with the other runtimes.
             command.env("OMP_WAIT_POLICY", "passive");

@@ -65,7 +65,8 @@ fn tract() -> Found {
 }
 
 fn onnx_runtime(kind: Kind) -> Found {
-    let serves = if kind == Kind::OrtCuda { "the same on an NVIDIA GPU" } else { "the same, several times as fast" };
+    let serves =
+        if kind == Kind::OrtCuda { "the same on an NVIDIA GPU" } else { "the same, several times as fast" };
     let library = onnxruntime::find().path().display().to_string();
     let (version, missing) = match runtime::open(kind) {
         Ok(found) => (Some(found.version()), None),
@@ -79,7 +80,8 @@ fn onnx_runtime(kind: Kind) -> Found {
 /// libtorch counts as there where the program that links it starts.
 fn torch() -> Found {
     let serves = "harden, and audit --runtime torch";
-    let absent = |missing: String| Found { name: "torch", serves, version: None, place: None, missing: Some(missing) };
+    let absent =
+        |missing: String| Found { name: "torch", serves, version: None, place: None, missing: Some(missing) };
     let companion = match Companion::find() {
         Ok(companion) => companion,
         Err(error) => return absent(error.to_string()),
@@ -94,7 +96,10 @@ fn torch() -> Found {
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);
             let reason = said.lines().next().unwrap_or("it ends without a word");
-            absent(format!("`{program}` does not start: {reason}; `pip install torch=={}.0` brings what fits", libtorch::SERIES))
+            absent(format!(
+                "`{program}` does not start: {reason}; `pip install torch=={}.0` brings what fits",
+                libtorch::SERIES
+            ))
         }
         Err(error) => absent(format!("`{program}` cannot be started: {error}; install it again")),
     }
@@ -120,7 +125,8 @@ fn table(findings: &Findings) -> String {
     if gpus.is_empty() {
         text.push_str("  none that nvidia-smi lists; everything runs on the processor\n");
     }
-    let missing: Vec<_> = runtimes.iter().filter_map(|found| Some((found.name, found.missing.as_ref()?))).collect();
+    let missing: Vec<_> =
+        runtimes.iter().filter_map(|found| Some((found.name, found.missing.as_ref()?))).collect();
     if !missing.is_empty() {
         text.push_str("\nMissing\n");
     }

@@ -20,7 +20,11 @@ impl Bar {
             format!("{{prefix:<12}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{per_sec}}, {{eta}} left {{msg}}");
         // The template is fixed above but for two plain words; a bar without style still counts.
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(drawn(ProgressBar::new(total)).with_style(style.progress_chars("=> ")).with_prefix(label.to_owned()))
+        Self(
+            drawn(ProgressBar::new(total))
+                .with_style(style.progress_chars("=> "))
+                .with_prefix(label.to_owned()),
+        )
     }
 
     /// For work that cannot be counted: what is done and how long it has taken.

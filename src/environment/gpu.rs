@@ -40,7 +40,11 @@ mod tests {
     #[test]
     fn a_line_is_a_gpu() {
         let gpus = parsed("NVIDIA H100 80GB HBM3, 81559 MiB, 580.95.05\nNo devices were found\n");
-        let gpu = Gpu { name: "NVIDIA H100 80GB HBM3".into(), memory: "81559 MiB".into(), driver: "580.95.05".into() };
+        let gpu = Gpu {
+            name: "NVIDIA H100 80GB HBM3".into(),
+            memory: "81559 MiB".into(),
+            driver: "580.95.05".into(),
+        };
         assert_eq!(gpus, [gpu]);
     }
 }

@@ -28,13 +28,17 @@ pub struct Libtorch {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LibtorchError {
     /// None was found.
-    #[error("libtorch {SERIES} was not found; `pip install torch=={SERIES}.0` into this Python environment, or set {VARIABLE} to its folder")]
+    #[error(
+        "libtorch {SERIES} was not found; `pip install torch=={SERIES}.0` into this Python environment, or set {VARIABLE} to its folder"
+    )]
     Absent,
     /// The variable names a folder without it.
     #[error("{VARIABLE} names `{0}`, where there is no {LIBRARY}; correct it or unset it")]
     Misnamed(PathBuf),
     /// It is there, in another version.
-    #[error("`{root}` is libtorch {version}, and this temper was built for {SERIES}; `pip install torch=={SERIES}.0`, or set {VARIABLE} to a libtorch {SERIES}")]
+    #[error(
+        "`{root}` is libtorch {version}, and this temper was built for {SERIES}; `pip install torch=={SERIES}.0`, or set {VARIABLE} to a libtorch {SERIES}"
+    )]
     OtherVersion {
         /// Its folder.
         root: PathBuf,
@@ -61,7 +65,9 @@ impl Libtorch {
 
     /// Refuses a version whose C++ interface is another. One that does not say its version is tried.
     fn checked(self) -> Result<Self, LibtorchError> {
-        let fits = |version: &str| version.strip_prefix(SERIES).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let fits = |version: &str| {
+            version.strip_prefix(SERIES).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         match &self.version {
             Some(version) if !fits(version) => {
                 Err(LibtorchError::OtherVersion { root: self.root, version: version.clone() })
@@ -125,9 +131,15 @@ mod tests {
 
     #[test]
     fn the_python_package_is_found_with_its_version() {
-        let root = libtorch("version.py", "from typing import Optional\n__version__ = '2.11.0+cu130'\ndebug = False\n");
+        let root = libtorch(
+            "version.py",
+            "from typing import Optional\n__version__ = '2.11.0+cu130'\ndebug = False\n",
+        );
         let found = in_packages(&root).unwrap();
-        assert_eq!((found.root.as_path(), found.version.as_deref()), (&*root.path().join("torch"), Some("2.11.0+cu130")));
+        assert_eq!(
+            (found.root.as_path(), found.version.as_deref()),
+            (&*root.path().join("torch"), Some("2.11.0+cu130"))
+        );
         assert!(!found.has_cuda());
     }
 
@@ -136,7 +148,10 @@ mod tests {
         for version in ["2.1.0", "2.110.0", "3.0"] {
             let root = libtorch("build-version", version);
             let message = in_packages(&root).unwrap_err().to_string();
-            assert!(message.contains(&format!("libtorch {version}, ")) && message.contains("pip install"), "{message}");
+            assert!(
+                message.contains(&format!("libtorch {version}, ")) && message.contains("pip install"),
+                "{message}"
+            );
         }
     }
 
@@ -146,7 +161,8 @@ mod tests {
         let named = root.path().join("torch");
         let none = || std::iter::empty();
         assert_eq!(find_among(Some(named.as_os_str()), None, none()).unwrap().root, named);
-        let elsewhere = find_among(Some(OsStr::new("/nonexistent")), None, [root.path().to_owned()].into_iter());
+        let elsewhere =
+            find_among(Some(OsStr::new("/nonexistent")), None, [root.path().to_owned()].into_iter());
         assert_eq!(elsewhere, Err(LibtorchError::Misnamed("/nonexistent".into())));
         assert_eq!(find_among(None, None, none()), Err(LibtorchError::Absent));
     }

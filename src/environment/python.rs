@@ -37,11 +37,13 @@ fn of_prefix(prefix: &Path) -> Vec<PathBuf> {
 fn of_interpreter() -> Vec<PathBuf> {
     // `sys` is built in: nothing in the current folder can stand in for it.
     let print = "import sys; sys.stdout.write('\\0'.join(sys.path))";
-    let started = Command::new("python3").args(["-c", print]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let started =
+        Command::new("python3").args(["-c", print]).stdin(Stdio::null()).stderr(Stdio::null()).output();
     let Ok(output) = started else { return Vec::new() };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let packages = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| [OsStr::new("site-packages"), OsStr::new("dist-packages")].contains(&name))
+        path.file_name()
+            .is_some_and(|name| [OsStr::new("site-packages"), OsStr::new("dist-packages")].contains(&name))
     };
     text.split('\0').map(PathBuf::from).filter(packages).collect()
 }
@@ -53,7 +55,9 @@ mod tests {
     #[test]
     fn a_prefix_has_the_packages_of_each_of_its_pythons_newest_first() {
         let prefix = tempfile::tempdir().unwrap();
-        for folder in ["lib/python3.9/site-packages", "lib/python3.12/site-packages", "lib/python3.13", "lib/perl"] {
+        for folder in
+            ["lib/python3.9/site-packages", "lib/python3.12/site-packages", "lib/python3.13", "lib/perl"]
+        {
             fs::create_dir_all(prefix.path().join(folder)).unwrap();
         }
         let expected = ["lib/python3.12/site-packages", "lib/python3.9/site-packages"];
