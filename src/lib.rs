@@ -13,6 +13,7 @@ pub mod harden;
 pub mod image;
 pub mod inspect;
 pub mod interface;
+pub mod limits;
 pub mod metric;
 pub mod onnx;
 pub mod oracle;

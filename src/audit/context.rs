@@ -8,6 +8,7 @@ use ndarray::{Array4, ArrayView4};
 use sha2::{Digest, Sha256};
 
 use crate::attack::{Attack, AttackError, AttackKind, Budget};
+use crate::audit::gradient_check::{Probe, probe, refused, require};
 use crate::audit::inputs::image_id::{Scene, identity};
 use crate::audit::inputs::images::AuditImage;
 use crate::audit::inputs::model::{AuditedModel, hex};
@@ -16,7 +17,6 @@ use crate::audit::preprocess::{drawn, judging_draws};
 use crate::audit::run::Watch;
 use crate::audit::schedule::Pace;
 use crate::audit::store::{Key, Store};
-use crate::audit::trust::{Probe, probe, refused, require};
 use crate::audit::{AuditError, Plan};
 use crate::onnx;
 use crate::oracle::{Objective, Oracle, OracleError, Preprocess};
@@ -46,7 +46,7 @@ pub struct Audit<'a> {
     pub crafters: Vec<usize>,
     /// Seconds of a forward run and of a gradient step on every oracle, where they were measured.
     pub paces: Vec<Pace>,
-    pub trust: Vec<GradientCheck>,
+    pub checks: Vec<GradientCheck>,
     /// Where the self-test is to be kept, where it was made anew.
     untold: Option<Key>,
     pub clean: Vec<Clean>,
@@ -90,7 +90,7 @@ impl<'a> Audit<'a> {
             oracles: runtimes.iter().map(oracle).collect(),
             crafters: (0..runtimes.len()).collect(),
             paces: vec![],
-            trust: vec![],
+            checks: vec![],
             untold: None,
             clean: vec![],
             noise: vec![],
@@ -106,7 +106,7 @@ impl<'a> Audit<'a> {
 
     /// The attacks that are made on a runtime: where its gradient is not trusted, those without.
     pub fn attacks(&self, index: usize) -> Vec<Attack> {
-        if self.trust.get(index).is_none_or(|trust| trust.trusted) {
+        if self.checks.get(index).is_none_or(|check| check.trusted) {
             return self.plan.attacks.clone();
         }
         let without = self.plan.attacks.iter().copied().filter(|attack| !attack.needs_gradient());
@@ -123,22 +123,22 @@ impl<'a> Audit<'a> {
             self.plan.clever.is_some() || self.plan.attacks.iter().any(|attack| attack.needs_gradient());
         let Some(photo) = self.first.filter(|_| needed) else { return Ok(()) };
         let parts = (&self.model_id, &self.runtime_ids, identity(photo), self.plan.seed);
-        let key = self.store.key("trust", &parts);
+        let key = self.store.key("gradient checks", &parts);
         let known = self.store.get::<Vec<(GradientCheck, Pace)>>(&key);
         self.untold = known.is_none().then_some(key);
         let tested = match known {
             Some(tested) => tested,
             None => self.probe_all(photo, watch)?,
         };
-        let named = |trust| GradientCheck { model: self.subject.name.clone(), ..trust };
-        (self.trust, self.paces) = tested.into_iter().map(|(trust, pace)| (named(trust), pace)).unzip();
+        let named = |check| GradientCheck { model: self.subject.name.clone(), ..check };
+        (self.checks, self.paces) = tested.into_iter().map(|(check, pace)| (named(check), pace)).unzip();
         Ok(())
     }
 
     /// Keeps what the self-test said, once the models beside this one have passed theirs.
-    pub fn keep_trust(&self) -> Result<(), AuditError> {
+    pub fn keep_checks(&self) -> Result<(), AuditError> {
         let Some(key) = &self.untold else { return Ok(()) };
-        let tested: Vec<_> = self.trust.iter().zip(&self.paces).collect();
+        let tested: Vec<_> = self.checks.iter().zip(&self.paces).collect();
         Ok(self.store.put(key, &tested)?)
     }
 
@@ -155,16 +155,17 @@ impl<'a> Audit<'a> {
             let before = oracle.effort();
             let mut on_run = || watch.tested();
             let found = probe(name, oracle, photo.x.view(), self.plan.seed, first.as_ref(), &mut on_run);
-            let trust = match found {
+            let report = match found {
                 Ok(found) => {
-                    let mut trust = found.trust.clone();
-                    if let Err(AuditError::NotTrusted { reason, .. }) = require(&trust, &self.subject.stopped)
+                    let mut report = found.report.clone();
+                    if let Err(AuditError::NotTrusted { reason, .. }) =
+                        require(&report, &self.subject.stopped)
                     {
-                        trust.problem = Some(reason);
+                        report.problem = Some(reason);
                     } else {
                         first.get_or_insert(found);
                     }
-                    trust
+                    report
                 }
                 // That there is no gradient, or that none reaches the image, is a finding.
                 Err(AttackError::Oracle(OracleError::Rewrite(reason))) => {
@@ -172,7 +173,7 @@ impl<'a> Audit<'a> {
                 }
                 Err(error) => return Err(AuditError::attack(name, &photo.name, error)),
             };
-            tested.push((trust, Pace::of(before, oracle.effort())));
+            tested.push((report, Pace::of(before, oracle.effort())));
             // Its memory is for the models before it in the meantime.
             oracle.rest();
         }
@@ -181,15 +182,15 @@ impl<'a> Audit<'a> {
 
     /// Takes the self-test of the bare model for its own: differences cannot test what passes straight
     /// through, or is a mean over draws.
-    pub fn adopt_trust(&mut self, bare: &Self) {
+    pub fn adopt_checks(&mut self, bare: &Self) {
         let straight = self.subject.front.as_ref().is_some_and(|(front, _)| !front.has_derivative());
-        let adopted = bare.trust.iter().zip(&self.oracles).map(|(trust, oracle)| GradientCheck {
+        let adopted = bare.checks.iter().zip(&self.oracles).map(|(check, oracle)| GradientCheck {
             model: self.subject.name.clone(),
-            straight_through: trust.straight_through || straight,
+            straight_through: check.straight_through || straight,
             draws: oracle.draws(),
-            ..trust.clone()
+            ..check.clone()
         });
-        self.trust = adopted.collect();
+        self.checks = adopted.collect();
         self.paces = bare.paces.clone();
     }
 
@@ -288,7 +289,7 @@ impl<'a> Audit<'a> {
     /// Adds what was found.
     pub fn into_report(self, report: &mut Report) {
         report.measured.append(Measured {
-            gradient_checks: self.trust,
+            gradient_checks: self.checks,
             clean: self.clean,
             rows: self.rows,
             noise: self.noise,

@@ -6,6 +6,7 @@
 
 mod context;
 mod error;
+mod gradient_check;
 mod inputs;
 mod measure;
 mod objective;
@@ -15,7 +16,6 @@ mod run;
 mod schedule;
 mod skeleton;
 mod store;
-mod trust;
 
 pub use error::AuditError;
 pub use inputs::images::Images;

@@ -63,10 +63,10 @@ pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     for behind_one in audits.chunks_mut(1 + plan.preprocess.len()) {
         if let Some((bare, behind)) = behind_one.split_first_mut() {
             bare.test_gradients(watch)?;
-            behind.iter_mut().for_each(|audit| audit.adopt_trust(bare));
+            behind.iter_mut().for_each(|audit| audit.adopt_checks(bare));
         }
     }
-    audits.iter().try_for_each(Audit::keep_trust)?;
+    audits.iter().try_for_each(Audit::keep_checks)?;
     report.settings.left_out.extend(schedule(plan, &mut audits));
     watch.planned(&planned(plan, &audits));
     report.settings.left_out.extend(attack_all(plan, &mut audits, watch)?);

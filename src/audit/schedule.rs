@@ -195,7 +195,7 @@ impl Audit<'_> {
 
     /// Leaves crafting to the fastest oracle whose gradient is trusted, where there is one.
     fn craft_on_the_fastest(&mut self) {
-        let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
+        let trusted = |index: &usize| self.checks.get(*index).is_some_and(|check| check.trusted);
         let pace = |index: &usize| self.paces.get(*index).map_or(f64::INFINITY, |pace| pace.gradient);
         let fastest = (0..self.oracles.len()).filter(trusted).min_by(|a, b| pace(a).total_cmp(&pace(b)));
         self.crafters = vec![fastest.unwrap_or(0)];

@@ -345,7 +345,7 @@ impl Spectator {
 
 impl Watch for Spectator {
     fn doing(&mut self, what: &str) -> Result<(), Interrupted> {
-        self.bar.set_message(what.to_owned());
+        self.bar.set_message(what);
         self.unless_interrupted()
     }
 

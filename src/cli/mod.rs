@@ -18,6 +18,7 @@ mod harden;
 mod harden;
 mod inspect;
 mod interrupt;
+mod limit;
 mod output;
 mod preset;
 mod progress;
@@ -54,10 +55,12 @@ fn after_help(examples: &str) -> String {
 /// Hardens super-resolution networks against adversarial input, and proves it on the ONNX file that ships.
 #[derive(Debug, Parser)]
 #[command(name = "temper", bin_name = "temper", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("{}\n\n{EXIT_CODES}", limit::table()))]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    limits: limit::LimitArgs,
     #[command(flatten)]
     output: Output,
 }
@@ -105,7 +108,8 @@ impl Command {
 
 /// Runs the command line; `EXIT_CODES` says what it gives.
 pub fn run() -> ExitCode {
-    let Cli { command, output } = Cli::parse();
+    let Cli { command, limits, output } = Cli::parse();
+    limits.enforce();
     output.apply();
     match companion::hand_over(command.need()).and_then(|()| command.run()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output::is_quiet;
+use super::output::{harmless, is_quiet};
 
 /// A bar or a spinner that leaves the screen when it is dropped, however its work ended, so that what
 /// is printed next stands alone.
@@ -23,7 +23,7 @@ impl Bar {
         Self(
             drawn(ProgressBar::new(total))
                 .with_style(style.progress_chars("=> "))
-                .with_prefix(label.to_owned()),
+                .with_prefix(harmless(label)),
         )
     }
 
@@ -34,6 +34,11 @@ impl Bar {
         let bar = drawn(ProgressBar::new_spinner()).with_style(style);
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
+    }
+
+    /// Says what is being done. What names come from files is made harmless, as everywhere.
+    pub fn set_message(&self, what: impl AsRef<str>) {
+        self.0.set_message(harmless(what.as_ref()).replace('\n', " "));
     }
 
     /// Nothing to see.
@@ -68,6 +73,13 @@ impl Drop for Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_cannot_steer_the_terminal() {
+        let bar = Bar::spinner();
+        bar.set_message("attacking a\u{1b}[2J\nb.png");
+        assert_eq!(bar.0.message(), "attacking a?[2J b.png");
+    }
 
     #[test]
     fn a_dropped_bar_is_off_the_screen() {

@@ -113,7 +113,7 @@ impl Audit<'_> {
         if self.subject.front.is_some() {
             return vec![]; // it would be that of the bare model, or of no derivative
         }
-        let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
+        let trusted = |index: &usize| self.checks.get(*index).is_some_and(|check| check.trusted);
         self.crafters.iter().copied().filter(trusted).collect()
     }
 }

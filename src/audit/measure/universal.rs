@@ -24,7 +24,7 @@ impl Audit<'_> {
 
     /// The runtimes that can climb.
     pub fn universal_crafters(&self) -> Vec<usize> {
-        let trusted = |index: &usize| self.trust.get(*index).is_some_and(|trust| trust.trusted);
+        let trusted = |index: &usize| self.checks.get(*index).is_some_and(|check| check.trusted);
         self.crafters.iter().copied().filter(|index| self.plan.universal && trusted(index)).collect()
     }
 

@@ -69,7 +69,7 @@ pub struct Probe {
     target: Array4<f32>,
     gradient: Array4<f32>,
     /// The findings.
-    pub trust: GradientCheck,
+    pub report: GradientCheck,
 }
 
 /// Tests the gradient of one model on one runtime near the image `x0`; `on_run` may stop it after
@@ -109,7 +109,7 @@ pub fn probe(
     let (step, slope) = surface.best_slope(&direction, gradient_slope, steps)?;
     let random_error = surface.random_error(&gradient, step, &mut rng)?;
     let zeros = gradient.iter().filter(|value| **value == 0.0).count();
-    let mut trust = GradientCheck {
+    let mut report = GradientCheck {
         model: model.to_owned(),
         runtime: oracle.kind().to_string(),
         source: if oracle.kind() == Kind::Torch { "autograd".into() } else { "gradient graph".into() },
@@ -123,19 +123,19 @@ pub fn probe(
         problem: None,
         draws: 1,
     };
-    trust.trusted = problem(&trust).is_none();
-    Ok(Probe { target, gradient, trust })
+    report.trusted = problem(&report).is_none();
+    Ok(Probe { target, gradient, report })
 }
 
 /// Fails where the test did, and then names the nodes that may be why.
-pub fn require(trust: &GradientCheck, stopped: &[Stop]) -> Result<(), AuditError> {
-    let Some(mut reason) = problem(trust) else { return Ok(()) };
+pub fn require(check: &GradientCheck, stopped: &[Stop]) -> Result<(), AuditError> {
+    let Some(mut reason) = problem(check) else { return Ok(()) };
     if let Some(first) = stopped.first() {
         let more =
             if stopped.len() > 1 { format!(", and {} more", stopped.len() - 1) } else { String::new() };
         reason += &format!(" (only a zero gradient passes {}: {}{more})", first.node, first.reason);
     }
-    Err(AuditError::NotTrusted { model: trust.model.clone(), runtime: trust.runtime.clone(), reason })
+    Err(AuditError::NotTrusted { model: check.model.clone(), runtime: check.runtime.clone(), reason })
 }
 
 /// The findings on a gradient that there is none of.
@@ -157,9 +157,9 @@ pub fn refused(model: &str, oracle: &Oracle, reason: String) -> GradientCheck {
 }
 
 /// What is wrong with a gradient, if anything.
-fn problem(trust: &GradientCheck) -> Option<String> {
-    let GradientCheck { slope, gradient_slope, random_error, zero_share, disagreement, .. } = *trust;
-    let limits = standard(trust.straight_through);
+fn problem(check: &GradientCheck) -> Option<String> {
+    let GradientCheck { slope, gradient_slope, random_error, zero_share, disagreement, .. } = *check;
+    let limits = standard(check.straight_through);
     let within = |error: f64, limit: f64| error <= limit; // false for a NaN
     if gradient_slope == 0.0 || !within(zero_share, MOST_ZEROS) {
         return Some(format!("{:.1}% of its entries are exactly zero", 100.0 * zero_share));
@@ -342,7 +342,7 @@ mod tests {
             Oracle::new(Arc::new(Spoilt(spoil)), Arc::new(handing_through()), Objective::Distance);
         let mut rng = ChaCha8Rng::seed_from_u64(100 + seed);
         let x0 = Array4::from_shape_simple_fn((1, 3, 120, 160), || rng.random_range(0.1_f32..0.9));
-        Ok(probe("m", &mut oracle, x0.view(), seed, None, on_run)?.trust)
+        Ok(probe("m", &mut oracle, x0.view(), seed, None, on_run)?.report)
     }
 
     /// What is said of a gradient spoilt entry by entry.
