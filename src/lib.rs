@@ -22,4 +22,5 @@ pub mod rewrite;
 pub mod runtime;
 #[cfg(feature = "torch")]
 pub mod torch;
+pub mod upscale;
 pub mod zoo;

@@ -19,7 +19,7 @@ mod store;
 
 pub use error::AuditError;
 pub use inputs::images::Images;
-pub use inputs::memory::least_bytes;
+pub use inputs::memory::{free_bytes, least_bytes};
 pub use inputs::requirements::{Fitted, ImageRequirements, fit};
 pub use measure::certificate::Smoothing;
 pub use plan::{Craft, MaskPicture, Plan, Shard, Target};

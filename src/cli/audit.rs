@@ -9,9 +9,10 @@ use super::attacks::{AttackArgs, parse_decibels};
 use super::defences::DefenceArgs;
 use super::folder::OutputFolder;
 use super::interrupt::on_interrupt;
-use super::output::{detail, note, say};
+use super::output::{detail, is_json, note, say, say_json};
 use super::preset::{self, Preset};
 use super::progress::Bar;
+use super::report::write_to;
 use super::wishes::InterfaceArgs;
 use super::{CliError, after_help};
 use crate::attack::{Budget, Interrupted, parse_budgets};
@@ -153,11 +154,14 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let report = audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.cache.is_some()))?;
     drop(view);
     detail(spent(&report));
-    let path = args.out.join("report.json");
-    report.write(&path).map_err(CliError::usage)?;
+    let written = write_to(&args.out, &report)?;
     folder.keep();
-    say(format_args!("{}\nWritten: {}", table(&report), path.display()))?;
-    args.judge(&report)
+    if is_json() {
+        say_json(&report)?;
+    } else {
+        say(format_args!("{}\n{written}", table(&report)))?;
+    }
+    gate(&report, &args.min_sr_psnr)
 }
 
 impl Args {
@@ -249,24 +253,6 @@ impl Args {
         }
     }
 
-    /// Fails with the rows that miss a threshold.
-    fn judge(&self, report: &Report) -> Result<(), CliError> {
-        let mut lines = Vec::new();
-        for least in &self.min_sr_psnr {
-            for row in least.missed(report) {
-                lines.push(format!(
-                    "  {} on {}, {} at {}/255, {}: {:.2} dB, not {least}",
-                    row.model, row.judged_on, row.attack, row.budget, row.image, row.sr_psnr
-                ));
-            }
-        }
-        let count = lines.len();
-        match count {
-            0 => Ok(()),
-            _ => Err(CliError::missed(format!("{count} rows miss --min-sr-psnr:\n{}", lines.join("\n")))),
-        }
-    }
-
     /// The runtimes asked for, each of which must be there, or those of the default that are.
     fn runtimes(&self) -> Result<Vec<Kind>, CliError> {
         if self.runtime.is_empty() {
@@ -280,6 +266,24 @@ impl Args {
             }
         }
         Ok(kinds)
+    }
+}
+
+/// Fails with the rows that miss a threshold.
+pub fn gate(report: &Report, thresholds: &[LeastSrPsnr]) -> Result<(), CliError> {
+    let mut lines = Vec::new();
+    for least in thresholds {
+        for row in least.missed(report) {
+            lines.push(format!(
+                "  {} on {}, {} at {}/255, {}: {:.2} dB, not {least}",
+                row.model, row.judged_on, row.attack, row.budget, row.image, row.sr_psnr
+            ));
+        }
+    }
+    let count = lines.len();
+    match count {
+        0 => Ok(()),
+        _ => Err(CliError::missed(format!("{count} rows miss --min-sr-psnr:\n{}", lines.join("\n")))),
     }
 }
 

@@ -24,6 +24,7 @@ mod preset;
 mod progress;
 mod report;
 mod shell;
+mod upscale;
 mod wishes;
 
 use std::process::ExitCode;
@@ -72,6 +73,7 @@ enum Command {
     Report(report::Args),
     Grad(grad::Args),
     Inspect(inspect::Args),
+    Upscale(upscale::Args),
     Doctor(doctor::Args),
     Completions(shell::Completions),
     Man(shell::Man),
@@ -84,6 +86,7 @@ impl Command {
         match self {
             Command::Harden(_) => Need::Always,
             Command::Audit(args) => if_torch(args.names(Kind::Torch)),
+            Command::Upscale(args) => if_torch(args.names(Kind::Torch)),
             Command::Inspect(_) | Command::Completions(_) | Command::Man(_) => Need::IfThere,
             Command::Report(_) | Command::Grad(_) | Command::Doctor(_) => Need::Never,
         }
@@ -99,6 +102,7 @@ impl Command {
             Command::Report(args) => report::run(args),
             Command::Grad(args) => grad::run(args),
             Command::Inspect(args) => inspect::run(args),
+            Command::Upscale(args) => upscale::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Completions(args) => shell::completions(args),
             Command::Man(args) => shell::man(args),

@@ -63,6 +63,10 @@ pub fn detail(text: impl Display) {
 
 /// A result, to standard output. A reader that has gone, as in `temper ... | head`, has seen enough.
 pub fn say(text: impl Display) -> Result<(), CliError> {
+    let text = match terminal_width() {
+        Some(width) => wrapped(&text.to_string(), width),
+        None => text.to_string(),
+    };
     match write_line(&mut io::stdout(), text) {
         Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
             Err(CliError::usage(format!("standard output cannot be written: {cause}; send it elsewhere")))
@@ -91,6 +95,20 @@ fn write_line(stream: &mut dyn Write, text: impl Display) -> io::Result<()> {
 /// The most characters of a quoted name that are printed, and of a line.
 const MOST_OF_A_NAME: usize = 160;
 const MOST_OF_A_LINE: usize = 4000;
+
+/// The width of the terminal that standard output is; `None` where it is a file or another program.
+fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// Lines of prose broken between words; those of tables, which begin with a space or a rule, stay whole.
+fn wrapped(text: &str, width: usize) -> String {
+    let line = |line: &str| match line.chars().next() {
+        Some(' ' | '─' | '═' | '{' | '}') | None => line.to_owned(),
+        Some(_) => textwrap::fill(line, textwrap::Options::new(width.max(20)).break_words(false)),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
 
 /// Text that moves no cursor, changes no direction of writing and fills no screen: names come from
 /// strangers' files.
@@ -139,6 +157,14 @@ fn without_middle(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prose_breaks_between_words_and_tables_stay() {
+        let long = "a_name_that_is_longer_than_the_line.onnx";
+        let text = format!("one two three four five six {long}\n  1. a row of a table stays whole");
+        let lines: Vec<String> = wrapped(&text, 24).lines().map(str::to_owned).collect();
+        assert_eq!(lines, ["one two three four five", "six", long, "  1. a row of a table stays whole"]);
+    }
 
     #[test]
     fn names_from_files_cannot_steer_a_terminal() {

@@ -4,9 +4,12 @@
 //! are the fields of these structures; later versions add fields and keep these.
 
 mod certificate;
+mod compare;
 #[cfg(test)]
 mod example;
+pub mod export;
 mod findings;
+pub mod html;
 mod interval;
 mod measured;
 mod measures;
@@ -25,6 +28,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{Certificate, CertifiedBound};
+pub use compare::{Change, Comparison, compare};
 pub use findings::{Finding, Level, findings};
 pub use interval::Interval;
 pub use measured::Measured;
