@@ -11,7 +11,8 @@ use temper::onnx::{Attribute, Tensor};
 
 /// Upscales `photos/a.png` into a folder and loads the result.
 fn upscaled(workspace: &Workspace, flags: &[&str], out: &str, name: &str) -> Array3<f32> {
-    let arguments = [&["upscale", "model.onnx", "photos/a.png", "-o", out, "--runtime", "tract"], flags].concat();
+    let arguments =
+        [&["upscale", "model.onnx", "photos/a.png", "-o", out, "--runtime", "tract"], flags].concat();
     workspace.temper(&arguments).assert().success();
     load(&workspace.path(out).join(name)).unwrap().pixels
 }
@@ -61,7 +62,19 @@ fn a_network_that_looks_everywhere_is_refused_in_tiles() {
         apart(graph, &both)
     });
     workspace.model("model.onnx", &model);
-    let arguments = ["upscale", "model.onnx", "photos", "-o", "out", "--runtime", "tract", "--range", "0..1", "--scale", "2"];
+    let arguments = [
+        "upscale",
+        "model.onnx",
+        "photos",
+        "-o",
+        "out",
+        "--runtime",
+        "tract",
+        "--range",
+        "0..1",
+        "--scale",
+        "2",
+    ];
     let message = workspace.refused(&[&arguments[..], &["--tile", "48"]].concat(), 2);
     assert!(message.contains("looks farther"), "{message}");
     workspace.temper(&arguments).assert().success();
@@ -100,7 +113,11 @@ fn what_cannot_be_upscaled_is_refused_by_name() {
     let workspace = Workspace::new();
     workspace.photo("more/a.png", 20, 20);
     workspace.file("text.png", b"these are notes");
-    for (images, part) in [(&["photos", "more"] as &[&str], "a_x2.png"), (&["text.png"], "text.png"), (&["nowhere.png"], "nowhere.png")] {
+    for (images, part) in [
+        (&["photos", "more"] as &[&str], "a_x2.png"),
+        (&["text.png"], "text.png"),
+        (&["nowhere.png"], "nowhere.png"),
+    ] {
         let arguments = [&["upscale", "model.onnx"], images, &["-o", "out", "--runtime", "tract"]].concat();
         let message = workspace.refused(&arguments, 2);
         assert!(message.contains(part), "{message}");

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use super::attacks::{AttackArgs, parse_decibels};
 use super::defences::DefenceArgs;
-use super::folder::OutputFolder;
+use super::interface::InterfaceArgs;
 use super::interrupt::on_interrupt;
 use super::output::{detail, is_json, note, say, say_json};
 use super::preset::{self, Preset};
 use super::progress::Bar;
 use super::report::write_to;
-use super::wishes::InterfaceArgs;
 use super::{CliError, after_help};
 use crate::attack::{Budget, Interrupted, parse_budgets};
-use crate::audit::{self, AuditError, Craft, Images, Plan, Planned, Shard, Watch};
-use crate::report::{LeastSrPsnr, Report, RuntimeInfo, Timing, table};
-use crate::runtime::{self, Kind};
+use crate::audit::{self, AuditError, Craft, ImageSource, Plan, Planned, Settings, Watch};
+use crate::files::OutputFolder;
+use crate::report::{LeastSrPsnr, Report, RuntimeInfo, Shard, Timing, table};
+use crate::runtime::{self, Kind, Runtime, RuntimeError};
 
 const EXAMPLES: &str = "\
 temper audit model.onnx --images photos/ --out audit/
@@ -68,10 +68,11 @@ pub struct Args {
     /// Decides every random number: the same seed, the same report
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
-    /// Runtimes to craft and judge on: ort, ort-plain (its optimisations off), ort-cuda, tract, torch
-    /// [default: ort and tract, where they are there]
-    #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
-    runtime: Vec<Kind>,
+    /// Runtimes to craft and judge on, with their settings: ort, ort-plain (its optimisations off), ort-cuda,
+    /// tract, torch, or with settings, such as ort:opt=basic,threads=2 or torch:f64; a wrong one is answered
+    /// with those there are [default: ort and tract, where they are there]
+    #[arg(long, value_name = "NAME,NAME,...", value_parser = Kinds::parse)]
+    runtime: Option<Kinds>,
     /// The most memory that a gradient step may need, in GiB [default: what is free]
     #[arg(long, value_name = "GIB", value_parser = Memory::parse, allow_negative_numbers = true)]
     memory: Option<Memory>,
@@ -116,6 +117,16 @@ impl Budgets {
     }
 }
 
+/// Runtimes as one flag gives them.
+#[derive(Clone, Debug)]
+struct Kinds(Vec<Kind>);
+
+impl Kinds {
+    fn parse(text: &str) -> Result<Self, String> {
+        Kind::parse_list(text).map(Self)
+    }
+}
+
 fn parse_craft(name: &str) -> Result<Craft, String> {
     match name {
         "all" => Ok(Craft::All),
@@ -149,9 +160,10 @@ impl Memory {
 pub fn run(args: &Args) -> Result<(), CliError> {
     args.check_thresholds()?;
     let plan = args.plan()?;
-    let folder = OutputFolder::claim(&args.out)?;
+    let mut folder = OutputFolder::create(&args.out).map_err(CliError::usage)?;
     let mut view = Spectator::new(on_interrupt()?);
-    let report = audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.cache.is_some()))?;
+    let report =
+        audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;
     drop(view);
     detail(spent(&report));
     let written = write_to(&args.out, &report)?;
@@ -167,7 +179,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 impl Args {
     /// Whether a flag names this runtime.
     pub fn names(&self, kind: Kind) -> bool {
-        self.runtime.contains(&kind) || self.craft_on == Some(Craft::On(kind))
+        self.runtime.as_ref().is_some_and(|kinds| kinds.0.contains(&kind))
+            || self.craft_on == Some(Craft::On(kind))
     }
 
     fn preset(&self) -> Preset {
@@ -184,8 +197,8 @@ impl Args {
     fn plan(&self) -> Result<Plan, CliError> {
         let preset = self.preset();
         let images = match (&self.images, &self.truth) {
-            (Some(images), truth) => Images::Lr { images: images.clone(), truth: truth.clone() },
-            (None, Some(truth)) => Images::Truth(truth.clone()),
+            (Some(images), truth) => ImageSource::Lr { images: images.clone(), truth: truth.clone() },
+            (None, Some(truth)) => ImageSource::Truth(truth.clone()),
             (None, None) => {
                 let what = "no images to attack; give --images DIR, --truth DIR or both";
                 return Err(CliError::usage(what));
@@ -193,39 +206,49 @@ impl Args {
         };
         let runtimes = self.runtimes()?;
         Ok(Plan {
-            wishes: self.interface.wishes(),
+            models: self.models.clone(),
+            images,
             crop: self.crop.map(|side| side as usize).or(preset.crop),
-            attacks: self.attacks.attacks(&preset)?,
-            objective: self.attacks.objective(),
-            away_from: self.attacks.away_from()?,
+            most_images: preset.images,
+            settings: self.settings(&preset, &runtimes)?,
+            runtimes,
+        })
+    }
+
+    fn settings(&self, preset: &Preset, runtimes: &[Arc<dyn Runtime>]) -> Result<Settings, CliError> {
+        Ok(Settings {
+            interface: self.interface.overrides(),
+            attacks: self.attacks.attacks(preset)?,
+            objective: self.attacks.objective()?,
             taps: self.attacks.taps.clone(),
             norm: self.attacks.norm,
             region: self.attacks.region,
             mask: self.attacks.mask()?,
-            settings: self.attacks.settings(&preset),
+            budgets: self.budgets()?,
+            strength: self.attacks.settings(preset),
             clever: self.clever.map(|samples| samples as usize),
             cost: self.cost,
             universal: self.universal,
             seed: self.seed,
             memory: self.memory.map(|memory| memory.0),
-            craft: self.craft(&preset, &runtimes)?,
-            most_images: preset.images,
+            craft: self.craft(preset, runtimes)?,
             shard: self.shard,
             time_limit: self.time_limit,
             cache: self.cache(),
             preprocess: self.defences.preprocess()?,
             certify: self.defences.certify(),
             left_out: preset.left_out.map(str::to_owned).into_iter().collect(),
-            ..Plan::new(self.models.clone(), images, runtimes, self.budgets()?)
         })
     }
 
     /// Who crafts. Jobs that share the images out must not each take what is fastest to them.
-    fn craft(&self, preset: &Preset, runtimes: &[Kind]) -> Result<Craft, CliError> {
+    fn craft(&self, preset: &Preset, runtimes: &[Arc<dyn Runtime>]) -> Result<Craft, CliError> {
         match (self.craft_on, self.shard) {
-            (Some(Craft::On(kind)), _) if !runtimes.contains(&kind) => Err(CliError::usage(format!(
-                "--craft-on {kind} is not among the runtimes of this audit; name it with --runtime too"
-            ))),
+            (Some(Craft::On(kind)), _) if runtimes.iter().all(|runtime| runtime.kind() != kind) => {
+                Err(CliError::usage(format!(
+                    "--craft-on {kind} is not among the runtimes of this audit; name it with --runtime too"
+                )))
+            }
             (Some(Craft::Fastest), Some(_)) => Err(CliError::usage(
                 "--craft-on fastest may choose another runtime in every shard; name one, such as --craft-on ort",
             )),
@@ -254,18 +277,12 @@ impl Args {
     }
 
     /// The runtimes asked for, each of which must be there, or those of the default that are.
-    fn runtimes(&self) -> Result<Vec<Kind>, CliError> {
-        if self.runtime.is_empty() {
-            return Ok([Kind::Ort, Kind::Tract].into_iter().filter(|&kind| is_there(kind)).collect());
-        }
-        let mut kinds = Vec::new();
-        for &kind in &self.runtime {
-            runtime::open(kind).map_err(CliError::usage)?;
-            if !kinds.contains(&kind) {
-                kinds.push(kind);
-            }
-        }
-        Ok(kinds)
+    fn runtimes(&self) -> Result<Vec<Arc<dyn Runtime>>, CliError> {
+        let Some(Kinds(kinds)) = &self.runtime else {
+            let opened = runtime::audited_by_default().map(open);
+            return Ok(opened.filter_map(|opened| opened.map_err(left_out).ok()).collect());
+        };
+        kinds.iter().map(|&kind| open(kind).map_err(CliError::usage)).collect()
     }
 }
 
@@ -287,14 +304,12 @@ pub fn gate(report: &Report, thresholds: &[LeastSrPsnr]) -> Result<(), CliError>
     }
 }
 
-fn is_there(kind: Kind) -> bool {
-    match runtime::open(kind) {
-        Ok(_) => true,
-        Err(reason) => {
-            note(format_args!("note: left out: {reason}"));
-            false
-        }
-    }
+fn open(kind: Kind) -> Result<Arc<dyn Runtime>, RuntimeError> {
+    runtime::open(kind).map(Arc::from)
+}
+
+fn left_out(reason: RuntimeError) {
+    note(format_args!("note: left out: {reason}"));
 }
 
 fn stopped(error: AuditError, kept: bool) -> CliError {
@@ -310,7 +325,7 @@ fn stopped(error: AuditError, kept: bool) -> CliError {
 
 /// Where the time went, and the libraries that it went into.
 fn spent(report: &Report) -> String {
-    let Timing { seconds, inside_runtimes, gradient_steps, forward_runs, peak_memory } = report.timing;
+    let Timing { seconds, inside_runtimes, gradient_steps, forward_runs, peak_memory, .. } = report.timing;
     let library = |runtime: &RuntimeInfo| format!("{} {}", runtime.name, runtime.version);
     let libraries: Vec<String> = report.runtimes.iter().map(library).collect();
     let memory =

@@ -44,9 +44,9 @@ struct Found {
 /// Runs the verb.
 pub fn run(_: &Args) -> Result<(), CliError> {
     let gpus = gpus();
-    let mut runtimes = vec![tract(), onnx_runtime(Kind::Ort), torch()];
+    let mut runtimes = vec![tract(), onnx_runtime(Kind::ORT), torch()];
     if !gpus.is_empty() {
-        runtimes.insert(2, onnx_runtime(Kind::OrtCuda));
+        runtimes.insert(2, onnx_runtime(Kind::ORT_CUDA));
     }
     let findings = Findings {
         temper: env!("CARGO_PKG_VERSION"),
@@ -59,14 +59,14 @@ pub fn run(_: &Args) -> Result<(), CliError> {
 }
 
 fn tract() -> Found {
-    let version = runtime::open(Kind::Tract).map(|tract| tract.version()).ok();
+    let version = runtime::open(Kind::TRACT).map(|tract| tract.version()).ok();
     let place = Some("part of this program".to_owned());
     Found { name: "tract", serves: "audit, grad, upscale", version, place, missing: None }
 }
 
 fn onnx_runtime(kind: Kind) -> Found {
     let serves =
-        if kind == Kind::OrtCuda { "the same on an NVIDIA GPU" } else { "the same, several times as fast" };
+        if kind == Kind::ORT_CUDA { "the same on an NVIDIA GPU" } else { "the same, several times as fast" };
     let library = onnxruntime::find().path().display().to_string();
     let (version, missing) = match runtime::open(kind) {
         Ok(found) => (Some(found.version()), None),

@@ -9,7 +9,6 @@ mod companion;
 mod defences;
 mod doctor;
 mod error;
-mod folder;
 mod grad;
 #[cfg(feature = "torch")]
 mod harden;
@@ -17,6 +16,7 @@ mod harden;
 #[path = "harden_elsewhere.rs"]
 mod harden;
 mod inspect;
+mod interface;
 mod interrupt;
 mod limit;
 mod output;
@@ -25,7 +25,6 @@ mod progress;
 mod report;
 mod shell;
 mod upscale;
-mod wishes;
 
 use std::process::ExitCode;
 
@@ -85,8 +84,8 @@ impl Command {
         let if_torch = |named: bool| if named { Need::Always } else { Need::Never };
         match self {
             Command::Harden(_) => Need::Always,
-            Command::Audit(args) => if_torch(args.names(Kind::Torch)),
-            Command::Upscale(args) => if_torch(args.names(Kind::Torch)),
+            Command::Audit(args) => if_torch(args.names(Kind::TORCH)),
+            Command::Upscale(args) => if_torch(args.names(Kind::TORCH)),
             Command::Inspect(_) | Command::Completions(_) | Command::Man(_) => Need::IfThere,
             Command::Report(_) | Command::Grad(_) | Command::Doctor(_) => Need::Never,
         }

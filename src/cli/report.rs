@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::folder::OutputFolder;
 use super::output::{is_json, say, say_json};
 use super::{CliError, EXIT_CODES, after_help};
-use crate::files::write_atomically;
+use crate::files::{OutputFolder, write_atomically};
 use crate::report::html::{self, Run};
 use crate::report::{Comparison, LeastSrPsnr, Report, compare, export, merge, table};
 
@@ -177,7 +176,7 @@ fn merged(reports: &[PathBuf], out: &Path, thresholds: &[LeastSrPsnr]) -> Result
     let shard = |path: &PathBuf| Ok((path.display().to_string(), read(path)?));
     let shards = reports.iter().map(shard).collect::<Result<Vec<_>, CliError>>()?;
     let whole = merge(shards).map_err(CliError::usage)?;
-    let folder = OutputFolder::claim(out)?;
+    let mut folder = OutputFolder::create(out).map_err(CliError::usage)?;
     let written = write_to(out, &whole)?;
     folder.keep();
     say(format_args!("{}\n{written}", table(&whole)))?;

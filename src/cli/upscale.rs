@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::folder::OutputFolder;
+use super::interface::InterfaceArgs;
 use super::output::{detail, note, say};
-use super::wishes::InterfaceArgs;
 use super::{CliError, after_help};
 use crate::audit::{free_bytes, least_bytes};
+use crate::files::OutputFolder;
 use crate::image::{Picture, list_images, load, save_png};
 use crate::interface::{Found, InterfaceError, discover};
 use crate::onnx::{self, Model};
@@ -67,13 +67,13 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let model = onnx::read(&args.model).map_err(CliError::usage)?;
     let runtime = args.runtime()?;
     let refuse = |reason: &dyn std::fmt::Display| format!("`{}`: {reason}", args.model.display());
-    let found = discover(&model, &args.interface.wishes(), [&*runtime]).map_err(|error| match error {
+    let found = discover(&model, &args.interface.overrides(), [&*runtime]).map_err(|error| match error {
         InterfaceError::Runtime(_) => CliError::failed(refuse(&error)),
         _ => CliError::usage(refuse(&error)),
     })?;
     let canonical = found.interface.canonical(&model);
     let names = names(&files, found.interface.geometry.scale)?;
-    let folder = OutputFolder::claim(&args.out)?;
+    let mut folder = OutputFolder::create(&args.out).map_err(CliError::usage)?;
     let oracle = Oracle::new(runtime, Arc::new(canonical.clone()), Objective::Distance);
     let mut upscaler = Upscaler::new(oracle, found.interface.clone());
     for (file, name) in files.iter().zip(names) {
@@ -108,11 +108,11 @@ impl Args {
         if let Some(kind) = self.runtime {
             return runtime::open(kind).map(Arc::from).map_err(CliError::usage);
         }
-        match runtime::open(Kind::Ort) {
+        match runtime::open(Kind::ORT) {
             Ok(found) => Ok(Arc::from(found)),
             Err(reason) => {
                 note(format_args!("note: on tract, which takes longer: {reason}"));
-                runtime::open(Kind::Tract).map(Arc::from).map_err(CliError::failed)
+                runtime::open(Kind::TRACT).map(Arc::from).map_err(CliError::failed)
             }
         }
     }
@@ -134,7 +134,9 @@ impl Args {
         if let Some(tile) = self.tile {
             return Ok(Some(tile as usize));
         }
-        let Some(allowed) = self.memory.or_else(|| free_bytes().map(|free| free / 2)) else { return Ok(None) };
+        let Some(allowed) = self.memory.or_else(|| free_bytes().map(|free| free / 2)) else {
+            return Ok(None);
+        };
         let (_, height, width) = picture.pixels.dim();
         let needed = |size: [usize; 2]| -> Result<u64, CliError> {
             let shape = [1, found.interface.form.channels, size[0], size[1]];
@@ -183,9 +185,9 @@ fn names(files: &[PathBuf], scale: usize) -> Result<Vec<String>, CliError> {
 fn told(file: &Path, error: UpscaleError) -> CliError {
     let text = format!("{}: {error}", file.display());
     match error {
-        UpscaleError::Oracle(OracleError::Rewrite(_)) | UpscaleError::LooksFarther { .. } | UpscaleError::SmallTile { .. } => {
-            CliError::usage(text)
-        }
+        UpscaleError::Oracle(OracleError::Rewrite(_))
+        | UpscaleError::LooksFarther { .. }
+        | UpscaleError::SmallTile { .. } => CliError::usage(text),
         UpscaleError::Oracle(_) => CliError::failed(text),
     }
 }

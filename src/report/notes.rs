@@ -44,8 +44,7 @@ fn joined(told: Vec<Told>) -> Vec<String> {
 
 /// All of them, a line each.
 pub fn notes(report: &Report) -> String {
-    // An image is listed once for every scale of the models.
-    let names: BTreeSet<&str> = report.images.iter().map(|image| image.name.as_str()).collect();
+    let names = attacked(report);
     let mut notes = vec![format!(
         "{} with {} on {} image{}; PSNR in dB, mean over images: input against the unattacked input, output against \
          the unattacked output.",
@@ -112,11 +111,17 @@ fn ranking(report: &Report) -> Option<String> {
     let mut ranked: Vec<(&str, f64)> =
         names.into_iter().filter_map(|name| Some((name, least(name, budget)?))).collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let lines = ranked.iter().zip(1..).map(|((name, left), place)| {
-        format!("  {place}. {}: {}", one_line(name), decibels(*left))
-    });
+    let lines = ranked
+        .iter()
+        .zip(1..)
+        .map(|((name, left), place)| format!("  {place}. {}: {}", one_line(name), decibels(*left)));
     let title = format!("By the output PSNR that the worst attack leaves at {budget}/255, most first:");
     Some(std::iter::once(title).chain(lines).collect::<Vec<_>>().join("\n"))
+}
+
+/// The images that were attacked: those of one shard, where the report is that of a shard.
+fn attacked(report: &Report) -> BTreeSet<&str> {
+    report.measured.rows.iter().map(|row| row.image.as_str()).collect()
 }
 
 /// The attacks that were asked for.
@@ -145,13 +150,13 @@ fn hardest(report: &Report) -> Vec<Told> {
             format!(" (95% of such audits: {low:.2} to {high:.2})")
         });
         let what = format!(
-            ", worst of all attacks at {}/255: {}{spread}; least on {} by {}{}: {}.",
+            ", worst of all attacks at {}/255: {}{spread}; worst image: {}, {} dB ({}{}).",
             worst.budget,
             decibels(worst.sr_psnr),
             one_line(&worst.image),
+            decibels(worst.image_sr_psnr),
             worst.attack,
             worst.crafted_for.as_ref().map_or(String::new(), |name| format!(" for {}", one_line(name))),
-            decibels(worst.image_sr_psnr)
         );
         Told::of(&worst.model, &worst.judged_on, what)
     });

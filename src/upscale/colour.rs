@@ -5,7 +5,8 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, stack};
 use crate::metric::bicubic;
 
 /// Y, Cb and Cr of R, G and B, without their offsets, in 1/255.
-const FORWARD: [[f32; 3]; 3] = [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]];
+const FORWARD: [[f32; 3]; 3] =
+    [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]];
 /// What is added to them, in 1/255.
 const OFFSETS: [f32; 3] = [16.0, 128.0, 128.0];
 /// R, G and B of Y, Cb and Cr without their offsets: the inverse of [`FORWARD`].
@@ -34,7 +35,8 @@ pub fn join(luma: ArrayView2<'_, f32>, differences: ArrayView3<'_, f32>) -> Arra
     let differences = bicubic(differences, height, width);
     let planes = [luma, differences.index_axis(Axis(0), 0), differences.index_axis(Axis(0), 1)];
     Array3::from_shape_fn((3, height, width), |(channel, y, x)| {
-        let terms = (0..3).map(|plane| BACKWARD[channel][plane] * (255.0 * planes[plane][[y, x]] - OFFSETS[plane]));
+        let terms =
+            (0..3).map(|plane| BACKWARD[channel][plane] * (255.0 * planes[plane][[y, x]] - OFFSETS[plane]));
         terms.sum()
     })
 }
@@ -51,6 +53,9 @@ mod tests {
         assert!(back.iter().zip(&rgb).all(|(a, b)| (a - b).abs() < 1e-4), "{back}");
         let grey = Array3::from_elem((3, 1, 1), 0.5);
         let (luma, differences) = split(grey.view());
-        assert!((luma[[0, 0]] * 255.0 - 125.5).abs() < 1e-3 && (differences[[0, 0, 0]] * 255.0 - 128.0).abs() < 1e-3);
+        assert!(
+            (luma[[0, 0]] * 255.0 - 125.5).abs() < 1e-3
+                && (differences[[0, 0, 0]] * 255.0 - 128.0).abs() < 1e-3
+        );
     }
 }

@@ -77,7 +77,11 @@ impl Upscaler {
     ///
     /// # Errors
     /// The model cannot be run, or looks too far for such tiles.
-    pub fn upscale(&mut self, rgb: ArrayView3<'_, f32>, tile: Option<usize>) -> Result<Array3<f32>, UpscaleError> {
+    pub fn upscale(
+        &mut self,
+        rgb: ArrayView3<'_, f32>,
+        tile: Option<usize>,
+    ) -> Result<Array3<f32>, UpscaleError> {
         if self.interface.form.channels == 1 {
             let (luma, differences) = colour::split(rgb);
             let luma = self.planes(luma.view().insert_axis(Axis(0)), tile)?;
@@ -87,7 +91,11 @@ impl Upscaler {
     }
 
     /// Upscales planes as the model takes them.
-    fn planes(&mut self, planes: ArrayView3<'_, f32>, tile: Option<usize>) -> Result<Array3<f32>, UpscaleError> {
+    fn planes(
+        &mut self,
+        planes: ArrayView3<'_, f32>,
+        tile: Option<usize>,
+    ) -> Result<Array3<f32>, UpscaleError> {
         let (_, height, width) = planes.dim();
         let (scale, border) = (self.interface.geometry.scale, self.border());
         let size = match self.interface.geometry.fixed {
@@ -175,7 +183,8 @@ impl Upscaler {
             let (first, second) = (first?, second?);
             let shared = |part: &Tile, output: &Array3<f32>| {
                 let [rows, columns] = [0, 1].map(|axis| {
-                    let start = (part.keep[axis].start - part.read[axis].start) * geometry.scale - geometry.margin;
+                    let start =
+                        (part.keep[axis].start - part.read[axis].start) * geometry.scale - geometry.margin;
                     start..start + part.keep[axis].len() * geometry.scale
                 });
                 output.slice(s![.., rows, columns]).to_owned()
@@ -209,5 +218,9 @@ fn paste(result: &mut Array3<f32>, output: &Array3<f32>, part: &Tile, scale: usi
     };
     let [source_rows, source_columns] = source;
     let [target_rows, target_columns] = target;
-    result.slice_mut(s![.., target_rows, target_columns]).assign(&output.slice(s![.., source_rows, source_columns]));
+    result.slice_mut(s![.., target_rows, target_columns]).assign(&output.slice(s![
+        ..,
+        source_rows,
+        source_columns
+    ]));
 }

@@ -48,7 +48,8 @@ impl Tiling {
             return vec![(0..size, 0..size)];
         }
         let step = ((tile - 2 * self.margin) / self.multiple).max(1) * self.multiple;
-        let mut starts: Vec<usize> = (0..).map(|index| index * step).take_while(|start| start + tile < size).collect();
+        let mut starts: Vec<usize> =
+            (0..).map(|index| index * step).take_while(|start| start + tile < size).collect();
         starts.push(size - tile);
         let border = |index: usize| match index {
             0 => 0,
@@ -73,7 +74,10 @@ impl Tiling {
             let shared = shared.start.max(first.0.start)..shared.end.min(second.0.end);
             let other = middle(1 - axis);
             let tile = |read: &Range<usize>| {
-                let mut tile = Tile { read: [other.0.clone(), other.0.clone()], keep: [other.1.clone(), other.1.clone()] };
+                let mut tile = Tile {
+                    read: [other.0.clone(), other.0.clone()],
+                    keep: [other.1.clone(), other.1.clone()],
+                };
                 (tile.read[axis], tile.keep[axis]) = (read.clone(), shared.clone());
                 tile
             };
@@ -134,7 +138,10 @@ mod tests {
         let (first, second) = &pairs[0];
         assert_eq!(first.keep, second.keep);
         for part in [first, second] {
-            assert!(part.read[1].start <= part.keep[1].start && part.keep[1].end <= part.read[1].end, "{part:?}");
+            assert!(
+                part.read[1].start <= part.keep[1].start && part.keep[1].end <= part.read[1].end,
+                "{part:?}"
+            );
             assert!(!part.keep[1].is_empty());
         }
     }
