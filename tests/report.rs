@@ -139,7 +139,7 @@ fn what_is_no_report_is_refused_by_name() {
         (&["csv", "nowhere"], "nowhere"),
         (&["diff", "out", "photos"], "photos"),
         (&["diff", "out", "out", "--noise", "-1"], "-1"),
-        (&["html", "out", "--pictures", "photos"], "pictures.json"),
+        (&["html", "out", "--pictures", "photos"], "no pictures"),
     ] {
         let output = run(&workspace, arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -51,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Option<Budgets>,
     /// What is done where flags do not say [default: quick, or all that is asked for where --attack,
-    /// --budget, --iterations, --queries or --restarts are given]
+    /// --iterations, --queries or --restarts are given]
     #[arg(long, value_name = "NAME")]
     preset: Option<preset::Name>,
     /// Runtimes that attacks are crafted on: all, the fastest whose gradient is trusted, or one by its name;
@@ -184,7 +184,7 @@ impl Args {
     }
 
     fn preset(&self) -> Preset {
-        Preset::of(self.preset, self.attacks.are_chosen() || self.budget.is_some())
+        Preset::of(self.preset, self.attacks.are_chosen())
     }
 
     fn budgets(&self) -> Result<Vec<Budget>, CliError> {

@@ -8,9 +8,6 @@ use crate::files::{OutputFolder, write_atomically};
 use crate::report::html::{self, Run};
 use crate::report::{Comparison, LeastSrPsnr, Report, compare, export, merge, table};
 
-/// The most attacked images whose pictures go into a page.
-const MOST_PICTURES: usize = 12;
-
 const EXAMPLES: &str = "\
 temper report show audit/
 temper report html before/ after/ -o comparison.html
@@ -154,7 +151,7 @@ fn write_html(reports: &[PathBuf], output: Option<&Path>, pictures: Option<&Path
         |path: &PathBuf| Ok(Run { name: path.display().to_string(), report: read(path)?, pictures: vec![] });
     let mut runs = reports.iter().map(run).collect::<Result<Vec<_>, CliError>>()?;
     if let (Some(folder), Some(last)) = (pictures, runs.last_mut()) {
-        last.pictures = html::read_pictures(folder, MOST_PICTURES).map_err(CliError::usage)?;
+        last.pictures = html::read_pictures(&last.report, folder).map_err(CliError::usage)?;
     }
     let beside =
         || reports.last().map(|path| file_of(path).with_file_name("report.html")).unwrap_or_default();

@@ -14,7 +14,7 @@ use std::path::Path;
 use minijinja::{Environment, context};
 use serde::Serialize;
 
-pub use picture::{LIST, Picture, PictureError, read_pictures};
+pub use picture::{Picture, PictureError, file_name, read_pictures};
 pub use plot::escaped;
 
 use super::compare::{Change, Comparison, compare};
@@ -306,7 +306,6 @@ mod tests {
             budget: 4.0,
             runtime: "ort".into(),
             sr_psnr: Some(17.0),
-            factor: 8.0,
             files: vec![("\"><script>".into(), "data:image/png;base64,AAAA".into())],
         }];
         let page = page(&[Run { pictures, ..run(name, hostile) }]).unwrap();
