@@ -6,7 +6,7 @@ use super::output::{is_json, say, say_json};
 use super::{CliError, EXIT_CODES, after_help};
 use crate::files::{OutputFolder, write_atomically};
 use crate::report::html::{self, Run};
-use crate::report::{Comparison, LeastSrPsnr, Report, compare, export, merge, table};
+use crate::report::{Code, Comparison, Gate, LeastSrPsnr, Report, compare, export, merge, schema, table};
 
 const EXAMPLES: &str = "\
 temper report show audit/
@@ -55,6 +55,9 @@ enum Verb {
     /// Writes findings and missed thresholds for code scanning
     #[command(after_help = EXIT_CODES)]
     Sarif(Gated),
+    /// Prints the JSON Schema of report.json: every key, described with its unit
+    #[command(after_help = EXIT_CODES)]
+    Schema,
     /// Joins the reports of all shards of an audit to that of one run, bit for bit but for the time it took
     #[command(after_help = EXIT_CODES)]
     Merge {
@@ -67,6 +70,9 @@ enum Verb {
         /// Fail (exit code 1) where a row's output PSNR is below DB, at one budget or at all
         #[arg(long, value_name = "DB[@BUDGET]", value_delimiter = ',', allow_hyphen_values = true)]
         min_sr_psnr: Vec<LeastSrPsnr>,
+        /// Alarms that do not fail it, by the codes of findings
+        #[arg(long, value_name = "CODE,CODE,...", value_delimiter = ',')]
+        allow: Vec<Code>,
     },
     /// Compares two runs; fails (exit code 1) where the second keeps less than the first
     #[command(after_help = EXIT_CODES)]
@@ -119,7 +125,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             let document = export::sarif(&read(&one.report)?, min_sr_psnr);
             one.write(serde_json::to_string_pretty(&document).map_err(CliError::failed)?)
         }
-        Verb::Merge { reports, out, min_sr_psnr } => merged(reports, out, min_sr_psnr),
+        Verb::Schema => say_json(&schema()),
+        Verb::Merge { reports, out, min_sr_psnr, allow } => {
+            merged(reports, out, &Gate { least: min_sr_psnr, allowed: allow })
+        }
         Verb::Diff { before, after, noise } => differ(&compare(&read(before)?, &read(after)?), *noise),
     }
 }
@@ -161,23 +170,30 @@ fn write_html(reports: &[PathBuf], output: Option<&Path>, pictures: Option<&Path
 }
 
 /// Writes `report.json` and `report.html` to a folder; gives the sentence that says so.
-pub fn write_to(folder: &Path, report: &Report) -> Result<String, CliError> {
+///
+/// Pictures come from where `--save-images` put them.
+pub fn write_to(folder: &Path, report: &Report, pictures: Option<&Path>) -> Result<String, CliError> {
     let [json, page] = ["report.json", "report.html"].map(|name| folder.join(name));
     report.write(&json).map_err(CliError::usage)?;
-    let run = Run { name: folder.display().to_string(), report: report.clone(), pictures: vec![] };
+    let pictures = match pictures.map(|folder| html::read_pictures(report, folder)) {
+        // Outputs that are not finite leave none.
+        None | Some(Err(html::PictureError::None(_))) => vec![],
+        Some(found) => found.map_err(CliError::usage)?,
+    };
+    let run = Run { name: folder.display().to_string(), report: report.clone(), pictures };
     html::write_page(&[run], &page).map_err(CliError::usage)?;
     Ok(format!("Written: {} and {}", page.display(), json.display()))
 }
 
-fn merged(reports: &[PathBuf], out: &Path, thresholds: &[LeastSrPsnr]) -> Result<(), CliError> {
+fn merged(reports: &[PathBuf], out: &Path, gate: &Gate<'_>) -> Result<(), CliError> {
     let shard = |path: &PathBuf| Ok((path.display().to_string(), read(path)?));
     let shards = reports.iter().map(shard).collect::<Result<Vec<_>, CliError>>()?;
     let whole = merge(shards).map_err(CliError::usage)?;
     let mut folder = OutputFolder::create(out).map_err(CliError::usage)?;
-    let written = write_to(out, &whole)?;
+    let written = write_to(out, &whole, None)?;
     folder.keep();
     say(format_args!("{}\n{written}", table(&whole)))?;
-    super::audit::gate(&whole, thresholds)
+    super::audit::gate(&whole, gate)
 }
 
 fn parse_noise(text: &str) -> Result<f64, String> {

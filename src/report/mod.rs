@@ -9,6 +9,7 @@ mod compare;
 mod example;
 pub mod export;
 mod findings;
+mod gate;
 pub mod html;
 mod interval;
 mod measured;
@@ -17,30 +18,39 @@ mod merge;
 mod notes;
 mod null;
 mod shard;
+mod schema;
 mod subjects;
 mod summary;
 mod table;
 mod threshold;
+mod verdict;
 mod words;
 
 use std::borrow::Cow;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{Certificate, CertifiedBound};
 pub use compare::{Change, Comparison, compare};
 pub use findings::{Finding, Level, findings};
+pub use gate::{Code, Gate};
 pub use interval::Interval;
 pub use measured::Measured;
-pub use measures::{Clean, Clever, Extreme, GradientCheck, MinimalBudget, Noise, Row, Transfer, Universal};
+pub use measures::{
+    Clean, Clever, EightBit, Extreme, GradientCheck, MinimalBudget, Noise, NonFinite, OutputLinf, Row,
+    Transfer, Universal, WorstWindow,
+};
 pub use merge::{MergeError, merge};
 pub use null::decibels;
 pub use shard::Shard;
+pub use schema::schema;
 pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded};
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
-pub use threshold::LeastSrPsnr;
+pub use threshold::{LeastSrPsnr, Missed};
+pub use verdict::{Verdict, VerdictLevel, verdicts};
 
 use crate::attack::AttackKind;
 use crate::files::{FileError, read_bounded, write_atomically};
@@ -70,8 +80,11 @@ pub enum ReadError {
 }
 
 /// A whole audit.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
+    /// How robust every model is at every budget.
+    #[serde(skip_deserializing)]
+    pub verdicts: Vec<Verdict>,
     /// The version of this form.
     pub schema: u32,
     /// The temper that made it.
@@ -123,6 +136,7 @@ impl Report {
         self.summary = summarise(&self.measured.rows);
         self.worst = worst(&self.measured.rows, &self.measured.transfers);
         self.findings = findings(self);
+        self.verdicts = verdicts(self);
     }
 
     /// Writes `report.json`, whole or not at all.
@@ -135,7 +149,7 @@ impl Report {
 }
 
 /// A number's name and how it was taken.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Convention {
     /// The field.
     pub name: Word,
@@ -144,7 +158,7 @@ pub struct Convention {
 }
 
 /// What was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// The attacks.
     pub attacks: Vec<AskedAttack>,
@@ -185,7 +199,7 @@ pub struct Settings {
 }
 
 /// An attack that was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AskedAttack {
     /// Its name.
     pub name: Word,
@@ -194,7 +208,7 @@ pub struct AskedAttack {
 }
 
 /// Where the time went.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Timing {
     /// This run of the audit, in seconds.
     pub seconds: f64,

@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use indexmap::IndexMap;
 
 use super::notes::notes;
+use super::verdict;
 use super::words::{decibels, one_line, shortened};
 use super::{Report, Summary};
 
@@ -26,7 +27,7 @@ const STYLE: TableStyle = TableStyle::new()
 /// Lines above the first row: the border, the head of two lines and its separator.
 const ABOVE: usize = 4;
 
-/// A row per model, attack and budget, and per runtimes where they differ; then what the numbers mean.
+/// The verdicts; then a row per model, attack and budget, and per runtimes where they differ; then what the numbers mean.
 pub fn table(report: &Report) -> String {
     let rows = rows(report);
     let mut table = Table::new();
@@ -44,7 +45,9 @@ pub fn table(report: &Report) -> String {
             lines.insert(ABOVE + index + 1, &rule);
         }
     }
-    format!("{}\n{}", lines.join("\n"), notes(report))
+    let verdicts = verdict::lines(report);
+    let lines = verdicts.iter().map(String::as_str).chain(lines);
+    format!("{}\n{}", lines.collect::<Vec<_>>().join("\n"), notes(report))
 }
 
 /// The cells of a model, an attack and a budget, those with the same numbers as one row.

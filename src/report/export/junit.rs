@@ -2,24 +2,28 @@
 //!
 //! A case fails where its worst attack leaves less than a threshold; a finding fails where it is an ALARM.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::report::html::escaped;
-use crate::report::words::decibels;
-use crate::report::{LeastSrPsnr, Level, Report, Row};
+use crate::report::{LeastSrPsnr, Level, Missed, Report, Row};
 
 /// The document.
 pub fn junit(report: &Report, thresholds: &[LeastSrPsnr]) -> String {
-    let missed: Vec<&Row> = thresholds.iter().flat_map(|least| least.missed(report)).collect();
+    let missed: Vec<Missed<'_>> = thresholds.iter().flat_map(|least| least.missed(report)).collect();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"temper\">\n");
     for model in &report.models {
         let mut cases = String::new();
         let [mut count, mut failures] = [0, 0];
-        for (name, worst) in worst_rows(report, &model.name) {
-            let reason = missed
-                .iter()
-                .any(|row| std::ptr::eq(*row, worst))
-                .then(|| format!("{} leaves an output PSNR of {} dB", worst.attack, decibels(worst.sr_psnr)));
+        for row in judged(report, &model.name) {
+            let name = format!("{} at {}/255 on {}", row.image, row.budget, row.judged_on);
+            let is_of_case = |missed: &&Missed<'_>| {
+                (missed.model, missed.image, missed.judged_on) == (&row.model, &row.image, &row.judged_on)
+                    && missed.budget == row.budget
+            };
+            let worst = missed.iter().filter(is_of_case).min_by(|a, b| a.sr_psnr.total_cmp(&b.sr_psnr));
+            let reason =
+                worst.map(|missed| format!("{} leaves an output PSNR of {:.2} dB", missed.attack, missed.sr_psnr));
             count += 1;
             failures += usize::from(reason.is_some());
             case(&mut cases, &model.name, &name, reason.as_deref());
@@ -40,17 +44,11 @@ pub fn junit(report: &Report, thresholds: &[LeastSrPsnr]) -> String {
     xml + "</testsuites>\n"
 }
 
-/// The worst row of every image, budget and judging runtime, with the name of its case.
-fn worst_rows<'a>(report: &'a Report, model: &str) -> indexmap::IndexMap<String, &'a Row> {
-    let mut worst: indexmap::IndexMap<String, &Row> = indexmap::IndexMap::new();
-    for row in report.measured.rows.iter().filter(|row| row.model == model && row.is_budgeted()) {
-        let name = format!("{} at {}/255 on {}", row.image, row.budget, row.judged_on);
-        let least = worst.entry(name).or_insert(row);
-        if row.sr_psnr < least.sr_psnr {
-            *least = row;
-        }
-    }
-    worst
+/// A row of every image, budget and judging runtime of a model.
+fn judged<'a>(report: &'a Report, model: &str) -> Vec<&'a Row> {
+    let mut seen = BTreeSet::new();
+    let rows = report.measured.rows.iter().filter(|row| row.model == model && row.is_budgeted());
+    rows.filter(|row| seen.insert((&row.image, row.budget.to_bits(), &row.judged_on))).collect()
 }
 
 fn case(xml: &mut String, class: &str, name: &str, failure: Option<&str>) {

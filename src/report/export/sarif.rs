@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::report::words::decibels;
 use crate::report::{LeastSrPsnr, Level, Report};
 
 /// The rule of a missed threshold.
@@ -31,20 +30,9 @@ pub fn sarif(report: &Report, thresholds: &[LeastSrPsnr]) -> Value {
         let text = format!("{} on {}: {}", finding.model, finding.runtime, finding.sentence);
         result(finding.code, level, text, &finding.model)
     });
+    let missed = thresholds.iter().flat_map(|least| least.missed(report).into_iter().map(move |missed| (least, missed)));
     let missed =
-        thresholds.iter().flat_map(|least| least.missed(report).into_iter().map(move |row| (least, row)));
-    let missed = missed.map(|(least, row)| {
-        let text = format!(
-            "{} on {}, {} at {}/255, {}: {} dB, not {least}",
-            row.model,
-            row.judged_on,
-            row.attack,
-            row.budget,
-            row.image,
-            decibels(row.sr_psnr)
-        );
-        result(THRESHOLD, "error", text, &row.model)
-    });
+        missed.map(|(least, missed)| result(THRESHOLD, "error", format!("{missed}, not {least}"), missed.model));
     let results: Vec<Value> = findings.chain(missed).collect();
     let mut rules: Vec<&str> =
         report.findings.iter().map(|finding| finding.code).chain([THRESHOLD]).collect();

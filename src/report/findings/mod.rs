@@ -6,19 +6,24 @@
 //! and names of attacks: a row says what evidence it is.
 
 mod case;
+mod codes;
 mod convergence;
 mod defences;
 mod gradients;
 mod masking;
+mod non_finite;
 mod runtimes;
 
+pub use codes::CODES;
+
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
 
 /// How much a finding weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Robust numbers beside it are not to be believed.
@@ -41,7 +46,7 @@ impl Level {
 }
 
 /// Something that speaks against the numbers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Finding {
     /// How much it weighs.
     pub level: Level,
@@ -67,6 +72,7 @@ pub fn findings(report: &Report) -> Vec<Finding> {
         found.extend(masking::of(&case, measured));
         found.extend(convergence::of(&case));
     }
+    found.extend(non_finite::of(measured));
     found.extend(runtimes::apart(report));
     found.extend(defences::defences(report));
     found.sort_by_key(|finding| finding.level);

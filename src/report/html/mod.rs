@@ -19,7 +19,7 @@ pub use plot::escaped;
 
 use super::compare::{Change, Comparison, compare};
 use super::words::{decibels, shortened};
-use super::{Finding, Level, ModelInfo, Report, Summary, Worst};
+use super::{Finding, Level, ModelInfo, Report, Summary, Verdict, VerdictLevel, Worst};
 use crate::files::{FileError, write_atomically};
 
 const PAGE: &str = include_str!("page.html");
@@ -114,6 +114,7 @@ struct ModelView<'a> {
     info: &'a ModelInfo,
     /// The class of its box: `alarm`, `warning` or `plain`.
     class: &'static str,
+    verdicts: Vec<&'a Verdict>,
     sentences: Vec<String>,
     findings: Vec<FindingView<'a>>,
 }
@@ -129,12 +130,14 @@ struct FindingView<'a> {
 impl<'a> ModelView<'a> {
     fn new(report: &'a Report, info: &'a ModelInfo) -> Self {
         let findings: Vec<&Finding> = report.findings.iter().filter(|it| it.model == info.name).collect();
-        let gravest = findings.iter().map(|finding| finding.level).min();
+        let verdicts: Vec<&Verdict> = report.verdicts.iter().filter(|it| it.model == info.name).collect();
+        let gravest = findings.iter().map(|finding| finding.level).chain(verdicts.iter().map(|it| weight(it.level))).min();
         Self {
             name: &info.name,
             short: shortened(&info.name, NAME),
             info,
             class: gravest.map_or("plain", class),
+            verdicts,
             sentences: sentences(report, &info.name),
             findings: findings.into_iter().map(FindingView::from).collect(),
         }
@@ -149,6 +152,15 @@ impl<'a> From<&'a Finding> for FindingView<'a> {
             runtime: &finding.runtime,
             sentence: &finding.sentence,
         }
+    }
+}
+
+/// How grave a verdict is, in the order of findings.
+fn weight(level: VerdictLevel) -> Level {
+    match level {
+        VerdictLevel::Fragile => Level::Alarm,
+        VerdictLevel::Moderate | VerdictLevel::NotProven => Level::Warning,
+        VerdictLevel::Robust => Level::Note,
     }
 }
 
