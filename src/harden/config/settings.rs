@@ -69,8 +69,8 @@ impl Settings {
     /// # Errors
     /// [`HardenError::Setting`] naming the first setting that is out of range, or [`HardenError::Network`].
     pub fn check(&self) -> Result<(), HardenError> {
-        self.recipe.check()?;
-        self.run.check()
+        self.run.check()?;
+        self.recipe.check_within(self.run.memory_bytes())
     }
 
     /// A preset of the network that file or flags name (EDSR where they do not), the file over it, the
@@ -237,11 +237,21 @@ mod tests {
             vgg: Some("a".into()),
             vgg_tap: Some("a".into()),
             weights: Some("a".into()),
+            noise_width: Some(1.0),
+            lambda_ramp: 1,
             interface: Stated { scale: Some(2), ..Stated::default() },
             ..Recipe::default()
         };
         let path = || Some(PathBuf::from("a"));
-        let run = Run { data: path(), lr: path(), out: path(), validate: path(), ..Run::default() };
+        let run = Run {
+            data: path(),
+            lr: path(),
+            out: path(),
+            validate: path(),
+            tensorboard: path(),
+            memory: Some(1.0),
+            ..Run::default()
+        };
         let export = ExportOptions { fixed: Some(Size(4, 4)), ..ExportOptions::default() };
         let table = Table::try_from(Settings { recipe, run, export }).unwrap();
         for (section, keys) in sections() {
