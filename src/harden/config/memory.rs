@@ -1,6 +1,6 @@
 //! What training needs of memory, estimated before anything is allocated.
 //!
-//! An upper estimate for networks of the zoo, whose sizes anybody may state; a foreign file is bounded where
+//! An estimate for networks of the zoo, whose sizes anybody may state; a foreign file is bounded where
 //! it is read. Deliberately absent: the memory of a GPU, which libtorch says itself when it runs out.
 
 use super::Recipe;
@@ -15,19 +15,23 @@ const COPIES: u64 = 10;
 /// a sum.
 const KEPT_PER_BLOCK: u64 = 4;
 
-/// The bytes that training by a recipe needs at most, by estimate.
+/// Of CARN, whose design fixes them.
+const CARN_BLOCKS: usize = 9;
+
+/// The bytes that training by a recipe needs, by estimate.
 ///
 /// # Errors
 /// [`HardenError::Network`] where the network is none of the zoo's even when it is small.
 pub(super) fn needed(recipe: &Recipe) -> Result<u64, HardenError> {
     let Recipe { arch, size, scale, batch, patch, .. } = *recipe;
     let features = recipe.features.unwrap_or(arch.features(size));
-    let blocks = recipe.blocks.or(arch.blocks(size)).unwrap_or(9);
-    let small = Network { arch, preset: Preset::Small, features: None, blocks: None, scale };
+    let blocks = recipe.blocks.or(arch.blocks(size)).unwrap_or(CARN_BLOCKS);
+    let (narrow, shallow) = (arch.features(Preset::Small), arch.blocks(Preset::Small));
+    let small = Network { arch, preset: size, features: Some(narrow), blocks: shallow, scale };
     let parameters = parameter_count(&small.build(0)?) as u64;
     // Weights of convolutions grow as the square of the features, and linearly with the blocks.
-    let wider = (features.div_ceil(arch.features(Preset::Small)) as u64).saturating_pow(2);
-    let deeper = blocks.div_ceil(arch.blocks(Preset::Small).unwrap_or(9)) as u64;
+    let wider = (features.div_ceil(narrow) as u64).saturating_pow(2);
+    let deeper = blocks.div_ceil(shallow.unwrap_or(CARN_BLOCKS)) as u64;
     let weights = parameters.saturating_mul(wider).saturating_mul(deeper).saturating_mul(4 * COPIES);
     let images = if recipe.adversarial > 0.0 { 2 * batch } else { batch } as u64;
     let map = (4 * features as u64).saturating_mul(images).saturating_mul((patch as u64).saturating_pow(2));
