@@ -178,8 +178,7 @@ fn problem(origin: &dyn std::fmt::Display, problem: String) -> HardenError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::harden::config::Stated;
-    use crate::interface::Size;
+    use crate::interface::{Overrides, Size};
     use crate::zoo::Preset;
 
     fn flags(text: &str) -> Table {
@@ -239,7 +238,7 @@ mod tests {
             weights: Some("a".into()),
             noise_width: Some(1.0),
             lambda_ramp: 1,
-            interface: Stated { scale: Some(2), ..Stated::default() },
+            interface: Overrides { scale: Some(2), ..Overrides::default() },
             ..Recipe::default()
         };
         let path = || Some(PathBuf::from("a"));

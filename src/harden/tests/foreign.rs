@@ -1,6 +1,7 @@
 //! Files of other people, fine-tuned by `--from`.
 
 use super::*;
+use crate::interface::{Overrides, PixelRange};
 
 /// A file as others make them: no metadata, some weights in Constant nodes.
 fn stranger(path: &Path) {
@@ -150,14 +151,8 @@ fn tolerances_are_shares_of_the_range_that_outputs_span() {
     let output = std::mem::replace(&mut graph.outputs[0].name, "enlarged".into());
     graph.nodes.push(node("Mul", &[&output, "large"], "enlarged"));
     onnx::write(&model, &file).unwrap();
-    let interface = Stated {
-        range: Some("0..1".into()),
-        output_range: Some("0..1".into()),
-        scale: Some(4),
-        layout: Some("nchw".into()),
-        channels: Some(3),
-        ..Stated::default()
-    };
+    let unit = Some(PixelRange::Unit);
+    let interface = Overrides { range: unit, output_range: unit, scale: Some(4), ..Overrides::default() };
     let recipe =
         Recipe { from: Some(file), interface, lambda: 0.0, steps: 1, learning_rate: 1e-6, ..small() };
     let outcome = run(&job(recipe, &data, &folder.path().join("out"))).unwrap();
