@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::ArgAction::Set;
 use serde::{Deserialize, Serialize};
 
-use super::memory;
 use super::parsers::{on_or_off, one_of};
 use super::schedule::Schedule;
 use crate::density::DensityShape;
@@ -92,7 +91,6 @@ pub struct Recipe {
     pub lambda: f64,
     /// Steps over which lambda rises linearly to its value; 0 for none
     #[arg(long, value_name = "STEPS")]
-    #[serde(skip_serializing_if = "is_zero")]
     pub lambda_ramp: u64,
     /// Width of the probability's bins, eq. (11), and of the noise, in units of the features
     #[arg(long, value_name = "WIDTH", allow_negative_numbers = true)]
@@ -246,18 +244,11 @@ impl Recipe {
         !bound && self.spelled_out() == Self { steps: self.steps, ..other.spelled_out() }
     }
 
-    /// Checks every setting.
+    /// Checks every setting by itself; whether there is such a network, [`Self::network`] tells.
     ///
     /// # Errors
-    /// [`HardenError::Setting`] naming the first that does not hold, [`HardenError::Network`], or
-    /// [`HardenError::TooMuchMemory`] where the machine cannot hold the training.
+    /// [`HardenError::Setting`] naming the first that does not hold.
     pub fn check(&self) -> Result<(), HardenError> {
-        self.check_within(None)
-    }
-
-    /// As [`Self::check`], within so many bytes of memory in place of what the machine has free. Nothing of
-    /// the network's size is allocated before it is known to fit.
-    pub(super) fn check_within(&self, memory: Option<u64>) -> Result<(), HardenError> {
         self.check_numbers()?;
         self.check_vgg()?;
         self.check_start()?;
@@ -267,11 +258,7 @@ impl Recipe {
             let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
             return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
         }
-        if self.from.is_some() {
-            return Ok(());
-        }
-        memory::check(self, memory)?;
-        self.network().map(drop)
+        Ok(())
     }
 
     fn check_numbers(&self) -> Result<(), HardenError> {
@@ -352,11 +339,6 @@ impl Recipe {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 /// A setting outside its range.
 pub(super) fn setting(what: &'static str, given: impl ToString, must: &'static str) -> HardenError {
     HardenError::Setting { what, given: given.to_string(), must }
@@ -414,7 +396,7 @@ mod tests {
         let with = |change: fn(&mut Recipe)| {
             let mut recipe = Recipe::default();
             change(&mut recipe);
-            recipe.check().unwrap_err().to_string()
+            recipe.check().and_then(|()| recipe.network().map(drop)).unwrap_err().to_string()
         };
         assert_eq!(
             with(|recipe| recipe.lambda = -1.0),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::keys::{Key, keys};
-use super::{ExportOptions, Recipe, Run};
+use super::{ExportOptions, Recipe, Run, memory};
 use crate::files;
 use crate::harden::HardenError;
 use crate::suggest::suggest;
@@ -67,10 +67,17 @@ impl Settings {
     /// Checks every section.
     ///
     /// # Errors
-    /// [`HardenError::Setting`] naming the first setting that is out of range, or [`HardenError::Network`].
+    /// [`HardenError::Setting`] naming the first setting that is out of range, [`HardenError::Network`] where
+    /// there is no such network, or [`HardenError::TooMuchMemory`] where the machine cannot hold its training.
     pub fn check(&self) -> Result<(), HardenError> {
         self.run.check()?;
-        self.recipe.check_within(self.run.memory_bytes())
+        self.recipe.check()?;
+        if self.recipe.from.is_some() {
+            return Ok(());
+        }
+        // Before anything of the network's size is allocated.
+        memory::check(&self.recipe, self.run.memory_bytes())?;
+        self.recipe.network().map(drop)
     }
 
     /// A preset of the network that file or flags name (EDSR where they do not), the file over it, the

@@ -96,7 +96,7 @@ fn interface(network: &Network, export: ExportOptions) -> String {
             "{size}; {} channels, {}, values on {}, as the file that it was made from",
             interface.form.channels,
             interface.form.layout.name(),
-            interface.input_levels
+            interface.input_range
         ),
         None => format!("{size}; RGB, N x 3 x H x W, float32 on [0, 1]"),
     }
