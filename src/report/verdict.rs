@@ -18,7 +18,7 @@ use crate::attack::{Attack, AttackKind, ObjectiveKind};
 /// The most that a robust, and a moderately robust model amplify an attack, in times what bicubic does.
 const AMPLIFICATION: Limits = Limits { robust: 2.0, moderate: 4.0 };
 /// The most that an attack takes beyond noise of the same size, in dB.
-const BEYOND_NOISE: Limits = Limits { robust: 3.0, moderate: 8.0 };
+const BEYOND_NOISE: Limits = Limits { robust: 4.0, moderate: 8.0 };
 /// The least that a verdict other than `fragile` rests on: steps of a white-box attack that converges.
 const LEAST_STEPS: usize = 50;
 /// The same: forward passes of an attack without gradients.
