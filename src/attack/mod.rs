@@ -11,6 +11,7 @@
 mod ball;
 mod budget;
 mod discrepancy;
+mod ensemble;
 mod expected;
 mod goal;
 mod kind;
@@ -24,10 +25,13 @@ mod seeds;
 mod settings;
 mod template;
 mod universal;
+mod view;
+mod views;
 
 pub use ball::{Ball, Norm, OutsideBall};
 pub use budget::{Budget, parse_budgets};
 pub use discrepancy::Discrepancy;
+pub use ensemble::{Ensemble, Member};
 pub use goal::Goal;
 pub use kind::{AttackKind, ObjectiveKind};
 pub use landscape::Landscape;
@@ -38,3 +42,5 @@ pub use seeds::seeded;
 pub use settings::{QUERIES, Settings, TARGET_PSNR};
 pub use template::{AttackError, Attacked, Interrupted, OnStep};
 pub use universal::Universal;
+pub use view::View;
+pub use views::Views;

@@ -15,6 +15,7 @@ mod probe;
 mod size;
 mod upsampling;
 
+pub use canonical::served;
 pub use form::{Form, Layout};
 pub use geometry::Geometry;
 pub use levels::Levels;

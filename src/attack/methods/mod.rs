@@ -11,13 +11,14 @@ mod random;
 mod smooth;
 mod spsa;
 mod square;
+mod strongest;
 
 use std::str::FromStr;
 
 use crate::attack::row::Attack;
 
 /// Every attack, those with gradients first; every file of this folder declares its own.
-const TABLE: [Attack; 11] = [
+const TABLE: [Attack; 12] = [
     Attack::FGSM,
     Attack::IFGSM,
     Attack::PGD,
@@ -29,6 +30,7 @@ const TABLE: [Attack; 11] = [
     Attack::SQUARE,
     Attack::SPSA,
     Attack::RANDOM,
+    Attack::STRONGEST,
 ];
 
 impl Attack {

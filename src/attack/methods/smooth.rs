@@ -11,6 +11,7 @@ use ndarray::{Array4, ArrayView4, Axis};
 use rand_chacha::ChaCha8Rng;
 
 use super::apgd::Apgd;
+use crate::attack::ball::Ball;
 use crate::attack::goal::{Goal, stacked};
 use crate::attack::kind::AttackKind;
 use crate::attack::landscape::Landscape;
@@ -18,12 +19,14 @@ use crate::attack::points::{along, around, near};
 use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
 use crate::attack::settings::Settings;
 use crate::attack::template::{AttackError, Attacked, OnStep, Steps, climb};
+use crate::attack::view::View;
 use crate::oracle::OracleError;
 
 impl Attack {
     /// APGD along mean gradients over noise inside the ball.
     pub const SMOOTH: Self = Self(&Row {
         name: "smooth",
+        stream: "smooth",
         kind: AttackKind::WhiteBox,
         restarts: true,
         converges: false,
@@ -59,6 +62,38 @@ fn smooth(
     Ok(found.into_iter().next().expect("a climb gives one result per goal"))
 }
 
+/// Whether the plain gradient is of no use at a random point of the ball: a step along it, of an eighth of the
+/// budget or of all of it, rises by less than [`KEPT`] of what the gradient promises.
+///
+/// # Errors
+/// Those of the landscape.
+pub fn is_rugged(
+    landscape: &mut dyn Landscape,
+    goal: &Goal,
+    rng: &mut ChaCha8Rng,
+) -> Result<bool, AttackError> {
+    let ball = &goal.ball;
+    let mut x = near(ball, ball.level() as f32, rng);
+    ball.project(&mut x);
+    let (before, gradient) = landscape.value_and_gradient(x.view(), &[goal])?;
+    for width in [WIDTHS[0], 1.0] {
+        let (ahead, promised) = promise(ball, &x, &gradient, (width * ball.level()) as f32);
+        let after = landscape.values(ahead.view(), &[goal])?;
+        if after[0] - before[0] < KEPT * promised {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The point a step ahead along a gradient, inside the ball, and the rise that the gradient promises there.
+fn promise(ball: &Ball, x: &Array4<f32>, gradient: &Array4<f32>, step: f32) -> (Array4<f32>, f64) {
+    let mut ahead = along(x, step, &ball.direction(gradient));
+    ball.project(&mut ahead);
+    let rise = (&ahead - x).iter().zip(gradient).map(|(moved, slope)| f64::from(moved * slope)).sum();
+    (ahead, rise)
+}
+
 /// A landscape whose gradients are means over noise; its values are those of the points themselves.
 struct Smoothed<'a> {
     landscape: &'a mut dyn Landscape,
@@ -80,10 +115,7 @@ impl Smoothed<'_> {
         for width in WIDTHS {
             self.width = (width * ball.level()) as f32;
             let gradient = self.mean_gradient(&x, goal)?;
-            let direction = ball.direction(&gradient);
-            let mut ahead = along(&x, self.width, &direction);
-            ball.project(&mut ahead);
-            let promised: f64 = (&ahead - &x).iter().zip(&gradient).map(|(d, g)| f64::from(d * g)).sum();
+            let (ahead, promised) = promise(ball, &x, &gradient, self.width);
             let kept = (self.value(&ahead, goal)? - before) / promised.max(f64::MIN_POSITIVE);
             if kept > best.0 {
                 best = (kept, self.width);
@@ -138,5 +170,9 @@ impl Landscape for Smoothed<'_> {
 
     fn sr_psnr(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
         self.landscape.sr_psnr(x, goals)
+    }
+
+    fn look(&mut self, view: View) -> bool {
+        self.landscape.look(view)
     }
 }
