@@ -1,20 +1,32 @@
 //! The name that was probably meant, for messages about one that does not exist.
 
-/// The least Jaro-Winkler similarity of a suggestion: a name out of the blue misleads.
-const SIMILAR: f64 = 0.7;
+/// How alike two names must be, by Jaro-Winkler similarity on [0, 1], before one is suggested for the other.
+const LIKENESS: f64 = 0.8;
 
-/// The one of `names` that is most similar to `given` (Jaro-Winkler, whatever the case); `None` where none
-/// is similar, so that a message then says nothing of it.
-pub fn suggest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let similarity = |name: &str| strsim::jaro_winkler(&given.to_lowercase(), &name.to_lowercase());
-    let scored = names.into_iter().map(|name| (similarity(name), name));
-    let best = scored.max_by(|(left, _), (right, _)| left.total_cmp(right));
-    best.filter(|(similarity, _)| *similarity >= SIMILAR).map(|(_, name)| name)
+/// The known name most like `given`; `None` where none is near.
+pub fn suggest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    let likeness = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &given);
+    let scored = known.into_iter().map(|name| (likeness(name), name));
+    // The first of equals: the callers list the usual names first.
+    let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.filter(|(score, _)| *score >= LIKENESS).map(|(_, name)| name)
 }
 
-/// `"; did you mean `NAME`?"` for [`suggest`]'s answer, and nothing without one: the end of a message.
-pub fn did_you_mean<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    suggest(given, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+/// `; did you mean `X`?`, or nothing where no name is near.
+pub fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    suggest(given, known).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// The message for a name that does not exist: the one that was probably meant, else all there are.
+pub fn no_such<'a>(what: &str, given: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    match suggest(given, known.clone()) {
+        Some(near) => format!("there is no {what} `{given}`; did you mean `{near}`?"),
+        None => {
+            let known: Vec<&str> = known.into_iter().collect();
+            format!("there is no {what} `{given}`; there are {}", known.join(", "))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -22,14 +34,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_finds_its_word_and_noise_finds_none() {
-        let names = ["lambda", "delta", "learning_rate", "schedule"];
-        assert_eq!(suggest("lamda", names), Some("lambda"));
-        assert_eq!(suggest("learning-rate", names), Some("learning_rate"));
-        assert_eq!(suggest("Shedule", names), Some("schedule"));
-        assert_eq!(suggest("xyz", names), None);
-        assert_eq!(suggest("a", []), None);
-        assert_eq!(did_you_mean("lamda", names), "; did you mean `lambda`?");
-        assert_eq!(did_you_mean("xyz", names), "");
+    fn what_is_near_is_suggested_and_what_is_not_is_not() {
+        let known = ["tract", "torch", "ort"];
+        assert_eq!(suggest("trakt", known), Some("tract"));
+        assert_eq!(suggest("Torhc", known), Some("torch"));
+        assert_eq!(suggest("openvino", known), None);
+        assert_eq!(suggest("", known), None);
+        assert_eq!(suggest("x", []), None);
+        assert_eq!(did_you_mean("orrt", known), "; did you mean `ort`?");
+        assert_eq!(did_you_mean("zzz", known), "");
+        assert_eq!(no_such("runtime", "orrt", known), "there is no runtime `orrt`; did you mean `ort`?");
+        assert_eq!(
+            no_such("runtime", "zzz", known),
+            "there is no runtime `zzz`; there are tract, torch, ort"
+        );
     }
 }

@@ -91,7 +91,7 @@ fn on(kind: Kind, model: &Model, image: &ArrayD<f32>) -> ArrayD<f32> {
 /// The output of a runtime, which lies within 1e-4 of the output's range from libtorch's.
 #[track_caller]
 fn one_output(model: &Model, image: &ArrayD<f32>, kind: Kind) -> ArrayD<f32> {
-    let expected = on(Kind::Torch, model, image);
+    let expected = on(Kind::TORCH, model, image);
     let most = expected.fold(f32::MIN, |a, &b| a.max(b));
     let range = most - expected.fold(f32::MAX, |a, &b| a.min(b));
     let found = on(kind, model, image);
@@ -109,7 +109,7 @@ fn main() -> ExitCode {
     let mut tests = Vec::new();
     for arch in Arch::ALL {
         tests.push(trial(format!("overfits one image: {arch}"), move || trains_until_it_overfits(arch)));
-        for kind in [Kind::Ort, Kind::Tract] {
+        for kind in [Kind::ORT, Kind::TRACT] {
             let mut on_each = |what: &str, test: fn(Arch, Kind)| {
                 let name = format!("{what}: {arch} on {kind}");
                 tests.push(need(kind).trial(name, move |kind| test(arch, kind)));
@@ -124,7 +124,7 @@ fn main() -> ExitCode {
             every_scale(arch)
         }));
     }
-    for kind in [Kind::Ort, Kind::Tract] {
+    for kind in [Kind::ORT, Kind::TRACT] {
         let name = format!("the discriminator gives one logit per image of any size, on {kind}");
         tests.push(need(kind).trial(name, one_logit_per_image));
     }
@@ -150,7 +150,7 @@ fn trains_until_it_overfits(arch: Arch) {
     let by_bicubic = error(&bicubic(lr.view(), SIDE, SIDE));
     let Trained { model, log, .. } = trained(arch);
     let (first, last) = (&log[0], &log[log.len() - 1]);
-    let output = on(Kind::Torch, model, &lr.insert_axis(Axis(0)).into_dyn());
+    let output = on(Kind::TORCH, model, &lr.insert_axis(Axis(0)).into_dyn());
     let learned = error(&output.index_axis_move(Axis(0), 0).into_dimensionality().unwrap());
     assert!(last.reconstruction < 0.5 * first.reconstruction, "{first:?} {last:?}");
     assert!(last.entropy < first.entropy, "{first:?} {last:?}");
@@ -177,7 +177,7 @@ fn the_full_size_runs(arch: Arch, kind: Kind) {
 fn every_scale(arch: Arch) {
     for &scale in arch.scales() {
         let network = Network { arch, preset: Preset::Small, features: None, blocks: None, scale };
-        let output = on(Kind::Torch, &network.build(1).unwrap(), &part(5, 7));
+        let output = on(Kind::TORCH, &network.build(1).unwrap(), &part(5, 7));
         assert_eq!(output.shape(), [1, 3, 5 * scale, 7 * scale], "x{scale}");
     }
 }

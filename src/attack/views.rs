@@ -39,7 +39,7 @@ impl<'a> Views<'a> {
         unclipped: Oracle,
         surrogate: Oracle,
     ) -> Self {
-        served.pursue(&objective);
+        served.set_objective(&objective);
         Self { served, objective, features, unclipped, surrogate, undisturbed: None, view: View::Served }
     }
 
@@ -50,9 +50,9 @@ impl<'a> Views<'a> {
         x: ArrayView4<'_, f32>,
         goals: &[&Goal],
     ) -> Result<Array4<f32>, OracleError> {
-        self.served.pursue(objective);
+        self.served.set_objective(objective);
         let found = Landscape::value_and_gradient(self.served, x, goals);
-        self.served.pursue(&self.objective);
+        self.served.set_objective(&self.objective);
         Ok(found?.1)
     }
 
@@ -124,9 +124,9 @@ impl Landscape for Views<'_> {
         }
         if view != self.view {
             match self.view {
-                View::Unclipped => self.unclipped.rest(),
-                View::Surrogate => self.surrogate.rest(),
-                View::Served | View::Luma | View::Features => self.served.rest(),
+                View::Unclipped => self.unclipped.release_sessions(),
+                View::Surrogate => self.surrogate.release_sessions(),
+                View::Served | View::Luma | View::Features => self.served.release_sessions(),
             }
             self.view = view;
         }
@@ -135,7 +135,7 @@ impl Landscape for Views<'_> {
 
     fn overshoot(&mut self, x: ArrayView4<'_, f32>, goal: &Goal) -> Result<Option<f64>, OracleError> {
         let (clean, output) = (self.unclipped.forward(goal.ball.centre())?, self.unclipped.forward(x)?);
-        self.unclipped.rest();
+        self.unclipped.release_sessions();
         let squared = |a: f32, b: f32| (f64::from(a) - f64::from(b)).powi(2);
         let pairs = || output.iter().zip(&clean);
         let all: f64 = pairs().map(|(&a, &b)| squared(a, b)).sum();

@@ -93,7 +93,7 @@ fn check_all(
         };
         checked.push(Checked { check, pace: Pace::of(before, oracle.effort()) });
         // Its memory is for the models before it in the meantime.
-        oracle.rest();
+        oracle.release_sessions();
     }
     Ok(checked)
 }

@@ -10,9 +10,9 @@ use toml::Table;
 use view::{View, summary};
 
 use super::audit::Spectator;
+use super::interface::FormArgs;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
-use super::wishes::FormArgs;
 use super::{CliError, EXIT_CODES};
 use crate::harden::{ExportOptions, HardenError, Recipe, Run, Settings, Start, harden};
 use crate::report::table;

@@ -11,13 +11,13 @@ mod grad;
 #[cfg(feature = "torch")]
 mod harden;
 mod inspect;
+mod interface;
 mod interrupt;
 mod limit;
 mod output;
 mod preset;
 mod progress;
 mod report;
-mod wishes;
 
 use std::process::ExitCode;
 

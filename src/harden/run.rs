@@ -200,7 +200,7 @@ fn finish(
     let interrupted = steps < recipe.steps;
     let audit = if run.audit && !interrupted {
         let folder = folder.file(AUDIT);
-        let interface = recipe.interface.wishes()?;
+        let interface = recipe.interface.clone();
         let plan = output::plan(&path, &folder, dataset, (recipe.scale, interface))?;
         plan.map(|plan| (plan, folder))
     } else {

@@ -155,7 +155,7 @@ impl Oracle {
     }
 
     /// Answers for another objective from now on; sessions of the others are kept.
-    pub fn pursue(&mut self, objective: &Objective) {
+    pub fn set_objective(&mut self, objective: &Objective) {
         if self.objective != *objective {
             self.objective = objective.clone();
             self.values = Sessions::default();
@@ -173,7 +173,7 @@ impl Oracle {
     }
 
     /// Gives the memory of its sessions back; they are prepared anew when it is asked again.
-    pub fn rest(&mut self) {
+    pub fn release_sessions(&mut self) {
         (self.forward, self.values) = (Sessions::default(), Sessions::default());
         self.gradients.clear();
     }

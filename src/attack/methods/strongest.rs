@@ -124,7 +124,12 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, entry: &Entry, attacked: Attacked, arena: &mut Arena<'_, '_>) -> Result<(), AttackError> {
+    fn add(
+        &mut self,
+        entry: &Entry,
+        attacked: Attacked,
+        arena: &mut Arena<'_, '_>,
+    ) -> Result<(), AttackError> {
         let goals = [arena.goal];
         let value = match attacked.value {
             Some(value) => value,
@@ -169,7 +174,8 @@ fn alone(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
 
 /// APGD from the end of FDA, half of the steps each.
 fn from_features(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
-    let half = Settings { iterations: arena.settings.iterations.div_ceil(2), restarts: 1, ..arena.settings.clone() };
+    let half =
+        Settings { iterations: arena.settings.iterations.div_ceil(2), restarts: 1, ..arena.settings.clone() };
     let end = Attack::FDA.run_one(arena.landscape, arena.goal, &half, arena.rng, arena.on_step)?;
     arena.landscape.look(View::Served);
     let left = Settings { iterations: arena.settings.iterations - half.iterations, ..half };

@@ -112,7 +112,7 @@ pub fn probe(
     let mut report = GradientCheck {
         model: model.to_owned(),
         runtime: oracle.kind().to_string(),
-        source: if oracle.kind() == Kind::Torch { "autograd".into() } else { "gradient graph".into() },
+        source: if oracle.kind() == Kind::TORCH { "autograd".into() } else { "gradient graph".into() },
         slope,
         gradient_slope,
         random_error,
@@ -289,7 +289,7 @@ mod tests {
 
     impl Runtime for Spoilt {
         fn kind(&self) -> Kind {
-            Kind::Tract
+            Kind::TRACT
         }
 
         fn version(&self) -> String {

@@ -1,5 +1,6 @@
 //! Attacks on images: each is crafted once and kept, and evaluated on every runtime.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ndarray::s;
@@ -8,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::evaluate::evaluate;
 use super::row::row;
-use crate::attack::{Attacked, Discrepancy, Goal, Landscape, seeded};
+use crate::attack::{Attacked, Discrepancy, Ensemble, Goal, Landscape, Views, seeded};
 use crate::audit::AuditError;
 use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, Crafter, ImageIndex, RuntimeIndex};
+use crate::audit::inputs::surrogate::surrogate;
 use crate::audit::objective;
 use crate::audit::store::Key;
 use crate::audit::watch::Watch;
@@ -23,6 +25,7 @@ struct Outcome {
     values: Vec<f64>,
     value: Option<f64>,
     reached: Option<bool>,
+    ensemble: Option<Ensemble>,
 }
 
 /// Attacks images of one shape together, and evaluates what was found on every runtime.
@@ -86,8 +89,8 @@ pub fn key(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Key {
 pub fn recall(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Option<Attacked> {
     let shape = context.image(image).shape();
     let kept = context.store.get_with_image::<Outcome>(&key(context, image, cell), shape);
-    let (Outcome { values, value, reached }, image) = kept?;
-    Some(Attacked { image, values, value, reached })
+    let (Outcome { values, value, reached, ensemble }, image) = kept?;
+    Some(Attacked { image, values, value, reached, ensemble })
 }
 
 /// The runtime that an attack drives its own apart from: the next one.
@@ -114,16 +117,26 @@ fn craft(
         rngs.push(seeded(settings.seed, &image.name, attack, budget));
     }
     let oracle = context.oracle(crafter);
-    oracle.pursue(&objective::function(settings, model, attack)?);
+    let function = objective::function(settings, model, attack)?;
+    oracle.set_objective(&function);
     oracle.at_draw(rngs[0].clone().random());
+    let draws = oracle.draws();
     let all: Vec<&Goal> = goals.iter().collect();
     let of = context.image(first);
     let (ours, theirs) = (RuntimeIndex::from(crafter).0, partner(context, crafter).0);
-    let mut apart;
+    let (mut apart, mut views);
     let landscape: &mut dyn Landscape = match context.runtimes.get_disjoint_mut([ours, theirs]) {
         Ok([ours, theirs]) if objective::drives_apart(settings, attack) => {
             apart = Discrepancy::between(&mut ours.oracle, &mut theirs.oracle);
             &mut apart
+        }
+        _ if objective::takes_views(settings, attack) && draws == 1 => {
+            let served = &mut context.runtimes[ours].oracle;
+            let unclipped = served.beside(Arc::clone(&model.unclipped));
+            let surrogate = served.beside(surrogate());
+            let features = objective::features(settings, model);
+            views = Views::new(served, function, features, unclipped, surrogate);
+            &mut views
         }
         _ => &mut context.runtimes[ours].oracle,
     };
@@ -134,8 +147,9 @@ fn craft(
     let seconds = start.elapsed().as_secs_f64() / images.len() as f64;
     for ((&image, goal), attacked) in images.iter().zip(&goals).zip(&attacked) {
         goal.ball.check(attacked.image.view())?;
-        let Attacked { image: pixels, values, value, reached } = attacked;
-        let outcome = Outcome { values: values.clone(), value: *value, reached: *reached };
+        let Attacked { image: pixels, values, value, reached, ensemble } = attacked;
+        let (values, ensemble) = (values.clone(), ensemble.clone());
+        let outcome = Outcome { values, value: *value, reached: *reached, ensemble };
         context.store.put_with_image(&key(context, image, cell), &outcome, seconds, pixels)?;
     }
     Ok(attacked)

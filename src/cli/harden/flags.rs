@@ -9,8 +9,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use serde::Serialize;
 use toml::{Table, Value};
 
-use crate::cli::wishes::FormArgs;
-use crate::harden::{HardenError, Stated};
+use crate::cli::interface::FormArgs;
+use crate::harden::HardenError;
 
 /// The flags of a section `T` of the settings. Their defaults are shown, and not among what is given.
 #[derive(Debug)]
@@ -86,16 +86,6 @@ fn text(value: &Value) -> Option<String> {
 /// The flags that state an interface, as a file would state them. The scale is one of a recipe's own.
 pub(super) fn stated(form: &FormArgs, recipe: &Table) -> Result<Table, HardenError> {
     let scale = recipe.get("scale").and_then(Value::as_integer).and_then(|scale| usize::try_from(scale).ok());
-    let wishes = form.wishes(scale);
-    let stated = Stated {
-        layout: wishes.layout.map(|layout| layout.name().to_owned()),
-        channels: wishes.channels,
-        range: wishes.input_levels.map(|levels| levels.name().to_owned()),
-        output_range: wishes.output_levels.map(|levels| levels.name().to_owned()),
-        scale: wishes.scale,
-        output: wishes.output,
-        feed: wishes.feeds.into_iter().collect(),
-    };
-    Table::try_from(stated)
+    Table::try_from(form.overrides(scale))
         .map_err(|error| HardenError::Config { origin: "the flags".into(), problem: error.to_string() })
 }

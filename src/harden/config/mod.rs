@@ -12,13 +12,11 @@ mod recipe;
 mod run;
 mod schedule;
 mod settings;
-mod stated;
 
 pub use export_options::ExportOptions;
 pub use recipe::Recipe;
 pub use run::Run;
 pub use schedule::Schedule;
 pub use settings::Settings;
-pub use stated::Stated;
 
 pub(super) use recipe::LAST;

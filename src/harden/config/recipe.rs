@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::parsers::{on_or_off, one_of};
 use super::schedule::Schedule;
-use super::stated::Stated;
 use crate::density::DensityShape;
 use crate::harden::HardenError;
+use crate::interface::Overrides;
 use crate::onnx::Model;
 use crate::zoo::{Arch, Loss, Network, Preset};
 
@@ -29,8 +29,8 @@ pub struct Recipe {
     pub from: Option<PathBuf>,
     /// How that file is fed, as far as it is stated.
     #[arg(skip)]
-    #[serde(skip_serializing_if = "Stated::is_empty")]
-    pub interface: Stated,
+    #[serde(skip_serializing_if = "Overrides::is_empty")]
+    pub interface: Overrides,
     /// Start with the weights of this file of the same network, and not with drawn ones; a generator that
     /// was trained as srresnet is what srgan starts from
     #[arg(long, value_name = "MODEL.onnx", conflicts_with = "from")]
@@ -126,7 +126,7 @@ impl Default for Recipe {
         Self {
             arch: Arch::Edsr,
             from: None,
-            interface: Stated::default(),
+            interface: Overrides::default(),
             weights: None,
             size: Preset::Full,
             features: None,
@@ -280,7 +280,6 @@ impl Recipe {
 
     /// What is stated of a file to start from goes with such a file.
     fn check_start(&self) -> Result<(), HardenError> {
-        self.interface.wishes()?;
         match (&self.from, &self.weights) {
             (Some(_), Some(file)) => {
                 Err(setting("weights", file.display(), "left out with --from, whose file has weights"))
@@ -366,7 +365,10 @@ mod tests {
         assert!(with(|recipe| recipe.batch = 0).starts_with("batch is 0"));
         assert!(with(|recipe| recipe.patch = usize::MAX).starts_with("batch is 16 crops"));
         assert!(with(|recipe| recipe.steps = 0).starts_with("steps is 0"));
-        assert!(with(|recipe| recipe.interface.layout = Some("nhwc".into())).contains("layout = \"nhwc\""));
+        assert!(
+            with(|recipe| recipe.interface.layout = Some(crate::interface::Layout::Nhwc))
+                .contains("layout = \"nhwc\"")
+        );
         let both = |recipe: &mut Recipe| {
             (recipe.from, recipe.weights) = (Some("a.onnx".into()), Some("b.onnx".into()));
         };

@@ -178,8 +178,7 @@ fn problem(origin: &dyn std::fmt::Display, problem: String) -> HardenError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::harden::config::Stated;
-    use crate::interface::Size;
+    use crate::interface::{Overrides, Size};
     use crate::zoo::Preset;
 
     fn flags(text: &str) -> Table {
@@ -237,7 +236,7 @@ mod tests {
             vgg: Some("a".into()),
             vgg_tap: Some("a".into()),
             weights: Some("a".into()),
-            interface: Stated { scale: Some(2), ..Stated::default() },
+            interface: Overrides { scale: Some(2), ..Overrides::default() },
             ..Recipe::default()
         };
         let path = || Some(PathBuf::from("a"));

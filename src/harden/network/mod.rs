@@ -65,7 +65,7 @@ impl Network {
         let source = onnx::read_source(path)?;
         let weights = weights::trainable(&source.model)?;
         let runtime: &dyn Runtime = &Torch::new(device);
-        let interface = discover(&source.model, &recipe.interface.wishes()?, [runtime])?.interface;
+        let interface = discover(&source.model, &recipe.interface, [runtime])?.interface;
         let graph = weights::hoisted(&source.model, &weights);
         let (tap, chosen) = match (recipe.tap.as_str(), tap::resolve(&graph, &recipe.tap)) {
             (LAST, Err(_)) => {

@@ -8,8 +8,8 @@ use crate::audit::{self, ImageSource, Plan};
 use crate::harden::HardenError;
 use crate::harden::data::Dataset;
 use crate::image::save_png;
-use crate::interface::Wishes;
-use crate::runtime::{self, Kind};
+use crate::interface::Overrides;
+use crate::runtime;
 
 /// Crops, and their side in LR pixels.
 const CROPS: usize = 3;
@@ -21,7 +21,7 @@ pub(in crate::harden) fn plan(
     model: &Path,
     folder: &Path,
     data: &Dataset,
-    (scale, interface): (usize, Wishes),
+    (scale, interface): (usize, Overrides),
 ) -> Result<Option<Plan>, HardenError> {
     let images = folder.join("images");
     crate::files::create_output_folder(&images)?;
@@ -30,7 +30,7 @@ pub(in crate::harden) fn plan(
             save_png(&images.join(format!("{index}.png")), crop.view())?;
         }
     }
-    let opened = [Kind::Ort, Kind::Tract].into_iter().find_map(|kind| runtime::open(kind).ok());
+    let opened = runtime::audited_by_default().find_map(|kind| runtime::open(kind).ok());
     let Some(runtime) = opened else { return Ok(None) };
     let settings = audit::Settings {
         interface,

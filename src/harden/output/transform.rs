@@ -7,7 +7,7 @@ use crate::harden::config::ExportOptions;
 use crate::harden::network::Network;
 use crate::interface::Size;
 use crate::onnx::{DType, Dim, Model, ValueInfo, ValueType};
-use crate::rewrite::{fold_norms, halve, resized, specialise};
+use crate::rewrite::{fold_norms, resized, specialise, to_f16};
 
 /// The model to write as the options ask for it, and in words what was done to it.
 ///
@@ -32,7 +32,7 @@ pub(in crate::harden) fn transform(
     if options.fp16 {
         let before = model;
         model =
-            halve(&before).map_err(|error| HardenError::Export { problem: format!("float16: {error}") })?;
+            to_f16(&before).map_err(|error| HardenError::Export { problem: format!("float16: {error}") })?;
         done.push(if model == before {
             "its weights and arithmetic are float16 already".to_owned()
         } else {

@@ -127,7 +127,7 @@ pub(in crate::harden) fn agree(
         Ok(reference.difference(&found))
     };
     let mut found = Vec::new();
-    for kind in [runtime::Kind::Ort, runtime::Kind::Tract] {
+    for kind in runtime::audited_by_default() {
         if runtime::open(kind).is_err() {
             continue;
         }

@@ -1,9 +1,9 @@
 //! The arithmetic of a model: what no implementation can do without.
 
-use super::error::RewriteError;
-use super::ops;
-use super::types::infer;
 use crate::onnx::Model;
+use crate::rewrite::error::RewriteError;
+use crate::rewrite::ops;
+use crate::rewrite::types::infer;
 
 /// The multiplications and additions of one run of a model of fixed size. Only operators whose
 /// cost grows with a kernel or a shared dimension are counted (convolutions, matrix products);

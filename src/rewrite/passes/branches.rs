@@ -7,10 +7,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::error::RewriteError;
-use super::types::Types;
 use super::upgrade::upgrade;
 use crate::onnx::{Attribute, Graph, GraphBuilder, Model, Node};
+use crate::rewrite::error::RewriteError;
+use crate::rewrite::types::Types;
 
 /// Inlines every decided branch of a model whose inputs have fixed sizes, and infers its types.
 /// `opset` is that of the file, for which the branches are still written.

@@ -6,9 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::naming::has_subgraph;
 use super::prune::prune;
 use crate::onnx::{Attribute, Graph, GraphBuilder, Model, Node, Tensor};
+use crate::rewrite::naming::has_subgraph;
 
 /// What ONNX takes where a node does not say.
 const EPSILON: f32 = 1e-5;

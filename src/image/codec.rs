@@ -1,26 +1,21 @@
-//! Image files to tensors and back. The only file that knows the `image` crate.
+//! Image files decoded to tensors and encoded from them. The only file that knows the `image` crate.
 //!
 //! Samples are taken as they are stored: an ICC profile, a gamma chunk or an EXIF orientation is
 //! not applied, as the tools of the SR literature do not apply them either. Deliberately absent:
 //! formats that lose more than they must in files; only PNG is written, and JPEG only in passing.
 
-use std::ffi::OsStr;
-use std::fs;
 use std::io::{self, Cursor};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
 use ndarray::{Array3, ArrayView3, Axis, s};
-use thiserror::Error;
 
+use super::error::ImageError;
+use super::folder::file_name;
 use super::jpeg;
-use crate::files::{FileError, read_bounded, write_atomically};
+use crate::files::{read_bounded, write_atomically};
 use crate::limits::Limit;
-
-/// Extensions (in any case) that make a file in a folder an image.
-const EXTENSIONS: [&str; 11] =
-    ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp", "pnm", "ppm", "pgm", "pbm"];
 
 /// What an image file may hold, whatever its extension.
 const FORMATS: [ImageFormat; 6] = [
@@ -35,87 +30,6 @@ const FORMATS: [ImageFormat; 6] = [
 /// The most bytes that a decoder may allocate. A picture of the most pixels takes 12 bytes for each of them
 /// as a tensor, beside it.
 const MAX_BYTES: u64 = 1 << 30;
-
-/// Why an image could not be loaded, listed or saved. Every message names the file or folder.
-#[derive(Debug, Error)]
-pub enum ImageError {
-    /// The file itself could not be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The content is of no known image format.
-    #[error(
-        "{path}: the content is not an image that can be read here; give PNG, JPEG, BMP, TIFF, \
-         WebP or PNM"
-    )]
-    NotAnImage {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The content begins like an image and cannot be decoded.
-    #[error("{path}: damaged or unsupported image: {cause}; open it and save it again as PNG")]
-    Undecodable {
-        /// The file.
-        path: PathBuf,
-        /// What the decoder said.
-        cause: String,
-    },
-    /// More pixels than the limits allow.
-    #[error(
-        "{path}: {width}x{height} pixels (width x height) are too many (at most {} a side \
-         and {} in all); crop the image, or raise --limit side=N and --limit pixels=N",
-        Limit::Side.get(), Limit::Pixels.get()
-    )]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Width in pixels, as the file declares it.
-        width: u32,
-        /// Height in pixels, as the file declares it.
-        height: u32,
-    },
-    /// A floating-point image with a value that is no brightness.
-    #[error("{path}: holds the value {value}, outside of [0, 1]; save it with 8 or 16 bits")]
-    OutOfRange {
-        /// The file.
-        path: PathBuf,
-        /// The first such value; may be a NaN.
-        value: f32,
-    },
-    /// No folder at the path, or not a readable one.
-    #[error("{path}: cannot be read as a folder: {cause}; give a folder that holds images")]
-    Folder {
-        /// The path as it was given.
-        path: PathBuf,
-        /// What is wrong with it.
-        cause: io::Error,
-    },
-    /// A folder without images.
-    #[error(
-        "{path}: no images in this folder; it should hold files ending in {} (folders inside it \
-         are not searched)",
-        EXTENSIONS.join(", ")
-    )]
-    NoImages {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// An array that is not an RGB image was to be saved.
-    #[error("{path}: only RGB images (3, H, W) can be saved, not an array of {shape:?}")]
-    NotRgb {
-        /// The file that was to be written.
-        path: PathBuf,
-        /// Shape of the array.
-        shape: Vec<usize>,
-    },
-    /// An array with a NaN or an infinity was to be saved.
-    #[error("{path}: not saved, as the image holds {value}; look at what computed it")]
-    NotFinite {
-        /// The file that was to be written.
-        path: PathBuf,
-        /// The first such value.
-        value: f32,
-    },
-}
 
 /// An image and what to call it.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,38 +56,6 @@ pub fn load(path: &Path) -> Result<Picture, ImageError> {
         return Err(ImageError::OutOfRange { path: path.to_owned(), value });
     }
     Ok(Picture { name: file_name(path), pixels })
-}
-
-/// Loads every image of [`list_images`], in its order.
-///
-/// # Errors
-/// As [`list_images`] and [`load`]; the first file that cannot be loaded ends it.
-pub fn load_folder(folder: &Path) -> Result<Vec<Picture>, ImageError> {
-    list_images(folder)?.iter().map(|path| load(path)).collect()
-}
-
-/// The image files of a folder, sorted by name, byte by byte.
-///
-/// Taken by extension (png, jpg, jpeg, bmp, tif, tiff, webp, pnm, ppm, pgm, pbm, in any case).
-/// Hidden files, other extensions and folders inside the folder are passed over. At least one is
-/// returned.
-///
-/// # Errors
-/// [`ImageError::Folder`] or [`ImageError::NoImages`].
-pub fn list_images(folder: &Path) -> Result<Vec<PathBuf>, ImageError> {
-    let unreadable = |cause| ImageError::Folder { path: folder.to_owned(), cause };
-    let mut images = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if has_image_name(&path) && !path.is_dir() {
-            images.push(path);
-        }
-    }
-    if images.is_empty() {
-        return Err(ImageError::NoImages { path: folder.to_owned() });
-    }
-    images.sort();
-    Ok(images)
 }
 
 /// Saves an RGB image (3, H, W) as an 8-bit PNG, whole or not at all.
@@ -282,20 +164,12 @@ fn planes(size: &DynamicImage, channels: usize, sample: impl Fn(usize) -> f32) -
     Array3::from_shape_fn((3, height, width), |(c, y, x)| sample((y * width + x) * channels + c % colours))
 }
 
-fn has_image_name(path: &Path) -> bool {
-    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    !hidden && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use image::{GrayImage, ImageBuffer, Luma, LumaA, Rgb, Rgb32FImage, RgbImage, RgbaImage};
     use proptest::prelude::*;
+
+    use std::fs;
 
     use super::*;
     use crate::metric::round_to_8_bits;
@@ -433,43 +307,6 @@ mod tests {
             let expected = format!("bomb.ppm: {width}x{height} pixels (width x height) are too");
             assert!(message.contains(&expected), "{message}");
         }
-    }
-
-    #[test]
-    fn a_folder_is_listed_by_name_without_what_is_no_image() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["b.PNG", "a.jpeg", "c.tif", ".hidden.png", "notes.txt", "png", "B.webp"] {
-            fs::write(folder.path().join(name), b"x").unwrap();
-        }
-        fs::create_dir(folder.path().join("folder.png")).unwrap();
-        let names: Vec<_> = list_images(folder.path()).unwrap().iter().map(|path| file_name(path)).collect();
-        assert_eq!(names, ["B.webp", "a.jpeg", "b.PNG", "c.tif"]);
-    }
-
-    #[test]
-    fn a_folder_without_images_says_what_was_looked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("notes.txt"), b"x").unwrap();
-        let empty = message(list_images(folder.path()));
-        assert!(empty.contains("no images in this folder"), "{empty}");
-        assert!(empty.contains("png, jpg, jpeg, bmp, tif, tiff, webp, pnm"), "{empty}");
-        let absent = message(list_images(&folder.path().join("absent")));
-        assert!(absent.contains("absent: cannot be read as a folder"), "{absent}");
-        let file = message(load_folder(&folder.path().join("notes.txt")));
-        assert!(file.contains("notes.txt: cannot be read as a folder"), "{file}");
-    }
-
-    #[test]
-    fn a_folder_loads_in_the_order_of_its_list() {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, side) in [("b.png", 2), ("a.bmp", 3)] {
-            texture(side, side).save(folder.path().join(name)).unwrap();
-        }
-        let pictures = load_folder(folder.path()).unwrap();
-        let names: Vec<_> = pictures.iter().map(|picture| picture.name.as_str()).collect();
-        assert_eq!(names, ["a.bmp", "b.png"]);
-        fs::write(folder.path().join("c.png"), b"").unwrap();
-        assert!(message(load_folder(folder.path())).contains("c.png: the file is empty"));
     }
 
     #[test]

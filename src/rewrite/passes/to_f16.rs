@@ -8,11 +8,11 @@ use std::collections::{HashMap, HashSet};
 
 use half::f16;
 
-use super::error::RewriteError;
-use super::naming::has_subgraph;
 use crate::onnx::{
     Attribute, DType, Graph, GraphBuilder, Model, Node, Problem, Tensor, ValueInfo, ValueType,
 };
+use crate::rewrite::error::RewriteError;
+use crate::rewrite::naming::has_subgraph;
 
 /// Operands that are float32 whatever the operator computes in.
 const SINGLE: &[(&str, usize)] = &[("Resize", 1), ("Resize", 2), ("Upsample", 1)];
@@ -21,7 +21,7 @@ const SINGLE: &[(&str, usize)] = &[("Resize", 1), ("Resize", 2), ("Upsample", 1)
 ///
 /// # Errors
 /// The model branches or loops, and what stands in its subgraphs is not followed.
-pub fn halve(model: &Model) -> Result<Model, RewriteError> {
+pub fn to_f16(model: &Model) -> Result<Model, RewriteError> {
     if let Some(node) = model.graph.nodes.iter().find(|node| has_subgraph(node)) {
         let what = "holds a graph of its own, into which float16 is not carried";
         return Err(Problem::new(node.label(), what).into());
@@ -32,7 +32,7 @@ pub fn halve(model: &Model) -> Result<Model, RewriteError> {
     let single = single_operands(&graph);
     for (name, tensor) in &mut graph.initializers {
         if !single.contains(name) {
-            halve_tensor(tensor);
+            tensor_to_f16(tensor);
         }
     }
     let nodes = std::mem::take(&mut graph.nodes);
@@ -159,12 +159,12 @@ fn halve_node(node: &mut Node, single: &HashSet<String>) {
     }
     for attribute in node.attributes.values_mut() {
         if let Attribute::Tensor(tensor) = attribute {
-            halve_tensor(tensor);
+            tensor_to_f16(tensor);
         }
     }
 }
 
-fn halve_tensor(tensor: &mut Tensor) {
+fn tensor_to_f16(tensor: &mut Tensor) {
     let Some(values) = tensor.as_f32() else { return };
     let values: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
     *tensor = Tensor::f16(tensor.shape(), values).expect("one value for each that was there");
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn everything_between_the_borders_is_float16_and_the_scales_are_not() {
-        let halved = halve(&model(false)).unwrap();
+        let halved = to_f16(&model(false)).unwrap();
         assert_eq!(check(&halved), Ok(()));
         let graph = &halved.graph;
         let dtype = |name: &str| graph.initializers[name].dtype();
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn scales_that_are_computed_are_cast_back() {
-        let halved = halve(&model(true)).unwrap();
+        let halved = to_f16(&model(true)).unwrap();
         let resize = halved.graph.nodes.iter().find(|node| node.op == "Resize").unwrap();
         assert_eq!(resize.inputs[2], "abs/single");
         assert_eq!(infer(&halved).unwrap().get("abs/single").unwrap().dtype, DType::F32);
@@ -234,7 +234,7 @@ mod tests {
         let y = graph.node("Relu", "y", &[&x], []);
         graph.output(ValueInfo::tensor(y, DType::F16, [Dim::Known(2)]));
         let model = finished(graph);
-        assert_eq!(halve(&model).unwrap(), model);
+        assert_eq!(to_f16(&model).unwrap(), model);
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
         let mut model = model(false);
         let branch = Attribute::Graph(Box::default());
         model.graph.nodes[1].attributes.insert("then_branch".into(), branch);
-        let refused = halve(&model).unwrap_err().to_string();
+        let refused = to_f16(&model).unwrap_err().to_string();
         assert!(refused.contains("Add node `sum`") && refused.contains("graph of its own"), "{refused}");
     }
 }

@@ -4,8 +4,8 @@
 //! widened needs no entry. Deliberately absent: bringing anything down, and operators outside the
 //! standard domain.
 
-use super::error::RewriteError;
 use crate::onnx::{Attribute, GraphBuilder, Model, Node, Problem, Tensor};
+use crate::rewrite::error::RewriteError;
 
 /// The opset that every model has at least, afterwards.
 const TARGET: i64 = 13;

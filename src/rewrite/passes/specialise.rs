@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use super::branches::decide;
-use super::error::RewriteError;
-use super::ops;
 use super::prune::prune;
-use super::types::Types;
 use super::upgrade::upgrade;
 use crate::onnx::{DType, Dim, Graph, Model, Node, Problem, ValueInfo, ValueType};
+use crate::rewrite::error::RewriteError;
+use crate::rewrite::ops;
+use crate::rewrite::types::Types;
 
 /// The model for inputs of exactly these shapes, in the order of its required inputs, with the
 /// shapes of its outputs worked out, in opset 13 or above. What the file says of values in between is dropped:

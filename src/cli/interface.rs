@@ -1,6 +1,6 @@
 //! The flags that state a model's interface instead of letting it be found.
 
-use crate::interface::{Layout, Levels, Wishes};
+use crate::interface::{Layout, Overrides, PixelRange};
 
 /// What is left out is found by probing.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -26,10 +26,10 @@ pub struct FormArgs {
     channels: Option<usize>,
     /// Range of the model's pixel values: 0..1, 0..255 or -1..1
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
-    range: Option<Levels>,
+    range: Option<PixelRange>,
     /// The same at its output, where it differs from that at its input
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
-    output_range: Option<Levels>,
+    output_range: Option<PixelRange>,
     /// The output that is the image, where there are several
     #[arg(long, value_name = "NAME")]
     output: Option<String>,
@@ -39,23 +39,23 @@ pub struct FormArgs {
 }
 
 impl InterfaceArgs {
-    /// As the probing takes them.
-    pub fn wishes(&self) -> Wishes {
-        self.form.wishes(self.scale)
+    /// What the flags state.
+    pub fn overrides(&self) -> Overrides {
+        self.form.overrides(self.scale)
     }
 }
 
 impl FormArgs {
-    /// As the probing takes them, with the scale.
-    pub fn wishes(&self, scale: Option<usize>) -> Wishes {
-        Wishes {
+    /// What the flags state, with the scale.
+    pub fn overrides(&self, scale: Option<usize>) -> Overrides {
+        Overrides {
             layout: self.layout,
             channels: self.channels,
-            input_levels: self.range,
-            output_levels: self.output_range,
+            range: self.range,
+            output_range: self.output_range,
             scale,
             output: self.output.clone(),
-            feeds: self.feed.clone(),
+            feed: self.feed.iter().cloned().collect(),
         }
     }
 }

@@ -6,10 +6,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::emitter::{Emitter, Value};
-use super::error::RewriteError;
-use super::ops::{self, Status, Vjp};
 use crate::onnx::{Node, Problem, Tensor};
+use crate::rewrite::emitter::{Emitter, Value};
+use crate::rewrite::error::RewriteError;
+use crate::rewrite::ops::{self, Status, Vjp};
 
 /// A gradient, and where it was cut.
 #[derive(Debug)]
