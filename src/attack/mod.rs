@@ -14,6 +14,7 @@ mod discrepancy;
 mod ensemble;
 mod expected;
 mod goal;
+mod grid;
 mod kind;
 mod landscape;
 mod mask;

@@ -9,6 +9,8 @@ pub enum View {
     Luma,
     /// The L2 distance of the output before it is clipped: leads back in from outside the range.
     Unclipped,
+    /// The objective with every rounding taken for what it rounds.
+    StraightThrough,
     /// Eq. (13) on the model's own feature maps.
     Features,
     /// The L2 distance of another network's output, which no trick of this model reaches.

@@ -23,6 +23,8 @@ pub struct Views<'a> {
     features: Option<Objective>,
     /// The model before its output is clipped.
     unclipped: Oracle,
+    /// The model without its roundings, where it has any.
+    straight: Option<Oracle>,
     /// A network that takes images of three colours.
     surrogate: Oracle,
     /// The surrogate's output at the centre of the goal that was last asked about.
@@ -31,16 +33,19 @@ pub struct Views<'a> {
 }
 
 impl<'a> Views<'a> {
-    /// The views of `served`, which is made to answer for `objective`.
+    /// The views of `served`, which is made to answer for `objective`; `straight` is the model without its
+    /// roundings, where it has any.
     pub fn new(
         served: &'a mut Oracle,
         objective: Objective,
         features: Option<Objective>,
-        unclipped: Oracle,
-        surrogate: Oracle,
+        [unclipped, surrogate]: [Oracle; 2],
+        mut straight: Option<Oracle>,
     ) -> Self {
         served.set_objective(&objective);
-        Self { served, objective, features, unclipped, surrogate, undisturbed: None, view: View::Served }
+        straight.iter_mut().for_each(|straight| straight.set_objective(&objective));
+        let view = View::Served;
+        Self { served, objective, features, unclipped, straight, surrogate, undisturbed: None, view }
     }
 
     /// The gradient of another objective of the served model.
@@ -105,6 +110,10 @@ impl Landscape for Views<'_> {
                 self.gradient_of(&features, x, goals)?
             }
             View::Unclipped => Landscape::value_and_gradient(&mut self.unclipped, x, goals)?.1,
+            View::StraightThrough => {
+                let straight = self.straight.as_mut().expect("`look` has seen that there are roundings");
+                Landscape::value_and_gradient(straight, x, goals)?.1
+            }
             View::Surrogate => self.gradient_of_surrogate(x, goals)?,
         };
         Ok((Landscape::values(self.served, x, goals)?, gradient))
@@ -119,13 +128,16 @@ impl Landscape for Views<'_> {
     }
 
     fn look(&mut self, view: View) -> bool {
-        if view == View::Features && self.features.is_none() {
-            return false;
+        match view {
+            View::Features if self.features.is_none() => return false,
+            View::StraightThrough if self.straight.is_none() => return false,
+            _ => {}
         }
         if view != self.view {
             match self.view {
                 View::Unclipped => self.unclipped.release_sessions(),
                 View::Surrogate => self.surrogate.release_sessions(),
+                View::StraightThrough => self.straight.iter_mut().for_each(Oracle::release_sessions),
                 View::Served | View::Luma | View::Features => self.served.release_sessions(),
             }
             self.view = view;

@@ -168,7 +168,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 
 impl Args {
     fn preset(&self) -> Preset {
-        Preset::of(self.preset, self.attacks.are_chosen() || self.budget.is_some())
+        let gated = !self.min_sr_psnr.is_empty();
+        Preset::of(self.preset, gated, self.attacks.are_chosen() || self.budget.is_some())
     }
 
     fn budgets(&self) -> Result<Vec<Budget>, CliError> {

@@ -68,12 +68,14 @@ const STANDARD: Preset = Preset { attacks: &[Attack::STRONGEST], ..GIVEN };
 const PAPER: Preset = Preset { attacks: &[Attack::IFGSM, Attack::FDA], budgets: "1,2,4,8,16,32", ..GIVEN };
 
 impl Preset {
-    /// The preset of a name; without one, a quick look unless flags say what to attack with.
-    pub fn of(name: Option<Name>, chosen: bool) -> Self {
+    /// The preset of a name; without one, what a verdict rests on where one is asked for (`gated`), else a quick
+    /// look unless flags say what to attack with (`chosen`).
+    pub fn of(name: Option<Name>, gated: bool, chosen: bool) -> Self {
         match name {
             Some(Name::Quick) => QUICK,
             Some(Name::Standard) => STANDARD,
             Some(Name::Paper) => PAPER,
+            None if gated => STANDARD,
             None if chosen => GIVEN,
             None => QUICK,
         }
@@ -90,8 +92,9 @@ mod tests {
         for preset in [GIVEN, QUICK, STANDARD, PAPER] {
             assert!(parse_budgets(preset.budgets).is_ok());
         }
-        assert_eq!(Preset::of(None, true).left_out, None);
-        assert!(Preset::of(None, false).left_out.is_some());
-        assert_eq!(Preset::of(Some(Name::Paper), false), PAPER);
+        assert_eq!(Preset::of(None, false, true).left_out, None);
+        assert!(Preset::of(None, false, false).left_out.is_some());
+        assert_eq!(Preset::of(None, true, true), STANDARD);
+        assert_eq!(Preset::of(Some(Name::Paper), true, false), PAPER);
     }
 }

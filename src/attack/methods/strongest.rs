@@ -16,6 +16,7 @@ use super::smooth::is_rugged;
 use crate::attack::ball::Ball;
 use crate::attack::ensemble::{Ensemble, Member};
 use crate::attack::goal::Goal;
+use crate::attack::grid::{OnGrid, nearest};
 use crate::attack::kind::AttackKind;
 use crate::attack::landscape::Landscape;
 use crate::attack::points::{along, around};
@@ -35,14 +36,14 @@ impl Attack {
         converges: false,
         maximises: Maximises::Chosen,
         calls: Calls::Ensemble(ITERATIONS),
-        help: "the worst of apgd, five variants of it, smooth and square",
+        help: "the worst of apgd, variants of it, smooth and square, image by image: for a verdict",
         method: Method::Own(strongest),
     });
 }
 
-/// How often all members together take [`Settings::iterations`] gradients at most: six of apgd's kind, and
+/// How often all members together take [`Settings::iterations`] gradients at most: eight of apgd's kind, and
 /// `smooth`, which takes eight gradients a step and half as many steps.
-const ITERATIONS: usize = 6 + 4;
+const ITERATIONS: usize = 8 + 4;
 /// Steps of power iteration.
 const POWER: usize = 8;
 /// How far from x0 power iteration takes its gradients, in budgets: the root mean square.
@@ -60,13 +61,15 @@ struct Entry {
 type Run = fn(&mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError>;
 
 /// The members, in the order in which they run.
-const MEMBERS: [Entry; 8] = [
+const MEMBERS: [Entry; 10] = [
     Entry { name: "apgd", kind: AttackKind::WhiteBox, view: View::Served, run: alone },
     Entry { name: "luma", kind: AttackKind::WhiteBox, view: View::Luma, run: alone },
     Entry { name: "singular", kind: AttackKind::WhiteBox, view: View::Served, run: from_singular },
     Entry { name: "features", kind: AttackKind::WhiteBox, view: View::Features, run: from_features },
     Entry { name: "unclipped", kind: AttackKind::WhiteBox, view: View::Unclipped, run: alone },
     Entry { name: "smooth", kind: AttackKind::WhiteBox, view: View::Served, run: smooth },
+    Entry { name: "straight", kind: AttackKind::WhiteBox, view: View::StraightThrough, run: alone },
+    Entry { name: "eight-bit", kind: AttackKind::WhiteBox, view: View::Served, run: on_grid },
     Entry { name: "transfer", kind: AttackKind::GradientFree, view: View::Surrogate, run: alone },
     Entry { name: "square", kind: AttackKind::GradientFree, view: View::Served, run: square },
 ];
@@ -170,6 +173,14 @@ fn first(values: &[f64]) -> f64 {
 fn alone(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
     let Arena { landscape, goal, settings, rng, on_step } = arena;
     Attack::APGD.run_one(*landscape, goal, settings, rng, on_step).map(Some)
+}
+
+/// APGD on 8-bit images.
+fn on_grid(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
+    let Arena { landscape, goal, settings, rng, on_step } = arena;
+    let mut found = Attack::APGD.run_one(&mut OnGrid(*landscape), goal, settings, rng, on_step)?;
+    found.image = nearest(found.image.view(), goal);
+    Ok(Some(found))
 }
 
 /// APGD from the end of FDA, half of the steps each.

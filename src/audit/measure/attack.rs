@@ -18,6 +18,7 @@ use crate::audit::objective;
 use crate::audit::store::Key;
 use crate::audit::watch::Watch;
 use crate::report::Row;
+use crate::rewrite::straight_through;
 
 /// How an attack went, as the store keeps it beside the attacked image.
 #[derive(Serialize, Deserialize)]
@@ -135,7 +136,8 @@ fn craft(
             let unclipped = served.beside(Arc::clone(&model.unclipped));
             let surrogate = served.beside(surrogate());
             let features = objective::features(settings, model);
-            views = Views::new(served, function, features, unclipped, surrogate);
+            let straight = straight_through(&model.model).map(|model| served.beside(Arc::new(model)));
+            views = Views::new(served, function, features, [unclipped, surrogate], straight);
             &mut views
         }
         _ => &mut context.runtimes[ours].oracle,
