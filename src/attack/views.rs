@@ -76,7 +76,7 @@ impl<'a> Views<'a> {
                 Some(known) => known,
                 None => (centre.to_owned(), self.surrogate.forward(coloured(centre).view())?),
             };
-            let (_, gradient) = self.surrogate.value_and_gradient(coloured(x).view(), target.view())?;
+            let gradient = of_another(self.surrogate.value_and_gradient(coloured(x).view(), target.view()))?;
             self.undisturbed = Some((of, target));
             if x.len_of(Axis(1)) == COLOURS {
                 part.assign(&gradient);
@@ -85,6 +85,17 @@ impl<'a> Views<'a> {
             }
         }
         Ok(gradients)
+    }
+}
+
+/// The gradient of another model than the one that is served: where its objective is no number, there is none.
+fn of_another(found: Result<(Vec<f64>, Array4<f32>), OracleError>) -> Result<Array4<f32>, OracleError> {
+    match found {
+        Ok((_, gradient)) => Ok(gradient),
+        Err(OracleError::NotFinite { kind, count, .. }) => {
+            Err(OracleError::NotFinite { kind, what: "gradient", count })
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -109,10 +120,10 @@ impl Landscape for Views<'_> {
                 let features = self.features.clone().expect("`look` has seen that there are features");
                 self.gradient_of(&features, x, goals)?
             }
-            View::Unclipped => Landscape::value_and_gradient(&mut self.unclipped, x, goals)?.1,
+            View::Unclipped => of_another(Landscape::value_and_gradient(&mut self.unclipped, x, goals))?,
             View::StraightThrough => {
                 let straight = self.straight.as_mut().expect("`look` has seen that there are roundings");
-                Landscape::value_and_gradient(straight, x, goals)?.1
+                of_another(Landscape::value_and_gradient(straight, x, goals))?
             }
             View::Surrogate => self.gradient_of_surrogate(x, goals)?,
         };
@@ -146,8 +157,16 @@ impl Landscape for Views<'_> {
     }
 
     fn overshoot(&mut self, x: ArrayView4<'_, f32>, goal: &Goal) -> Result<Option<f64>, OracleError> {
-        let (clean, output) = (self.unclipped.forward(goal.ball.centre())?, self.unclipped.forward(x)?);
+        let outputs = [self.unclipped.forward(goal.ball.centre()), self.unclipped.forward(x)];
         self.unclipped.release_sessions();
+        let (clean, output) = match outputs {
+            [Ok(clean), Ok(output)] => (clean, output),
+            // An infinite output is clipped as any other.
+            [Err(OracleError::NotFinite { .. }), _] | [_, Err(OracleError::NotFinite { .. })] => {
+                return Ok(Some(1.0));
+            }
+            [Err(error), _] | [_, Err(error)] => return Err(error),
+        };
         let squared = |a: f32, b: f32| (f64::from(a) - f64::from(b)).powi(2);
         let pairs = || output.iter().zip(&clean);
         let all: f64 = pairs().map(|(&a, &b)| squared(a, b)).sum();

@@ -44,8 +44,8 @@ pub struct Args {
     /// [default: 1,4,8]
     #[arg(long, value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Option<Budgets>,
-    /// What is done where flags do not say [default: quick, or all that is asked for where --attack,
-    /// --budget, --iterations, --queries or --restarts are given]
+    /// What is done where flags do not say [default: standard with --min-sr-psnr; else quick, or all that is
+    /// asked for where --attack, --budget, --iterations, --queries or --restarts are given]
     #[arg(long, value_name = "NAME")]
     preset: Option<preset::Name>,
     /// Runtimes that attacks are crafted on: all, the fastest whose gradient is trusted, or one by its name;

@@ -5,7 +5,8 @@
 //! Where roundings, ripples or gates make the slope at a point say nothing of the way ahead, the slope of the
 //! smoothed objective does. The width w is the smallest that is enough: it doubles from an eighth of the budget
 //! until a step of its own size along the signs of the mean gradient rises by a good part of what the gradient
-//! promises, w ||g||_1. The objective itself is not smoothed: the best point is the best for the model.
+//! promises, w ||g||_1. Means go on from step to step with a decay, so that those of neighbouring points average
+//! too. The objective itself is not smoothed: the best point is the best for the model.
 
 use ndarray::{Array4, ArrayView4, Axis};
 use rand_chacha::ChaCha8Rng;
@@ -39,6 +40,8 @@ impl Attack {
 
 /// Gradients that are averaged at a step.
 const DRAWS: usize = 8;
+/// What is left of earlier means at the next step.
+const DECAY: f32 = 0.75;
 /// Widths that are tried, in budgets.
 const WIDTHS: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
 /// The least share of the promised rise that a width has to bring. Along a distance from x0, which is convex,
@@ -53,7 +56,8 @@ fn smooth(
     rng: &mut ChaCha8Rng,
     on_step: &mut OnStep<'_>,
 ) -> Result<Attacked, AttackError> {
-    let mut smoothed = Smoothed { landscape, rng: rng.clone(), width: 0.0, batch: settings.batch.max(1) };
+    let mut smoothed =
+        Smoothed { landscape, rng: rng.clone(), width: 0.0, batch: settings.batch.max(1), sum: None };
     smoothed.widen(goal, rng)?;
     let iterations = settings.iterations;
     let make = |goal: &Goal| -> Box<dyn Steps> { Box::new(Apgd::new(goal.ball.level(), iterations)) };
@@ -102,6 +106,8 @@ struct Smoothed<'a> {
     width: f32,
     /// Points that go through the model together.
     batch: usize,
+    /// The decayed sum of the means so far, at neighbouring points.
+    sum: Option<Array4<f32>>,
 }
 
 impl Smoothed<'_> {
@@ -155,13 +161,13 @@ impl Landscape for Smoothed<'_> {
         x: ArrayView4<'_, f32>,
         goals: &[&Goal],
     ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
-        let mut gradient = Array4::zeros(x.raw_dim());
-        for ((x, mut gradient), goal) in
-            x.axis_chunks_iter(Axis(0), 1).zip(gradient.axis_chunks_iter_mut(Axis(0), 1)).zip(goals)
-        {
-            gradient.assign(&self.mean_gradient(&x.to_owned(), goal)?);
+        let [goal] = goals else { unreachable!("`smooth` climbs with one image at a time") };
+        let mut sum = self.mean_gradient(&x.to_owned(), goal)?;
+        if let Some(before) = &self.sum {
+            sum.scaled_add(DECAY, before);
         }
-        Ok((self.landscape.values(x, goals)?, gradient))
+        self.sum = Some(sum.clone());
+        Ok((self.landscape.values(x, &[*goal])?, sum))
     }
 
     fn values(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {

@@ -111,9 +111,10 @@ fn strongest(
     found.into_attacked(&mut arena)
 }
 
-/// Whether an error is of one member alone: another may need no gradient, or finite ones.
+/// Whether an error is of one member alone: another may need no gradient, or a finite one. An output that is not
+/// finite is the end of every attack: there is nothing worse.
 fn is_its_own(error: &OracleError) -> bool {
-    matches!(error, OracleError::Rewrite(_) | OracleError::NotFinite { .. })
+    matches!(error, OracleError::Rewrite(_) | OracleError::NotFinite { what: "gradient", .. })
 }
 
 /// The worst so far.
