@@ -33,7 +33,7 @@ impl Attack {
         converges: false,
         maximises: Maximises::Chosen,
         calls: Calls::Iterations(DRAWS),
-        help: "apgd along the mean gradient over noise inside the ball, for rugged landscapes",
+        help: "apgd along the mean gradient over noise, for rugged landscapes",
         method: Method::Own(smooth),
     });
 }

@@ -36,7 +36,7 @@ impl Attack {
         converges: false,
         maximises: Maximises::Chosen,
         calls: Calls::Ensemble(ITERATIONS),
-        help: "the worst of apgd, variants of it, smooth and square, image by image: for a verdict",
+        help: "the worst of apgd, its variants, smooth and square: for a verdict",
         method: Method::Own(strongest),
     });
 }
