@@ -6,6 +6,7 @@ use ndarray::{Array4, Axis, s};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::crafted::Crafted;
 use super::pictures;
 use super::recording::Recording;
 use super::row::row;
@@ -26,15 +27,6 @@ struct Outcome {
     value: Option<f64>,
     reached: Option<bool>,
     stopped_by: Option<NonFinite>,
-}
-
-/// An attack that was made on an image.
-#[derive(Clone, Debug)]
-pub struct Crafted {
-    /// The attacked image, and how the attack went.
-    pub attacked: Attacked,
-    /// What was not a finite number and ended the attack; `None` where it came to its own end.
-    pub stopped_by: Option<NonFinite>,
 }
 
 /// Attacks images of one shape together, and evaluates what was found on every runtime.

@@ -1,6 +1,6 @@
 //! The report's row of one attacked image on one runtime.
 
-use super::attack::Crafted;
+use super::crafted::Crafted;
 use super::evaluate::{amplification, evaluate, evaluate_8_bits, psnr};
 use crate::attack::{Attack, AttackKind, Discrepancy};
 use crate::audit::AuditError;
