@@ -1,21 +1,29 @@
 //! Attacks on images: each is crafted once and kept, and evaluated on every runtime.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use ndarray::s;
+use ndarray::{Array4, Axis, s};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::evaluate::evaluate;
+use super::crafted::Crafted;
+use super::pictures;
+use super::recording::Recording;
 use super::row::row;
-use crate::attack::{Attacked, Discrepancy, Goal, Landscape, seeded};
+use crate::attack::{AttackError, Attacked, Discrepancy, Ensemble, Goal, Landscape, Views, seeded};
 use crate::audit::AuditError;
 use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, Crafter, ImageIndex, RuntimeIndex};
+use crate::audit::inputs::model::AuditedModel;
+use crate::audit::inputs::surrogate::surrogate;
 use crate::audit::objective;
+use crate::audit::plan::Settings;
 use crate::audit::store::Key;
 use crate::audit::watch::Watch;
-use crate::report::Row;
+use crate::oracle::{Objective, Oracle, OracleError};
+use crate::report::{NonFinite, Row};
+use crate::rewrite::straight_through;
 
 /// How an attack went, as the store keeps it beside the attacked image.
 #[derive(Serialize, Deserialize)]
@@ -23,6 +31,8 @@ struct Outcome {
     values: Vec<f64>,
     value: Option<f64>,
     reached: Option<bool>,
+    stopped_by: Option<NonFinite>,
+    ensemble: Option<Ensemble>,
 }
 
 /// Attacks images of one shape together, and evaluates what was found on every runtime.
@@ -38,9 +48,11 @@ pub fn attack(
     let attacked = attacked(context, images, cell, watch)?;
     let mut rows = Vec::with_capacity(images.len() * context.runtimes.len());
     for (&image, attacked) in images.iter().zip(&attacked) {
+        if let Some(folder) = &context.settings.save_images {
+            pictures::save(context, image, cell, attacked, folder)?;
+        }
         for judge in context.judges() {
-            let evaluation = evaluate(context, image, judge, &attacked.image)?;
-            rows.push(row(context, image, cell, judge, attacked, evaluation)?);
+            rows.push(row(context, image, cell, judge, attacked)?);
         }
     }
     Ok(rows)
@@ -55,8 +67,8 @@ pub fn attacked(
     images: &[ImageIndex],
     cell: AttackCell,
     watch: &mut dyn Watch,
-) -> Result<Vec<Attacked>, AuditError> {
-    let known: Vec<Option<Attacked>> = images.iter().map(|&image| recall(context, image, cell)).collect();
+) -> Result<Vec<Crafted>, AuditError> {
+    let known: Vec<Option<Crafted>> = images.iter().map(|&image| recall(context, image, cell)).collect();
     let missing = images.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(&image, _)| image);
     let missing: Vec<ImageIndex> = missing.collect();
     let mut crafted = craft(context, &missing, cell, watch)?.into_iter();
@@ -71,23 +83,37 @@ pub fn key(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Key {
     let partner =
         objective::drives_apart(settings, attack).then(|| &context.runtimes[partner(context, crafter).0].id);
     let function = objective::function(settings, context.model, attack).map(|it| format!("{it:?}"));
+    let features = objective::takes_views(settings, attack)
+        .then(|| objective::features(settings, context.model).map(|it| format!("{it:?}")));
     let parts = (
         attack,
         budget,
         attack.settings(&settings.strength),
         settings.seed,
         (settings.norm, settings.region, settings.mask.as_ref().map(|mask| &mask.sha256)),
-        (function.unwrap_or_default(), settings.objective.identity(), partner),
+        (function.unwrap_or_default(), features, settings.objective.identity(), partner),
     );
     context.key("attack", crafter, image, &parts)
 }
 
 /// An attack that was made before.
-pub fn recall(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Option<Attacked> {
+pub fn recall(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Option<Crafted> {
     let shape = context.image(image).shape();
     let kept = context.store.get_with_image::<Outcome>(&key(context, image, cell), shape);
-    let (Outcome { values, value, reached }, image) = kept?;
-    Some(Attacked { image, values, value, reached })
+    let (Outcome { values, value, reached, stopped_by, ensemble }, image) = kept?;
+    Some(Crafted { attacked: Attacked { image, values, value, reached, ensemble }, stopped_by })
+}
+
+/// The views of a model that an ensemble takes gradients from.
+fn all_views<'a>(
+    served: &'a mut Oracle,
+    function: Objective,
+    settings: &Settings,
+    model: &AuditedModel,
+) -> Views<'a> {
+    let others = [served.beside(Arc::clone(&model.unclipped)), served.beside(surrogate())];
+    let straight = straight_through(&model.model).map(|model| served.beside(Arc::new(model)));
+    Views::new(served, function, objective::features(settings, model), others, straight)
 }
 
 /// The runtime that an attack drives its own apart from: the next one.
@@ -101,7 +127,7 @@ fn craft(
     images: &[ImageIndex],
     cell: AttackCell,
     watch: &mut dyn Watch,
-) -> Result<Vec<Attacked>, AuditError> {
+) -> Result<Vec<Crafted>, AuditError> {
     let Some(&first) = images.first() else { return Ok(vec![]) };
     let AttackCell { attack, budget, crafter } = cell;
     let (settings, model) = (context.settings, context.model);
@@ -114,29 +140,104 @@ fn craft(
         rngs.push(seeded(settings.seed, &image.name, attack, budget));
     }
     let oracle = context.oracle(crafter);
-    oracle.set_objective(&objective::function(settings, model, attack)?);
+    let function = objective::function(settings, model, attack)?;
+    oracle.set_objective(&function);
     oracle.at_draw(rngs[0].clone().random());
+    let draws = oracle.draws();
     let all: Vec<&Goal> = goals.iter().collect();
     let of = context.image(first);
     let (ours, theirs) = (RuntimeIndex::from(crafter).0, partner(context, crafter).0);
-    let mut apart;
+    let (mut apart, mut views);
     let landscape: &mut dyn Landscape = match context.runtimes.get_disjoint_mut([ours, theirs]) {
         Ok([ours, theirs]) if objective::drives_apart(settings, attack) => {
             apart = Discrepancy::between(&mut ours.oracle, &mut theirs.oracle);
             &mut apart
         }
+        _ if objective::takes_views(settings, attack) && draws == 1 => {
+            views = all_views(&mut context.runtimes[ours].oracle, function, settings, model);
+            &mut views
+        }
         _ => &mut context.runtimes[ours].oracle,
     };
     let start = Instant::now();
-    let attacked = attack
-        .run(landscape, &all, &settings.strength, &mut rngs, &mut || watch.stepped())
-        .map_err(|error| AuditError::attack(&model.name, &of.name, error))?;
+    let mut recording = Recording::of(landscape);
+    let made = attack.run(&mut recording, &all, &settings.strength, &mut rngs, &mut || watch.stepped());
+    let crafted = match (made, recording.met) {
+        (Ok(made), _) => {
+            let whole = |attacked| Crafted { attacked, stopped_by: None };
+            made.into_iter().map(whole).collect::<Vec<_>>()
+        }
+        (Err(AttackError::Oracle(OracleError::NotFinite { .. })), Some(met)) => {
+            return match images {
+                [image] => {
+                    let crafted = stopped(context, *image, crafter, &goals[0], &met)?;
+                    keep(context, *image, cell, &goals[0], &crafted, start.elapsed().as_secs_f64())?;
+                    Ok(vec![crafted])
+                }
+                // Each by itself, as if there were no others.
+                images => images.iter().map(|&image| craft_one(context, image, cell, watch)).collect(),
+            };
+        }
+        (Err(error), _) => return Err(AuditError::attack(&model.name, &of.name, error)),
+    };
     let seconds = start.elapsed().as_secs_f64() / images.len() as f64;
-    for ((&image, goal), attacked) in images.iter().zip(&goals).zip(&attacked) {
-        goal.ball.check(attacked.image.view())?;
-        let Attacked { image: pixels, values, value, reached } = attacked;
-        let outcome = Outcome { values: values.clone(), value: *value, reached: *reached };
-        context.store.put_with_image(&key(context, image, cell), &outcome, seconds, pixels)?;
+    for ((&image, goal), crafted) in images.iter().zip(&goals).zip(&crafted) {
+        keep(context, image, cell, goal, crafted, seconds)?;
     }
-    Ok(attacked)
+    Ok(crafted)
+}
+
+fn craft_one(
+    context: &mut Context<'_>,
+    image: ImageIndex,
+    cell: AttackCell,
+    watch: &mut dyn Watch,
+) -> Result<Crafted, AuditError> {
+    let mut one = craft(context, &[image], cell, watch)?;
+    Ok(one.remove(0))
+}
+
+/// Checks the budget of an attack, and keeps it.
+fn keep(
+    context: &Context<'_>,
+    image: ImageIndex,
+    cell: AttackCell,
+    goal: &Goal,
+    crafted: &Crafted,
+    seconds: f64,
+) -> Result<(), AuditError> {
+    let Crafted { attacked, stopped_by } = crafted;
+    let Attacked { image: pixels, values, value, reached, ensemble } = attacked;
+    goal.ball.check(pixels.view())?;
+    let (values, ensemble) = (values.clone(), ensemble.clone());
+    let outcome = Outcome { values, value: *value, reached: *reached, stopped_by: *stopped_by, ensemble };
+    Ok(context.store.put_with_image(&key(context, image, cell), &outcome, seconds, pixels)?)
+}
+
+/// The result of an attack that met something that is not finite: the image whose output is not, where there
+/// is one among those it asked about, else the last one that it could climb from.
+fn stopped(
+    context: &mut Context<'_>,
+    index: ImageIndex,
+    crafter: Crafter,
+    goal: &Goal,
+    met: &Array4<f32>,
+) -> Result<Crafted, AuditError> {
+    let image = context.image(index);
+    let mut found = None;
+    for x in met.axis_chunks_iter(Axis(0), 1) {
+        let mut x = x.to_owned();
+        goal.ball.project(&mut x);
+        match context.output(crafter, image, &x) {
+            Err(error) if error.is_not_finite() => {
+                found = Some((x, NonFinite::Output));
+                break;
+            }
+            Err(error) => return Err(error),
+            Ok(_) => drop(found.get_or_insert((x, NonFinite::Gradient))),
+        }
+    }
+    let (image, stopped_by) = found.expect("a landscape is asked about one image at least");
+    let attacked = Attacked { image, values: vec![], value: None, reached: None, ensemble: None };
+    Ok(Crafted { attacked, stopped_by: Some(stopped_by) })
 }
