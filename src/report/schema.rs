@@ -10,7 +10,8 @@ use super::{Report, SCHEMA};
 
 /// The schema, in the draft of 2020-12.
 pub fn schema() -> Schema {
-    let mut schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Report>();
+    let mut schema =
+        SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Report>();
     schema.insert("title".to_owned(), format!("report.json of temper audit, form {SCHEMA}").into());
     schema
 }
@@ -33,7 +34,9 @@ mod tests {
             all.extend(followed(root.pointer(&path[1..]).expect("the reference leads somewhere"), root));
         }
         for choices in ["anyOf", "oneOf", "allOf"] {
-            all.extend(schema[choices].as_array().into_iter().flatten().flat_map(|choice| followed(choice, root)));
+            all.extend(
+                schema[choices].as_array().into_iter().flatten().flat_map(|choice| followed(choice, root)),
+            );
         }
         all
     }

@@ -22,8 +22,8 @@ pub fn junit(report: &Report, thresholds: &[LeastSrPsnr]) -> String {
                     && missed.budget == row.budget
             };
             let worst = missed.iter().filter(is_of_case).min_by(|a, b| a.sr_psnr.total_cmp(&b.sr_psnr));
-            let reason =
-                worst.map(|missed| format!("{} leaves an output PSNR of {:.2} dB", missed.attack, missed.sr_psnr));
+            let reason = worst
+                .map(|missed| format!("{} leaves an output PSNR of {:.2} dB", missed.attack, missed.sr_psnr));
             count += 1;
             failures += usize::from(reason.is_some());
             case(&mut cases, &model.name, &name, reason.as_deref());

@@ -30,9 +30,11 @@ pub fn sarif(report: &Report, thresholds: &[LeastSrPsnr]) -> Value {
         let text = format!("{} on {}: {}", finding.model, finding.runtime, finding.sentence);
         result(finding.code, level, text, &finding.model)
     });
-    let missed = thresholds.iter().flat_map(|least| least.missed(report).into_iter().map(move |missed| (least, missed)));
-    let missed =
-        missed.map(|(least, missed)| result(THRESHOLD, "error", format!("{missed}, not {least}"), missed.model));
+    let missed = thresholds
+        .iter()
+        .flat_map(|least| least.missed(report).into_iter().map(move |missed| (least, missed)));
+    let missed = missed
+        .map(|(least, missed)| result(THRESHOLD, "error", format!("{missed}, not {least}"), missed.model));
     let results: Vec<Value> = findings.chain(missed).collect();
     let mut rules: Vec<&str> =
         report.findings.iter().map(|finding| finding.code).chain([THRESHOLD]).collect();

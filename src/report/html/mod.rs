@@ -131,7 +131,11 @@ impl<'a> ModelView<'a> {
     fn new(report: &'a Report, info: &'a ModelInfo) -> Self {
         let findings: Vec<&Finding> = report.findings.iter().filter(|it| it.model == info.name).collect();
         let verdicts: Vec<&Verdict> = report.verdicts.iter().filter(|it| it.model == info.name).collect();
-        let gravest = findings.iter().map(|finding| finding.level).chain(verdicts.iter().map(|it| weight(it.level))).min();
+        let gravest = findings
+            .iter()
+            .map(|finding| finding.level)
+            .chain(verdicts.iter().map(|it| weight(it.level)))
+            .min();
         Self {
             name: &info.name,
             short: shortened(&info.name, NAME),
@@ -297,8 +301,7 @@ mod tests {
     fn the_page_says_the_verdict_first_and_asks_for_nothing_from_elsewhere() {
         let page = page(&[run("a", report())]).unwrap();
         assert_self_contained(&page);
-        let verdict =
-            page.find("an output PSNR of 30.25 dB is left").expect("the worst runtime's mean");
+        let verdict = page.find("an output PSNR of 30.25 dB is left").expect("the worst runtime's mean");
         assert!(verdict < page.find("<svg").unwrap());
         assert!(page.contains("no attack changed the output") && page.contains("prefers-color-scheme: dark"));
         assert!(page.contains("<dt>input PSNR</dt>") && !page.contains("<dialog"), "no pictures, no zoom");
