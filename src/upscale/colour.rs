@@ -11,9 +11,9 @@ const FORWARD: [[f32; 3]; 3] =
 const OFFSETS: [f32; 3] = [16.0, 128.0, 128.0];
 /// R, G and B of Y, Cb and Cr without their offsets: the inverse of [`FORWARD`].
 const BACKWARD: [[f32; 3]; 3] = [
-    [0.004_566_210, 0.0, 0.006_258_929],
-    [0.004_566_210, -0.001_536_323_9, -0.003_188_110_8],
-    [0.004_566_210, 0.007_910_716_6, 0.0],
+    [0.004_566_21, 0.0, 0.006_258_929],
+    [0.004_566_21, -0.001_536_324, -0.003_188_111],
+    [0.004_566_21, 0.007_910_717, 0.0],
 ];
 
 /// Luma, H x W, and both colour differences, 2 x H x W, of an RGB image.
