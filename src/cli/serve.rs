@@ -12,6 +12,13 @@ pub struct Args {
     memory: Option<u64>,
 }
 
+impl Args {
+    /// Whether the runtime is libtorch.
+    pub fn is_libtorch(&self) -> bool {
+        self.kind == Kind::TORCH
+    }
+}
+
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
     runtime::serve(args.kind, args.memory)
