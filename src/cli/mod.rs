@@ -15,6 +15,7 @@ mod interface;
 mod interrupt;
 mod limit;
 mod output;
+mod parity;
 mod preset;
 mod progress;
 mod report;
@@ -53,6 +54,7 @@ enum Command {
     Report(report::Args),
     Grad(grad::Args),
     Inspect(inspect::Args),
+    Parity(Box<parity::Args>),
 }
 
 /// Runs the command line; `EXIT_CODES` says what it gives.
@@ -66,6 +68,7 @@ pub fn run() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Grad(args) => grad::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Parity(args) => parity::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
