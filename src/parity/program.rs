@@ -41,8 +41,11 @@ impl Program {
             names.iter().map(|names| names.iter().filter(kept).cloned().collect()).collect()
         };
         let (reads, weights) = (of(false), of(true));
-        let written = |(index, node): (usize, &Node)| node.outputs.iter().map(|name| (name.clone(), index)).collect::<Vec<_>>();
-        let producers = graph.nodes.iter().enumerate().flat_map(written).filter(|(name, _)| !name.is_empty()).collect();
+        let written = |(index, node): (usize, &Node)| {
+            node.outputs.iter().map(|name| (name.clone(), index)).collect::<Vec<_>>()
+        };
+        let producers =
+            graph.nodes.iter().enumerate().flat_map(written).filter(|(name, _)| !name.is_empty()).collect();
         Ok(Self { reads, weights, producers, types, model })
     }
 
@@ -164,6 +167,7 @@ fn captured(graph: &Graph) -> BTreeSet<String> {
     let mut own: BTreeSet<&str> = graph.inputs.iter().map(|input| input.name.as_str()).collect();
     own.extend(graph.initializers.keys().map(String::as_str));
     own.extend(graph.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str));
-    let read = graph.nodes.iter().flat_map(read_by).chain(graph.outputs.iter().map(|output| output.name.clone()));
+    let read =
+        graph.nodes.iter().flat_map(read_by).chain(graph.outputs.iter().map(|output| output.name.clone()));
     read.filter(|name| !own.contains(name.as_str())).collect()
 }
