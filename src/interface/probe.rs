@@ -350,7 +350,7 @@ mod tests {
     fn values_that_are_too_few_are_counted() {
         let input = ValueInfo::tensor("factor", DType::F32, [Dim::Known(4)]);
         let refused = constant(&input, &[3.0]).unwrap_err().to_string();
-        assert_eq!(refused, "input `factor` has the shape [4] and takes 4 values; 1 came with --feed");
+        assert_eq!(refused, "input `factor`: has the shape [4] and takes 4 values; 1 came with --feed");
         assert_eq!(constant(&input, &[1.0, 1.0, 3.0, 3.0]).unwrap().shape(), [4]);
     }
 }

@@ -1,6 +1,5 @@
 //! Images brought to an input's shape, and the files of a reproducer.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use ndarray::{Array3, ArrayD, Axis, s};
