@@ -11,8 +11,8 @@ use super::{CliError, EXIT_CODES};
 use crate::image::{self, list_images};
 use crate::onnx::{self, Model};
 use crate::parity::{
-    Comparison, Input, Program, Question, Report, Side, Stated, Tolerances, Value, Verdict, compare, generated, shapes,
-    table,
+    Comparison, Input, Program, Question, Report, Side, Stated, Tolerances, Value, Verdict, compare,
+    generated, shapes, table,
 };
 use crate::runtime::{self, Kind, Runtime};
 use worker::{Answers, Job};
@@ -74,7 +74,8 @@ impl Kinds {
 fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
     let wrong = || format!("`{text}` is not NAME=N,N,...");
     let (name, sizes) = text.rsplit_once('=').ok_or_else(wrong)?;
-    let sizes: Result<Vec<usize>, _> = sizes.split(',').filter(|size| !size.is_empty()).map(str::parse).collect();
+    let sizes: Result<Vec<usize>, _> =
+        sizes.split(',').filter(|size| !size.is_empty()).map(str::parse).collect();
     let sizes = sizes.map_err(|_| wrong())?;
     let count = sizes.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
     if count.is_none_or(|count| count > MOST_ELEMENTS) {
@@ -97,8 +98,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         reports.push(args.compared(index, &runtimes)?);
     }
     args.show(&reports)?;
-    let failed: Vec<&str> =
-        reports.iter().filter(|report| report.verdict == Verdict::Fail).map(|report| report.model.as_str()).collect();
+    let failed: Vec<&str> = reports
+        .iter()
+        .filter(|report| report.verdict == Verdict::Fail)
+        .map(|report| report.model.as_str())
+        .collect();
     match failed.len() {
         0 => Ok(()),
         _ => Err(CliError::missed(format!("parity fails: {}", failed.join(", ")))),
@@ -113,7 +117,8 @@ impl Args {
         let json = match reports {
             [one] => serde_json::to_string_pretty(one),
             all => {
-                let verdict = if all.iter().all(|report| report.verdict == Verdict::Pass) { "pass" } else { "fail" };
+                let verdict =
+                    if all.iter().all(|report| report.verdict == Verdict::Pass) { "pass" } else { "fail" };
                 serde_json::to_string_pretty(&serde_json::json!({ "verdict": verdict, "models": all }))
             }
         };
@@ -123,12 +128,16 @@ impl Args {
     /// The runtimes asked for, each of which must be there, or those of the default that are.
     fn runtimes(&self) -> Result<Vec<Arc<dyn Runtime>>, CliError> {
         let opened: Vec<Arc<dyn Runtime>> = match &self.runtime {
-            Some(Kinds(kinds)) => {
-                kinds.iter().map(|&kind| runtime::open(kind).map(Arc::from).map_err(CliError::usage)).collect::<Result<_, _>>()?
-            }
+            Some(Kinds(kinds)) => kinds
+                .iter()
+                .map(|&kind| runtime::open(kind).map(Arc::from).map_err(CliError::usage))
+                .collect::<Result<_, _>>()?,
             None => {
                 let left_out = |error: runtime::RuntimeError| note(format_args!("note: left out: {error}"));
-                runtime::audited_by_default().filter_map(|kind| runtime::open(kind).map_err(left_out).ok()).map(Arc::from).collect()
+                runtime::audited_by_default()
+                    .filter_map(|kind| runtime::open(kind).map_err(left_out).ok())
+                    .map(Arc::from)
+                    .collect()
             }
         };
         match (opened.len(), &self.reference) {
@@ -169,7 +178,8 @@ impl Args {
         let paths = list_images(folder).map_err(|error| error.to_string())?;
         let fed = |path: &PathBuf| {
             let picture = image::load(path).map_err(|error| error.to_string())?;
-            let high = files::fitted(&picture.pixels, shape).ok_or_else(|| format!("has the shape {shape:?}, and is no image"))?;
+            let high = files::fitted(&picture.pixels, shape)
+                .ok_or_else(|| format!("has the shape {shape:?}, and is no image"))?;
             Ok(Input { name: picture.name, values: vec![Value::new(dtype, high)] })
         };
         paths.iter().map(fed).collect()
@@ -185,7 +195,10 @@ impl Args {
             Some(_) => {
                 let (name, model) = self.read(index, true)?;
                 let refuse = |reason: &dyn std::fmt::Display| CliError::usage(format!("`{name}`: {reason}"));
-                Some((name.clone(), Arc::new(Program::open(&model, &shapes).map_err(|error| refuse(&error))?)))
+                Some((
+                    name.clone(),
+                    Arc::new(Program::open(&model, &shapes).map_err(|error| refuse(&error))?),
+                ))
             }
         };
         let mut report = Report {
@@ -198,7 +211,10 @@ impl Args {
             notes: Vec::new(),
             seed: self.seed,
         };
-        let side = |program: &Arc<Program>, runtime: &Arc<dyn Runtime>| Side { program: program.clone(), runtime: runtime.clone() };
+        let side = |program: &Arc<Program>, runtime: &Arc<dyn Runtime>| Side {
+            program: program.clone(),
+            runtime: runtime.clone(),
+        };
         let ask = |runtime: &Arc<dyn Runtime>, of_reference: bool| {
             worker::ask(&Job { model: index, of_reference, runtime: runtime.kind() })
         };
@@ -216,8 +232,13 @@ impl Args {
                 let candidate = side(&program, runtime);
                 let tolerances = Tolerances::new(self.tolerance.clone(), !one_file);
                 let memory = (self.memory as usize) << 20;
-                let question =
-                    Question { reference: &reference, candidate: &candidate, one_file, tolerances: &tolerances, memory };
+                let question = Question {
+                    reference: &reference,
+                    candidate: &candidate,
+                    one_file,
+                    tolerances: &tolerances,
+                    memory,
+                };
                 let comparison = self.one(&question, &inputs, [&expected, &own], &mut report.notes)?;
                 report.comparisons.push(comparison);
             }
@@ -226,9 +247,11 @@ impl Args {
         let failing = report.comparisons.iter().find(|comparison| comparison.verdict == Verdict::Fail);
         if let Some(failing) = failing {
             report.verdict = Verdict::Fail;
-            let with_place = report.comparisons.iter().find(|comparison| comparison.first_divergence.is_some());
+            let with_place =
+                report.comparisons.iter().find(|comparison| comparison.first_divergence.is_some());
             let shown = with_place.unwrap_or(failing);
-            (report.first_divergence, report.amplifiers) = (shown.first_divergence.clone(), shown.amplifiers.clone());
+            (report.first_divergence, report.amplifiers) =
+                (shown.first_divergence.clone(), shown.amplifiers.clone());
         }
         Ok(report)
     }
@@ -243,7 +266,10 @@ impl Args {
         let (expected, given) = match answers {
             [Ok(expected), Ok(given)] => (expected, given),
             [expected, given] => {
-                let reasons: Vec<&str> = [expected, given].into_iter().filter_map(|answer| answer.as_ref().err().map(String::as_str)).collect();
+                let reasons: Vec<&str> = [expected, given]
+                    .into_iter()
+                    .filter_map(|answer| answer.as_ref().err().map(String::as_str))
+                    .collect();
                 return Ok(worker::not_compared(question, &reasons.join("; ")));
             }
         };

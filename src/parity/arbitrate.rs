@@ -7,7 +7,12 @@ use super::report::Arbitration;
 use crate::runtime::{self, Kind};
 
 /// Asks for one node of a graph that both sides share; `None` where float64 is not to be had for it.
-pub fn arbitrate((reference, candidate): (&Side, &Side), node: usize, value: &str, fed: &Values) -> Option<Arbitration> {
+pub fn arbitrate(
+    (reference, candidate): (&Side, &Side),
+    node: usize,
+    value: &str,
+    fed: &Values,
+) -> Option<Arbitration> {
     let third = runtime::open(Kind::TORCH_F64).ok()?;
     let wanted = [value.to_owned()];
     let of = |side: &Side| cut(&side.program, &[node], fed, &wanted, Style::Apart);

@@ -42,7 +42,11 @@ pub fn bracket(
     let (mut low, mut high) = (0, values.len());
     while low < high {
         let middle = usize::midpoint(low, high);
-        if search.differs(&search.prefix(&values[middle])?, &values[middle]) { high = middle } else { low = middle + 1 }
+        if search.differs(&search.prefix(&values[middle])?, &values[middle]) {
+            high = middle
+        } else {
+            low = middle + 1
+        }
     }
     let Some(value) = values.get(low) else { return Ok(None) };
     let propagated = search.prefix(value)?;
@@ -80,11 +84,12 @@ impl Search<'_> {
     /// The value where the graph ends behind it, on both sides.
     fn prefix(&self, value: &str) -> Result<Difference, ParityError> {
         let other = self.matching.value(value).cloned().unwrap_or_default();
-        let [expected, found] = [(self.reference, other.as_str()), (self.candidate, value)].map(|(side, value)| {
-            let wanted = [value.to_owned()];
-            let nodes = side.program.behind(&wanted);
-            cut(&side.program, &nodes, &self.fed(side), &wanted, Style::Joined).run(&*side.runtime)
-        });
+        let [expected, found] =
+            [(self.reference, other.as_str()), (self.candidate, value)].map(|(side, value)| {
+                let wanted = [value.to_owned()];
+                let nodes = side.program.behind(&wanted);
+                cut(&side.program, &nodes, &self.fed(side), &wanted, Style::Joined).run(&*side.runtime)
+            });
         Ok(between(&expected?, &other, &found?, value))
     }
 
@@ -110,7 +115,12 @@ impl Search<'_> {
     }
 
     /// The last nodes alone, where they differ.
-    fn tail(&self, nodes: &[usize], value: &str, propagated: &Difference) -> Result<Option<Bracket>, ParityError> {
+    fn tail(
+        &self,
+        nodes: &[usize],
+        value: &str,
+        propagated: &Difference,
+    ) -> Result<Option<Bracket>, ParityError> {
         let program = &self.candidate.program;
         let written: Vec<&String> = nodes.iter().flat_map(|&node| program.writes(node)).collect();
         let read = nodes.iter().flat_map(|&node| program.reads(node)).filter(|name| !written.contains(name));
@@ -118,31 +128,43 @@ impl Search<'_> {
             read.map(|name| Some((name.clone(), self.matching.value(name)?.clone()))).collect();
         let Some(pairs) = pairs else { return Ok(None) };
         let mut theirs = self.fed(self.reference);
-        let mut wanted: Vec<String> = pairs.iter().map(|(_, other)| other.clone()).filter(|name| !theirs.contains_key(name)).collect();
+        let mut wanted: Vec<String> =
+            pairs.iter().map(|(_, other)| other.clone()).filter(|name| !theirs.contains_key(name)).collect();
         wanted.sort();
         wanted.dedup();
         let before = self.reference.program.behind(&wanted);
         if !before.is_empty() {
-            let made = cut(&self.reference.program, &before, &theirs, &wanted, Style::Joined).run(&*self.reference.runtime)?;
+            let made = cut(&self.reference.program, &before, &theirs, &wanted, Style::Joined)
+                .run(&*self.reference.runtime)?;
             theirs.extend(made);
         }
         let Some(fed) = pairs
             .iter()
-            .map(|(own, other)| Some((own.clone(), Value { dtype: program.dtype(own), ..theirs.get(other)?.clone() })))
+            .map(|(own, other)| {
+                Some((own.clone(), Value { dtype: program.dtype(own), ..theirs.get(other)?.clone() }))
+            })
             .collect::<Option<Values>>()
         else {
             return Ok(None);
         };
         let other = self.matching.value(value).cloned().unwrap_or_default();
-        let partners: Option<Vec<usize>> = nodes.iter().map(|&node| self.matching.node(node)).collect();
-        let Some(mut partners) = partners else { return Ok(None) };
-        partners.sort_unstable();
-        let expected = cut(&self.reference.program, &partners, &theirs, std::slice::from_ref(&other), Style::Joined).run(&*self.reference.runtime);
-        let found = cut(program, nodes, &fed, &[value.to_owned()], Style::Joined).run(&*self.candidate.runtime);
+        let partners =
+            self.reference.program.between(&|name| theirs.contains_key(name), std::slice::from_ref(&other));
+        let expected =
+            cut(&self.reference.program, &partners, &theirs, std::slice::from_ref(&other), Style::Joined)
+                .run(&*self.reference.runtime);
+        let found =
+            cut(program, nodes, &fed, &[value.to_owned()], Style::Joined).run(&*self.candidate.runtime);
         // A part that cannot stand alone is no reproducer.
         let (Ok(expected), Ok(found)) = (expected, found) else { return Ok(None) };
         let difference = between(&expected, &other, &found, value);
-        let bracket = Bracket { nodes: nodes.to_vec(), fed, value: value.to_owned(), difference, propagated: propagated.clone() };
+        let bracket = Bracket {
+            nodes: nodes.to_vec(),
+            fed,
+            value: value.to_owned(),
+            difference,
+            propagated: propagated.clone(),
+        };
         Ok(self.differs(&bracket.difference, value).then_some(bracket))
     }
 }

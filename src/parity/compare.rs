@@ -51,7 +51,11 @@ pub fn outputs(side: &Side, input: &Input) -> Result<Answer, ParityError> {
 ///
 /// # Errors
 /// A runtime that fails at a part of the graph though it ran the whole.
-pub fn compare(question: &Question<'_>, inputs: &[Input], answers: [&[Answer]; 2]) -> Result<Comparison, ParityError> {
+pub fn compare(
+    question: &Question<'_>,
+    inputs: &[Input],
+    answers: [&[Answer]; 2],
+) -> Result<Comparison, ParityError> {
     let Question { reference, candidate, .. } = *question;
     let matching = match question.one_file {
         true => Matching::identity(&candidate.program),
@@ -61,7 +65,11 @@ pub fn compare(question: &Question<'_>, inputs: &[Input], answers: [&[Answer]; 2
     let mut comparison = Comparison {
         reference: name(reference),
         candidate: name(candidate),
-        verdict: if outputs.iter().all(|output| output.within) && !outputs.is_empty() { Verdict::Pass } else { Verdict::Fail },
+        verdict: if outputs.iter().all(|output| output.within) && !outputs.is_empty() {
+            Verdict::Pass
+        } else {
+            Verdict::Fail
+        },
         outputs,
         first_divergence: None,
         amplifiers: Vec::new(),
@@ -96,7 +104,13 @@ fn compared_outputs(question: &Question<'_>, inputs: &[Input], answers: [&[Answe
             let difference = Difference::of(expected, given);
             let dtype = program.dtype(&name);
             let within = question.tolerances.allow(dtype, &difference);
-            found.push(Output { input: input.name.clone(), output: name, dtype: dtype.name().into(), within, difference });
+            found.push(Output {
+                input: input.name.clone(),
+                output: name,
+                dtype: dtype.name().into(),
+                within,
+                difference,
+            });
         }
     }
     found
@@ -107,8 +121,10 @@ fn worst_first<'a>(inputs: &'a [Input], outputs: &[Output], one_file: bool) -> V
     let worst = |input: &Input| {
         let of = outputs.iter().filter(|output| output.input == input.name && !output.within);
         // Where an output is no number on one side, how far the others are off says little.
-        of.map(|output| if output.difference.is_one_sided() { 0.5 } else { 1.0 + output.difference.relative.min(1e30) })
-            .fold(0.0_f64, f64::max)
+        of.map(|output| {
+            if output.difference.is_one_sided() { 0.5 } else { 1.0 + output.difference.relative.min(1e30) }
+        })
+        .fold(0.0_f64, f64::max)
     };
     let mut ordered: Vec<(f64, &Input)> = inputs.iter().map(|input| (worst(input), input)).collect();
     ordered.retain(|(severity, _)| *severity > 0.0 || !one_file);
@@ -117,7 +133,12 @@ fn worst_first<'a>(inputs: &'a [Input], outputs: &[Output], one_file: bool) -> V
 }
 
 /// Looks inside on one input; gives whether the place was found.
-fn locate(question: &Question<'_>, matching: &Matching, input: &Input, comparison: &mut Comparison) -> Result<bool, ParityError> {
+fn locate(
+    question: &Question<'_>,
+    matching: &Matching,
+    input: &Input,
+    comparison: &mut Comparison,
+) -> Result<bool, ParityError> {
     let Question { reference, candidate, tolerances, memory, .. } = *question;
     let points = match walk((reference, candidate), matching, &input.values, memory) {
         Ok(points) => points,
@@ -131,7 +152,8 @@ fn locate(question: &Question<'_>, matching: &Matching, input: &Input, compariso
         Some(_) => candidate.program.dtype(&point.value),
         None => reference.program.dtype(&point.value),
     };
-    let isolated = |point: &&Point| point.isolated.as_ref().is_some_and(|found| !tolerances.allow(dtype(point), found));
+    let isolated =
+        |point: &&Point| point.isolated.as_ref().is_some_and(|found| !tolerances.allow(dtype(point), found));
     let propagated = |point: &&Point| !tolerances.allow(dtype(point), &point.propagated);
     let ends = candidate.program.outputs();
     let survives = points.iter().filter(propagated).any(|point| ends.contains(&point.value));
@@ -150,7 +172,9 @@ fn locate(question: &Question<'_>, matching: &Matching, input: &Input, compariso
         }
         (first, _) if differ => match bracket((reference, candidate), matching, &input.values, tolerances) {
             Ok(Some(found)) => Some(bracketed(question, &found, input)),
-            Ok(None) => first.map(|point| divergence(question, point, input, "it gives something else for the reference's inputs")),
+            Ok(None) => first.map(|point| {
+                divergence(question, point, input, "it gives something else for the reference's inputs")
+            }),
             Err(error) => {
                 comparison.failed = Some(format!("not bracketed: {error}"));
                 None
@@ -218,7 +242,8 @@ fn bracketed(question: &Question<'_>, found: &Bracket, input: &Input) -> Diverge
         isolated: Some(found.difference.clone()),
         propagated: found.propagated.clone(),
         input: input.name.clone(),
-        how: "the fault vanishes when the values in between are looked at; these nodes show it together".into(),
+        how: "the fault vanishes when the values in between are looked at; these nodes show it together"
+            .into(),
         among: found.nodes.iter().map(|&node| title(&program.nodes()[node])).collect(),
         arbitration: None,
     }
@@ -249,13 +274,19 @@ fn amplifiers(question: &Question<'_>, points: &[Point]) -> Vec<Amplifier> {
 }
 
 /// Who is right about the node, by float64, on what the reference's node reads.
-fn arbitration(question: &Question<'_>, points: &[Point], found: &Divergence, input: &Input) -> Option<super::report::Arbitration> {
+fn arbitration(
+    question: &Question<'_>,
+    points: &[Point],
+    found: &Divergence,
+    input: &Input,
+) -> Option<super::report::Arbitration> {
     let Question { reference, candidate, .. } = *question;
     let point = points.iter().find(|point| point.value == found.value)?;
     let node = point.candidate?;
     let program = &reference.program;
     let mut fed: Values = program.inputs().into_iter().zip(input.values.iter().cloned()).collect();
-    let wanted: Vec<String> = program.reads(node).iter().filter(|name| !fed.contains_key(*name)).cloned().collect();
+    let wanted: Vec<String> =
+        program.reads(node).iter().filter(|name| !fed.contains_key(*name)).cloned().collect();
     let before = program.behind(&wanted);
     if !before.is_empty() {
         fed.extend(cut(program, &before, &fed, &wanted, Style::Joined).run(&*reference.runtime).ok()?);

@@ -75,12 +75,14 @@ pub fn cut(program: &Program, nodes: &[usize], values: &Values, wanted: &[String
         }
         graph.nodes.push(node);
     }
-    let wanted: Vec<(String, DType)> = wanted.iter().map(|name| (name.clone(), program.dtype(name))).collect();
+    let wanted: Vec<(String, DType)> =
+        wanted.iter().map(|name| (name.clone(), program.dtype(name))).collect();
     for (name, dtype) in &wanted {
         let known = program.ty(name).is_some();
         give(&mut graph, &if style == Style::Apart { apart(name) } else { name.clone() }, *dtype, known);
     }
-    let model = Model { ir_version: IR_VERSION, opsets: program.model.opsets.clone(), graph, ..Model::default() };
+    let model =
+        Model { ir_version: IR_VERSION, opsets: program.model.opsets.clone(), graph, ..Model::default() };
     Cut { model, inputs, wanted }
 }
 
@@ -136,7 +138,12 @@ fn give(graph: &mut Graph, name: &str, dtype: DType, known: bool) {
     if is_wide(dtype) {
         let [back, left, low] = ["back", "left", "low"].map(|part| format!("{name}//{part}"));
         graph.nodes.push(cast(&high, &back, dtype));
-        graph.nodes.push(Node { op: "Sub".into(), inputs: vec![name.to_owned(), back], outputs: vec![left.clone()], ..Node::default() });
+        graph.nodes.push(Node {
+            op: "Sub".into(),
+            inputs: vec![name.to_owned(), back],
+            outputs: vec![left.clone()],
+            ..Node::default()
+        });
         graph.nodes.push(cast(&left, &low, DType::F32));
         output(graph, low);
     }

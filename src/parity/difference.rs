@@ -54,7 +54,12 @@ impl Difference {
     pub fn of(reference: &Value, candidate: &Value) -> Self {
         if reference.shape() != candidate.shape() {
             let shapes = [reference.shape().to_vec(), candidate.shape().to_vec()];
-            return Self { shapes: Some(shapes), max: f64::INFINITY, relative: f64::INFINITY, ..Self::default() };
+            return Self {
+                shapes: Some(shapes),
+                max: f64::INFINITY,
+                relative: f64::INFINITY,
+                ..Self::default()
+            };
         }
         let (mut found, mut sums) = (Self::default(), Sums::default());
         for (index, (a, b)) in reference.elements().zip(candidate.elements()).enumerate() {
@@ -72,7 +77,8 @@ impl Difference {
                 return;
             }
             (a_is, _) => {
-                let side = if a_is { &mut self.not_finite_in_candidate } else { &mut self.not_finite_in_reference };
+                let side =
+                    if a_is { &mut self.not_finite_in_candidate } else { &mut self.not_finite_in_reference };
                 *side += 1;
                 sums.odd.get_or_insert(index);
                 return;

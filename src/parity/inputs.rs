@@ -58,7 +58,10 @@ const SIDES: [usize; 2] = [32, 40];
 pub fn shapes(model: &Model, stated: &[(String, Vec<usize>)]) -> Result<Vec<Vec<usize>>, Problem> {
     let names: Vec<&str> = model.graph.required_inputs().map(|input| input.name.as_str()).collect();
     if let Some((name, _)) = stated.iter().find(|(name, _)| !names.contains(&name.as_str())) {
-        return Err(Problem::new("the model", format!("has no input `{name}`; it takes {}", names.join(", "))));
+        return Err(Problem::new(
+            "the model",
+            format!("has no input `{name}`; it takes {}", names.join(", ")),
+        ));
     }
     model.graph.required_inputs().map(|input| shape(input, stated)).collect()
 }
@@ -73,11 +76,17 @@ fn shape(input: &ValueInfo, stated: &[(String, Vec<usize>)]) -> Result<Vec<usize
         return Err(refuse(format!("is {dtype}, which cannot be compared here")));
     }
     if let Some(shape) = given {
-        let fits = dims.len() == shape.len() && dims.iter().zip(&shape).all(|(dim, size)| dim.known().is_none_or(|known| known == *size));
+        let fits = dims.len() == shape.len()
+            && dims.iter().zip(&shape).all(|(dim, size)| dim.known().is_none_or(|known| known == *size));
         let words: Vec<String> = dims.iter().map(Dim::to_string).collect();
-        return if fits { Ok(shape) } else { Err(refuse(format!("is [{}] and cannot have the shape {shape:?}", words.join(", ")))) };
+        return if fits {
+            Ok(shape)
+        } else {
+            Err(refuse(format!("is [{}] and cannot have the shape {shape:?}", words.join(", "))))
+        };
     }
-    let last_is_channels = dims.len() == 4 && matches!(dims[3].known(), Some(1 | 3)) && dims[1].known().is_none();
+    let last_is_channels =
+        dims.len() == 4 && matches!(dims[3].known(), Some(1 | 3)) && dims[1].known().is_none();
     let open = |axis: usize| match (dims.len(), axis) {
         (_, 0) => 1,
         (4, axis) if last_is_channels => SIDES[axis - 1],
@@ -90,7 +99,11 @@ fn shape(input: &ValueInfo, stated: &[(String, Vec<usize>)]) -> Result<Vec<usize
 
 /// One set of values per pattern, from a seed; integers are small counts whatever the pattern.
 pub fn generated(model: &Model, shapes: &[Vec<usize>], seed: u64) -> Vec<Input> {
-    let inputs: Vec<DType> = model.graph.required_inputs().map(|input| input.dims().map_or(DType::F32, |(dtype, _)| dtype)).collect();
+    let inputs: Vec<DType> = model
+        .graph
+        .required_inputs()
+        .map(|input| input.dims().map_or(DType::F32, |(dtype, _)| dtype))
+        .collect();
     let any_float = inputs.iter().any(|dtype| dtype.is_float());
     // Patterns differ in floating point alone.
     let patterns = PATTERNS.iter().take(if any_float { PATTERNS.len() } else { 1 });
@@ -153,13 +166,19 @@ mod tests {
         let stated = |shape: &[usize]| vec![("x".to_owned(), shape.to_vec())];
         assert_eq!(shapes(&model(DType::F32, &[0, 8]), &stated(&[2, 8])).unwrap(), [[2, 8]]);
         assert!(shapes(&model(DType::F32, &[0, 8]), &stated(&[2, 7])).is_err());
-        assert!(shapes(&model(DType::F32, &[1]), &[("y".into(), vec![1])]).unwrap_err().to_string().contains("`y`"));
+        assert!(
+            shapes(&model(DType::F32, &[1]), &[("y".into(), vec![1])])
+                .unwrap_err()
+                .to_string()
+                .contains("`y`")
+        );
     }
 
     #[test]
     fn one_seed_gives_one_set() {
         let model = model(DType::F32, &[1, 3, 4, 5]);
-        let of = |seed| generated(&model, &[vec![1, 3, 4, 5]], seed).swap_remove(0).values.swap_remove(0).high;
+        let of =
+            |seed| generated(&model, &[vec![1, 3, 4, 5]], seed).swap_remove(0).values.swap_remove(0).high;
         assert_eq!(of(3), of(3));
         assert_ne!(of(3), of(4));
         let bright = &generated(&model, &[vec![1, 3, 4, 5]], 0)[6];

@@ -69,12 +69,21 @@ impl Matching {
     }
 
     fn by_name(&mut self, reference: &Program, candidate: &Program) {
-        let named: HashMap<&str, usize> =
-            reference.nodes().iter().enumerate().filter(|(_, node)| !node.name.is_empty()).map(|(index, node)| (node.name.as_str(), index)).collect();
+        let named: HashMap<&str, usize> = reference
+            .nodes()
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| !node.name.is_empty())
+            .map(|(index, node)| (node.name.as_str(), index))
+            .collect();
         for (index, node) in candidate.nodes().iter().enumerate() {
             let by_value = node.outputs.first().and_then(|value| reference.producer(value));
-            let by_value = by_value.filter(|&other| reference.nodes()[other].outputs.first() == node.outputs.first());
-            let by_name = named.get(node.name.as_str()).copied().filter(|&other| reference.nodes()[other].op == node.op);
+            let by_value =
+                by_value.filter(|&other| reference.nodes()[other].outputs.first() == node.outputs.first());
+            let by_name = named
+                .get(node.name.as_str())
+                .copied()
+                .filter(|&other| reference.nodes()[other].op == node.op);
             if let Some(other) = by_value.or(by_name).filter(|other| !self.taken.contains(other)) {
                 self.pair((reference, other), (candidate, index));
             }
@@ -91,7 +100,10 @@ impl Matching {
             if self.nodes[index].is_some() {
                 continue;
             }
-            let Some(first) = candidate.reads(index).iter().find_map(|name| self.through(candidate, name)) else { continue };
+            let Some(first) = candidate.reads(index).iter().find_map(|name| self.through(candidate, name))
+            else {
+                continue;
+            };
             // A node that the candidate lacks may stand between.
             let mut near: Vec<usize> = readers.get(&first).cloned().unwrap_or_default();
             let skipped = near.iter().filter(|node| !self.taken.contains(node));
@@ -100,7 +112,9 @@ impl Matching {
                 .flat_map(|name| readers.get(name).cloned().unwrap_or_default())
                 .collect();
             near.extend(behind);
-            let fits = |&other: &usize| !self.taken.contains(&other) && self.fits((reference, other), (candidate, index));
+            let fits = |&other: &usize| {
+                !self.taken.contains(&other) && self.fits((reference, other), (candidate, index))
+            };
             if let Some(other) = near.into_iter().find(fits) {
                 self.pair((reference, other), (candidate, index));
             }
@@ -122,8 +136,9 @@ impl Matching {
             return false;
         }
         a.inputs.iter().zip(&b.inputs).all(|(theirs, own)| {
-            let weights = [(reference, theirs), (candidate, own)]
-                .map(|(program, name)| program.model.graph.initializers.get(name).map(|tensor| tensor.shape().to_vec()));
+            let weights = [(reference, theirs), (candidate, own)].map(|(program, name)| {
+                program.model.graph.initializers.get(name).map(|tensor| tensor.shape().to_vec())
+            });
             match weights {
                 [Some(a), Some(b)] => a == b,
                 [None, None] if own.is_empty() => theirs.is_empty(),

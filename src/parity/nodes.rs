@@ -82,7 +82,13 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(reference: &'a Side, candidate: &'a Side, matching: &'a Matching, inputs: &[Value], memory: usize) -> Self {
+    fn new(
+        reference: &'a Side,
+        candidate: &'a Side,
+        matching: &'a Matching,
+        inputs: &[Value],
+        memory: usize,
+    ) -> Self {
         let own = slices(&reference.program, memory);
         let others = follow(&candidate.program, matching, &own);
         let last = own.iter().chain(&others).copied().max().unwrap_or(0);
@@ -179,13 +185,20 @@ impl<'a> Walk<'a> {
     /// Compares what a node of the reference gives, which the candidate lacks, with what takes its place.
     fn compare_lacking(&mut self, node: usize) {
         let Some(other) = self.matching.node(node) else { return };
-        let reads = [&self.reference.program.nodes()[other].inputs, &self.candidate.program.nodes()[node].inputs];
+        let reads =
+            [&self.reference.program.nodes()[other].inputs, &self.candidate.program.nodes()[node].inputs];
         let pairs: Vec<(String, String)> = reads[0].iter().cloned().zip(reads[1].iter().cloned()).collect();
         for (theirs, own) in pairs {
             let lacking = self.reference.program.producer(&theirs).filter(|&node| !self.matching.has(node));
-            let (Some(lacking), Some(before)) = (lacking, self.matching.value(&own).cloned()) else { continue };
+            let (Some(lacking), Some(before)) = (lacking, self.matching.value(&own).cloned()) else {
+                continue;
+            };
             let [of, with] = &self.values;
-            let (Some(expected), Some(unchanged), Some(found)) = (of.get(&theirs), of.get(&before), with.get(&own)) else { continue };
+            let (Some(expected), Some(unchanged), Some(found)) =
+                (of.get(&theirs), of.get(&before), with.get(&own))
+            else {
+                continue;
+            };
             if self.lacking.contains(&theirs) {
                 continue;
             }
@@ -204,7 +217,11 @@ impl<'a> Walk<'a> {
     fn compare(&mut self, node: usize, isolated: &Values) {
         let Some(other) = self.matching.node(node) else { return };
         let program = &self.candidate.program;
-        let read = program.reads(node).iter().filter_map(|name| self.errors.get(name)).fold(0.0_f64, |a, b| a.max(*b));
+        let read = program
+            .reads(node)
+            .iter()
+            .filter_map(|name| self.errors.get(name))
+            .fold(0.0_f64, |a, b| a.max(*b));
         for name in program.writes(node) {
             let expected = self.matching.value(name).and_then(|name| self.values[0].get(name));
             let (Some(expected), Some(found)) = (expected, self.values[1].get(name)) else { continue };
@@ -236,7 +253,8 @@ fn slices(program: &Program, memory: usize) -> Vec<usize> {
     let (mut slice, mut bytes, mut count) = (0, 0, 0);
     (0..program.nodes().len())
         .map(|node| {
-            let size: usize = program.writes(node).map(|name| program.ty(name).map_or(UNKNOWN, |ty| 4 * ty.len())).sum();
+            let size: usize =
+                program.writes(node).map(|name| program.ty(name).map_or(UNKNOWN, |ty| 4 * ty.len())).sum();
             if count > 0 && (count >= MOST_NODES || bytes + size > memory) {
                 (slice, bytes, count) = (slice + 1, 0, 0);
             }

@@ -41,8 +41,11 @@ impl Program {
             names.iter().map(|names| names.iter().filter(kept).cloned().collect()).collect()
         };
         let (reads, weights) = (of(false), of(true));
-        let written = |(index, node): (usize, &Node)| node.outputs.iter().map(|name| (name.clone(), index)).collect::<Vec<_>>();
-        let producers = graph.nodes.iter().enumerate().flat_map(written).filter(|(name, _)| !name.is_empty()).collect();
+        let written = |(index, node): (usize, &Node)| {
+            node.outputs.iter().map(|name| (name.clone(), index)).collect::<Vec<_>>()
+        };
+        let producers =
+            graph.nodes.iter().enumerate().flat_map(written).filter(|(name, _)| !name.is_empty()).collect();
         Ok(Self { reads, weights, producers, types, model })
     }
 
@@ -91,13 +94,20 @@ impl Program {
         self.model.graph.outputs.iter().map(|output| output.name.clone()).collect()
     }
 
-    /// The nodes that a value depends on, in order.
+    /// The nodes that values depend on, in order.
     pub fn behind(&self, values: &[String]) -> Vec<usize> {
+        self.between(&|_| false, values)
+    }
+
+    /// The nodes that values depend on where those that are `known` are at hand, in order.
+    pub fn between(&self, known: &dyn Fn(&str) -> bool, values: &[String]) -> Vec<usize> {
         let mut found = BTreeSet::new();
-        let mut open: Vec<usize> = values.iter().filter_map(|value| self.producer(value)).collect();
-        while let Some(node) = open.pop() {
-            if found.insert(node) {
-                open.extend(self.reads(node).iter().filter_map(|value| self.producer(value)));
+        let mut open: Vec<&String> = values.iter().collect();
+        while let Some(value) = open.pop() {
+            if let Some(node) = self.producer(value).filter(|_| !known(value))
+                && found.insert(node)
+            {
+                open.extend(self.reads(node));
             }
         }
         found.into_iter().collect()
@@ -164,6 +174,7 @@ fn captured(graph: &Graph) -> BTreeSet<String> {
     let mut own: BTreeSet<&str> = graph.inputs.iter().map(|input| input.name.as_str()).collect();
     own.extend(graph.initializers.keys().map(String::as_str));
     own.extend(graph.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str));
-    let read = graph.nodes.iter().flat_map(read_by).chain(graph.outputs.iter().map(|output| output.name.clone()));
+    let read =
+        graph.nodes.iter().flat_map(read_by).chain(graph.outputs.iter().map(|output| output.name.clone()));
     read.filter(|name| !own.contains(name.as_str())).collect()
 }

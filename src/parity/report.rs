@@ -151,7 +151,11 @@ pub fn table(report: &Report) -> String {
             let _ = write!(text, "\n{}", divergence_lines(divergence));
         }
         for amplifier in comparison.amplifiers.iter().take(3) {
-            let _ = write!(text, "\n    amplifies x{:.3}: {} node `{}`", amplifier.factor, amplifier.operator, amplifier.node);
+            let _ = write!(
+                text,
+                "\n    amplifies x{:.3}: {} node `{}`",
+                amplifier.factor, amplifier.operator, amplifier.node
+            );
         }
         for stated in comparison.stated_differences.iter().take(10) {
             let _ = write!(text, "\n    the files differ: {stated}");
@@ -176,10 +180,16 @@ fn line(output: &Output) -> String {
     }
     if found.is_one_sided() {
         let (reference, candidate) = (found.not_finite_in_reference, found.not_finite_in_candidate);
-        return format!("{place} is no finite number {candidate} times here and {reference} times in the reference alone, first at {:?}", found.at);
+        return format!(
+            "{place} is no finite number {candidate} times here and {reference} times in the reference alone, first at {:?}",
+            found.at
+        );
     }
     let psnr = found.psnr.map_or("equal".to_owned(), |psnr| format!("{psnr:.1} dB"));
-    format!("{place} max {:.3e} at {:?}, mean {:.3e}, {:.1e} of the largest value, {psnr}", found.max, found.at, found.mean, found.relative)
+    format!(
+        "{place} max {:.3e} at {:?}, mean {:.3e}, {:.1e} of the largest value, {psnr}",
+        found.max, found.at, found.mean, found.relative
+    )
 }
 
 fn divergence_lines(found: &Divergence) -> String {

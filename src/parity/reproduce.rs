@@ -35,7 +35,11 @@ pub struct Reproducer {
 ///
 /// # Errors
 /// A runtime that fails.
-pub fn reproducer(question: &Question<'_>, found: &Divergence, input: &Input) -> Result<Option<Reproducer>, ParityError> {
+pub fn reproducer(
+    question: &Question<'_>,
+    found: &Divergence,
+    input: &Input,
+) -> Result<Option<Reproducer>, ParityError> {
     let Question { reference, candidate, tolerances, .. } = *question;
     let matching = match question.one_file {
         true => Matching::identity(&candidate.program),
@@ -45,20 +49,26 @@ pub fn reproducer(question: &Question<'_>, found: &Divergence, input: &Input) ->
     let parts = match alone {
         Some(parts) => Some(parts),
         None => bracket((reference, candidate), &matching, &input.values, tolerances)?.and_then(|found| {
-            let partners: Option<Vec<usize>> = found.nodes.iter().map(|&node| matching.node(node)).collect();
             let theirs = renamed(&found.fed, &matching);
             let value = [matching.value(&found.value)?.clone()];
-            let mut partners = partners?;
-            partners.sort_unstable();
+            let partners = reference.program.between(&|name| theirs.contains_key(name), &value);
             Some([
                 cut(&reference.program, &partners, &theirs, &value, Style::Joined),
-                cut(&candidate.program, &found.nodes, &found.fed, std::slice::from_ref(&found.value), Style::Joined),
+                cut(
+                    &candidate.program,
+                    &found.nodes,
+                    &found.fed,
+                    std::slice::from_ref(&found.value),
+                    Style::Joined,
+                ),
             ])
         }),
     };
     let Some([theirs, own]) = parts else { return Ok(None) };
     let given = [(reference, &theirs), (candidate, &own)].map(|(side, part)| part.run(&*side.runtime));
-    let [Some(expected), Some(answer)] = given.map(|given| given.ok().and_then(|values| values.into_values().next())) else {
+    let [Some(expected), Some(answer)] =
+        given.map(|given| given.ok().and_then(|values| values.into_values().next()))
+    else {
         return Ok(None);
     };
     let difference = Difference::of(&expected, &answer).max;
@@ -78,13 +88,19 @@ fn renamed(values: &Values, matching: &Matching) -> Values {
 }
 
 /// The one node, on both sides, where it alone differs.
-fn alone(question: &Question<'_>, matching: &Matching, found: &Divergence, input: &Input) -> Result<Option<[Cut; 2]>, ParityError> {
+fn alone(
+    question: &Question<'_>,
+    matching: &Matching,
+    found: &Divergence,
+    input: &Input,
+) -> Result<Option<[Cut; 2]>, ParityError> {
     let Question { reference, candidate, tolerances, .. } = *question;
     let (theirs, program) = (&reference.program, &candidate.program);
     let Some(node) = program.producer(&found.value) else { return Ok(None) };
     let Some(other) = matching.node(node) else { return Ok(None) };
     let mut values: Values = theirs.inputs().into_iter().zip(input.values.iter().cloned()).collect();
-    let read: Option<Vec<String>> = program.reads(node).iter().map(|name| matching.value(name).cloned()).collect();
+    let read: Option<Vec<String>> =
+        program.reads(node).iter().map(|name| matching.value(name).cloned()).collect();
     let Some(mut wanted) = read else { return Ok(None) };
     wanted.extend(theirs.reads(other).iter().cloned());
     wanted.retain(|name| !values.contains_key(name));
@@ -109,7 +125,9 @@ fn alone(question: &Question<'_>, matching: &Matching, found: &Divergence, input
     ];
     let given = [(reference, &parts[0]), (candidate, &parts[1])].map(|(side, part)| part.run(&*side.runtime));
     let [Ok(expected), Ok(answer)] = given else { return Ok(None) };
-    let (Some(expected), Some(answer)) = (expected.get(&value), answer.get(&found.value)) else { return Ok(None) };
+    let (Some(expected), Some(answer)) = (expected.get(&value), answer.get(&found.value)) else {
+        return Ok(None);
+    };
     let differs = !tolerances.allow(program.dtype(&found.value), &Difference::of(expected, answer));
     Ok(differs.then_some(parts))
 }
@@ -138,13 +156,17 @@ fn script([reference, candidate]: [&str; 2], one_file: bool, inputs: usize) -> S
     let _ = writeln!(text, "inputs = [np.load(f\"input_{{i}}.npy\") for i in range({inputs})]");
     text.push_str("def run(model, level, provider):\n    options = ort.SessionOptions()\n    options.graph_optimization_level = level\n");
     text.push_str("    session = ort.InferenceSession(model, options, providers=[provider])\n");
-    text.push_str("    return session.run(None, {i.name: x for i, x in zip(session.get_inputs(), inputs)})[0]\n");
+    text.push_str(
+        "    return session.run(None, {i.name: x for i, x in zip(session.get_inputs(), inputs)})[0]\n",
+    );
     let theirs = if one_file { "model.onnx" } else { "reference.onnx" };
     for (name, kind, model) in [("reference", reference, theirs), ("candidate", candidate, "model.onnx")] {
         let given = session(kind, model).unwrap_or_else(|| format!("np.load(\"{name}.npy\")  # by {kind}"));
         let _ = writeln!(text, "{name} = {given}");
     }
-    text.push_str("print(f\"{np.abs(reference.astype(np.float64) - candidate.astype(np.float64)).max():.9e}\")\n");
+    text.push_str(
+        "print(f\"{np.abs(reference.astype(np.float64) - candidate.astype(np.float64)).max():.9e}\")\n",
+    );
     text
 }
 

@@ -23,7 +23,8 @@ pub fn stated_differences(reference: &Program, candidate: &Program, matching: &M
         let changed = names.iter().filter(|name| node.attributes.get(**name) != other.attributes.get(**name));
         lines.extend(changed.map(|name| format!("{}: attribute `{name}`", node.label())));
         for (place, (own, theirs)) in node.inputs.iter().zip(&other.inputs).enumerate() {
-            let weight = |program: &Program, name: &String| program.model.graph.initializers.get(name).cloned();
+            let weight =
+                |program: &Program, name: &String| program.model.graph.initializers.get(name).cloned();
             if weight(candidate, own) != weight(reference, theirs) {
                 lines.push(format!("{}: weight `{own}` (input {place})", node.label()));
             }

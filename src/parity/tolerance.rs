@@ -43,12 +43,18 @@ impl FromStr for Bound {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("`{text}` is no tolerance; give exact, abs=1e-5, rel=1e-4, ulp=8, psnr=60 or cosine=0.9999")
+            format!(
+                "`{text}` is no tolerance; give exact, abs=1e-5, rel=1e-4, ulp=8, psnr=60 or cosine=0.9999"
+            )
         };
         let Some((name, value)) = text.split_once('=') else {
             return if text == "exact" { Ok(Bound::Exact) } else { Err(wrong()) };
         };
-        let number = value.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0).ok_or_else(wrong)?;
+        let number = value
+            .parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite() && *number >= 0.0)
+            .ok_or_else(wrong)?;
         match name {
             "abs" => Ok(Bound::Abs(number)),
             "rel" => Ok(Bound::Rel(number)),
@@ -90,7 +96,8 @@ impl FromStr for Stated {
             Some((name, bounds)) => {
                 let known = TYPES.iter().find(|(known, dtype)| *known == name || dtype.name() == name);
                 let names = TYPES.map(|(known, _)| known).join(", ");
-                let (_, dtype) = known.ok_or_else(|| format!("there is no element type `{name}`; there are {names}"))?;
+                let (_, dtype) =
+                    known.ok_or_else(|| format!("there is no element type `{name}`; there are {names}"))?;
                 (Some(*dtype), bounds)
             }
         };
@@ -136,7 +143,9 @@ impl Tolerances {
 
     /// Whether a difference lies within the bounds of its type. NaN on one side and shapes that differ never do.
     pub fn allow(&self, dtype: DType, found: &Difference) -> bool {
-        found.shapes.is_none() && !found.is_one_sided() && self.of(dtype).into_iter().all(|bound| bound.holds(found))
+        found.shapes.is_none()
+            && !found.is_one_sided()
+            && self.of(dtype).into_iter().all(|bound| bound.holds(found))
     }
 }
 
@@ -146,7 +155,8 @@ mod tests {
 
     #[test]
     fn the_last_and_the_most_particular_stands() {
-        let stated = ["rel=1e-3", "f16:psnr=40,abs=0.5", "f16:psnr=50"].map(|text| text.parse().unwrap()).to_vec();
+        let stated =
+            ["rel=1e-3", "f16:psnr=40,abs=0.5", "f16:psnr=50"].map(|text| text.parse().unwrap()).to_vec();
         let tolerances = Tolerances::new(stated, false);
         assert_eq!(tolerances.of(DType::F16), [Bound::Psnr(50.0)]);
         assert_eq!(tolerances.of(DType::F32), [Bound::Rel(1e-3)]);

@@ -34,7 +34,11 @@ impl Value {
         let low = self.low.iter().flat_map(|low| low.iter().copied()).chain(std::iter::repeat(0.0));
         self.high.iter().zip(low).map(|(&high, low)| {
             // What a value that is no finite number leaves is no number.
-            if high.is_finite() && low.is_finite() { f64::from(high) + f64::from(low) } else { f64::from(high) }
+            if high.is_finite() && low.is_finite() {
+                f64::from(high) + f64::from(low)
+            } else {
+                f64::from(high)
+            }
         })
     }
 
@@ -58,7 +62,8 @@ pub fn is_wide(dtype: DType) -> bool {
 
 /// Whether a value of this type can be carried at all.
 pub fn is_carried(dtype: DType) -> bool {
-    let narrow = [DType::F32, DType::F16, DType::BF16, DType::U8, DType::I8, DType::U16, DType::I16, DType::Bool];
+    let narrow =
+        [DType::F32, DType::F16, DType::BF16, DType::U8, DType::I8, DType::U16, DType::I16, DType::Bool];
     is_wide(dtype) || narrow.contains(&dtype)
 }
 

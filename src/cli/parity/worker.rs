@@ -45,7 +45,11 @@ pub struct Job {
 impl WorkerArgs {
     /// What this process was started for.
     pub fn job(&self) -> Option<(Job, PathBuf)> {
-        let job = Job { model: self.worker_model?, of_reference: self.worker_of_reference, runtime: self.worker_runtime? };
+        let job = Job {
+            model: self.worker_model?,
+            of_reference: self.worker_of_reference,
+            runtime: self.worker_runtime?,
+        };
         Some((job, self.worker_out.clone()?))
     }
 }
@@ -57,11 +61,24 @@ pub fn ask(job: &Job) -> Result<Answers, CliError> {
     let program = std::env::current_exe().map_err(CliError::usage)?;
     let mut worker = Command::new(program);
     worker.args(std::env::args_os().skip(1));
-    worker.args(["--worker-runtime", job.runtime.name(), "--worker-model", &job.model.to_string(), "--worker-out"]).arg(&path);
+    worker
+        .args([
+            "--worker-runtime",
+            job.runtime.name(),
+            "--worker-model",
+            &job.model.to_string(),
+            "--worker-out",
+        ])
+        .arg(&path);
     if job.of_reference {
         worker.arg("--worker-of-reference");
     }
-    let output = worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output().map_err(CliError::usage)?;
+    let output = worker
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .map_err(CliError::usage)?;
     if output.status.success() {
         return Ok(read(&path));
     }
@@ -117,7 +134,11 @@ fn read(path: &Path) -> Answers {
     for (name, tensor) in &model.graph.initializers {
         let parts: Vec<&str> = name.split(' ').collect();
         let [index, _, dtype, part] = parts[..] else { continue };
-        let (Ok(index), Some(dtype)) = (index.parse::<usize>(), dtype.parse().ok().and_then(DType::from_code)) else { continue };
+        let (Ok(index), Some(dtype)) =
+            (index.parse::<usize>(), dtype.parse().ok().and_then(DType::from_code))
+        else {
+            continue;
+        };
         let elements = tensor.as_f32().map(<[f32]>::to_vec).unwrap_or_default();
         let Ok(array) = ArrayD::from_shape_vec(tensor.shape().to_vec(), elements) else { continue };
         answers.resize_with(answers.len().max(index + 1), Answer::new);
