@@ -148,9 +148,8 @@ impl Search<'_> {
             return Ok(None);
         };
         let other = self.matching.value(value).cloned().unwrap_or_default();
-        let partners: Option<Vec<usize>> = nodes.iter().map(|&node| self.matching.node(node)).collect();
-        let Some(mut partners) = partners else { return Ok(None) };
-        partners.sort_unstable();
+        let partners =
+            self.reference.program.between(&|name| theirs.contains_key(name), std::slice::from_ref(&other));
         let expected =
             cut(&self.reference.program, &partners, &theirs, std::slice::from_ref(&other), Style::Joined)
                 .run(&*self.reference.runtime);

@@ -31,17 +31,24 @@ pub struct Question<'a> {
 /// What whole runs gave on one input: one value per output, in order.
 pub type Answer = Vec<Value>;
 
-/// The outputs of a whole run, with no value in between looked at.
+/// The outputs of whole runs, one answer per input, with no value in between looked at.
 ///
 /// # Errors
 /// What the runtime refuses or fails at.
-pub fn outputs(side: &Side, input: &Input) -> Result<Answer, ParityError> {
+pub fn outputs(side: &Side, inputs: &[Input]) -> Result<Vec<Answer>, ParityError> {
     let program = &side.program;
-    let fed: Values = program.inputs().into_iter().zip(input.values.iter().cloned()).collect();
+    let Some(first) = inputs.first() else { return Ok(Vec::new()) };
+    let fed =
+        |input: &Input| program.inputs().into_iter().zip(input.values.iter().cloned()).collect::<Values>();
     let all: Vec<usize> = (0..program.nodes().len()).collect();
     let names = program.outputs();
-    let mut found = cut(program, &all, &fed, &names, Style::Joined).run(&*side.runtime)?;
-    Ok(names.iter().filter_map(|name| found.remove(name)).collect())
+    let part = cut(program, &all, &fed(first), &names, Style::Joined);
+    let mut session = side.runtime.load(&part.model)?;
+    let run = |input: &Input| {
+        let mut found = part.run_in(&mut *session, &fed(input))?;
+        Ok(names.iter().filter_map(|name| found.remove(name)).collect())
+    };
+    inputs.iter().map(run).collect()
 }
 
 /// Compares what two sides gave on every input, and finds where they part.

@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 use super::program::Program;
 use super::value::{Value, is_wide};
 use crate::onnx::{Attribute, DType, Dim, Graph, Model, Node, ValueInfo, ValueType};
-use crate::runtime::{Runtime, RuntimeError};
+use crate::runtime::{Runtime, RuntimeError, Session};
 
 /// Values by name.
 pub type Values = HashMap<String, Value>;
@@ -34,6 +34,8 @@ pub struct Cut {
     pub model: Model,
     /// What to feed, in order.
     pub inputs: Vec<ArrayD<f32>>,
+    /// The values that the inputs are.
+    names: Vec<String>,
     /// The values it gives, with their types.
     wanted: Vec<(String, DType)>,
 }
@@ -59,13 +61,16 @@ pub fn cut(program: &Program, nodes: &[usize], values: &Values, wanted: &[String
             }
         }
     }
-    let mut inputs = Vec::new();
+    let (mut inputs, mut names) = (Vec::new(), Vec::new());
     for (name, value) in fed {
         let inside = program.producer(&name).is_some();
         let frozen = if inside && is_shape_like(value.dtype) { value.tensor() } else { None };
         match frozen {
             Some(tensor) => drop(graph.initializers.insert(name, tensor)),
-            None => inputs.push(feed(&mut graph, &name, value)),
+            None => {
+                inputs.push(feed(&mut graph, &name, value));
+                names.push(name);
+            }
         }
     }
     for &node in nodes {
@@ -83,7 +88,7 @@ pub fn cut(program: &Program, nodes: &[usize], values: &Values, wanted: &[String
     }
     let model =
         Model { ir_version: IR_VERSION, opsets: program.model.opsets.clone(), graph, ..Model::default() };
-    Cut { model, inputs, wanted }
+    Cut { model, inputs, names, wanted }
 }
 
 impl Cut {
@@ -92,8 +97,23 @@ impl Cut {
     /// # Errors
     /// What the runtime refuses or fails at.
     pub fn run(&self, runtime: &dyn Runtime) -> Result<Values, RuntimeError> {
-        let views: Vec<_> = self.inputs.iter().map(|input| input.view()).collect();
-        let mut outputs = runtime.load(&self.model)?.run(&views)?.into_iter();
+        self.give(&mut *runtime.load(&self.model)?, &self.inputs.iter().collect::<Vec<_>>())
+    }
+
+    /// Runs it in a session that is ready, on other values of the same shapes.
+    ///
+    /// # Errors
+    /// What the runtime fails at.
+    pub fn run_in(&self, session: &mut dyn Session, values: &Values) -> Result<Values, RuntimeError> {
+        let inputs = self.names.iter().zip(&self.inputs);
+        let fed: Vec<_> =
+            inputs.map(|(name, own)| values.get(name).map_or(own, |value| &value.high)).collect();
+        self.give(session, &fed)
+    }
+
+    fn give(&self, session: &mut dyn Session, inputs: &[&ArrayD<f32>]) -> Result<Values, RuntimeError> {
+        let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
+        let mut outputs = session.run(&views)?.into_iter();
         let mut values = Values::new();
         for (name, dtype) in &self.wanted {
             let high = outputs.next().unwrap_or_default();

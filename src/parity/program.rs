@@ -94,13 +94,20 @@ impl Program {
         self.model.graph.outputs.iter().map(|output| output.name.clone()).collect()
     }
 
-    /// The nodes that a value depends on, in order.
+    /// The nodes that values depend on, in order.
     pub fn behind(&self, values: &[String]) -> Vec<usize> {
+        self.between(&|_| false, values)
+    }
+
+    /// The nodes that values depend on where those that are `known` are at hand, in order.
+    pub fn between(&self, known: &dyn Fn(&str) -> bool, values: &[String]) -> Vec<usize> {
         let mut found = BTreeSet::new();
-        let mut open: Vec<usize> = values.iter().filter_map(|value| self.producer(value)).collect();
-        while let Some(node) = open.pop() {
-            if found.insert(node) {
-                open.extend(self.reads(node).iter().filter_map(|value| self.producer(value)));
+        let mut open: Vec<&String> = values.iter().collect();
+        while let Some(value) = open.pop() {
+            if let Some(node) = self.producer(value).filter(|_| !known(value))
+                && found.insert(node)
+            {
+                open.extend(self.reads(node));
             }
         }
         found.into_iter().collect()

@@ -49,11 +49,9 @@ pub fn reproducer(
     let parts = match alone {
         Some(parts) => Some(parts),
         None => bracket((reference, candidate), &matching, &input.values, tolerances)?.and_then(|found| {
-            let partners: Option<Vec<usize>> = found.nodes.iter().map(|&node| matching.node(node)).collect();
             let theirs = renamed(&found.fed, &matching);
             let value = [matching.value(&found.value)?.clone()];
-            let mut partners = partners?;
-            partners.sort_unstable();
+            let partners = reference.program.between(&|name| theirs.contains_key(name), &value);
             Some([
                 cut(&reference.program, &partners, &theirs, &value, Style::Joined),
                 cut(

@@ -12,7 +12,7 @@ use ndarray::ArrayD;
 
 use super::Args;
 use crate::cli::CliError;
-use crate::onnx::{self, DType, Graph, Model, Tensor};
+use crate::onnx::{self, DType, Graph, Model, Tensor, ValueInfo};
 use crate::parity::{Answer, Comparison, Program, Question, Side, Value, Verdict, outputs};
 use crate::runtime::{self, Kind};
 
@@ -110,9 +110,9 @@ pub fn answer(args: &Args, (job, path): &(Job, PathBuf)) -> Result<(), CliError>
     let program = Arc::new(Program::open(&model, &shapes).map_err(|error| refuse(&error))?);
     let runtime = Arc::from(runtime::open(job.runtime).map_err(CliError::failed)?);
     let side = Side { program, runtime };
+    let answers = outputs(&side, &inputs).map_err(|error| refuse(&error))?;
     let mut initializers = IndexMap::new();
-    for (index, input) in inputs.iter().enumerate() {
-        let found = outputs(&side, input).map_err(|error| refuse(&error))?;
+    for (index, found) in answers.iter().enumerate() {
         for (place, value) in found.iter().enumerate() {
             let mut keep = |part: &str, array: &ArrayD<f32>| {
                 let tensor = Tensor::f32(array.shape(), array.iter().copied().collect::<Vec<_>>());
@@ -123,7 +123,10 @@ pub fn answer(args: &Args, (job, path): &(Job, PathBuf)) -> Result<(), CliError>
             value.low.as_ref().map_or(Ok(()), |low| keep("low", low)).map_err(CliError::failed)?;
         }
     }
-    let graph = Graph { name: "answers".into(), initializers, ..Graph::default() };
+    // A file's graph has an output.
+    let outputs =
+        initializers.keys().take(1).map(|name: &String| ValueInfo::tensor(name, DType::F32, [])).collect();
+    let graph = Graph { name: "answers".into(), initializers, outputs, ..Graph::default() };
     let model = Model { ir_version: 8, opsets: [(String::new(), 17)].into(), graph, ..Model::default() };
     onnx::write(&model, path).map_err(CliError::failed)
 }
