@@ -89,6 +89,12 @@ fn check_all(
             Err(AttackError::Oracle(OracleError::Rewrite(reason))) => {
                 refused(name, oracle, reason.to_string())
             }
+            // Near the image, where the image itself has a finite output.
+            Err(AttackError::Oracle(reason @ OracleError::NotFinite { .. }))
+                if oracle.forward(image.x.view()).is_ok() =>
+            {
+                refused(name, oracle, reason.to_string())
+            }
             Err(error) => return Err(AuditError::attack(name, &image.name, error)),
         };
         checked.push(Checked { check, pace: Pace::of(before, oracle.effort()) });

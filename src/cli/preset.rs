@@ -55,7 +55,7 @@ const QUICK: Preset = Preset {
     images: Some(3),
     craft: Craft::Fastest,
     left_out: Some(
-        "this is a quick look, of 20 steps and 100 tries on at most 3 images cut to 64 pixels a side, crafted \
+        "this is a quick look and not a verdict, of 20 steps and 100 tries on at most 3 images cut to 64 pixels a side, crafted \
          on the fastest runtime; --preset paper and flags of your own do more",
     ),
     ..GIVEN
