@@ -132,7 +132,8 @@ const FAULTS: [(&str, &str, Plant); 6] = [
 /// Runs `parity`, which must print a report and nothing else, and end with this code.
 fn parity(workspace: &Workspace, arguments: &[&str], code: i32) -> Value {
     let arguments = [&["parity", "--json"], arguments].concat();
-    let output = workspace.temper(&arguments).output().unwrap();
+    // Thousands of nodes take longer where other tests run beside this one.
+    let output = workspace.temper(&arguments).timeout(std::time::Duration::from_secs(300)).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))

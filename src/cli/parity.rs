@@ -87,6 +87,10 @@ fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
 /// Elements of an input at most.
 const MOST_ELEMENTS: usize = 1 << 28;
 
+/// Operators whose results no runtime repeats.
+const RANDOM: [&str; 6] =
+    ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"];
+
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
     if let Some(job) = args.worker.job() {
@@ -218,6 +222,9 @@ impl Args {
         let ask = |runtime: &Arc<dyn Runtime>, of_reference: bool| {
             worker::ask(&Job { model: index, of_reference, runtime: runtime.kind() })
         };
+        if let Some(random) = program.nodes().iter().find(|node| RANDOM.contains(&node.op.as_str())) {
+            report.notes.push(format!("{} draws at random: no two runs agree", random.label()));
+        }
         let mut first: Option<Answers> = None;
         for (place, runtime) in runtimes.iter().enumerate() {
             let own = ask(runtime, false)?;
@@ -239,7 +246,10 @@ impl Args {
                     tolerances: &tolerances,
                     memory,
                 };
-                let comparison = self.one(&question, &inputs, [&expected, &own], &mut report.notes)?;
+                let mut comparison = self.one(&question, &inputs, [&expected, &own], &mut report.notes)?;
+                if let Some((good, _)) = good.as_ref().filter(|_| !one_file) {
+                    comparison.reference = format!("{good} on {}", comparison.reference);
+                }
                 report.comparisons.push(comparison);
             }
             first.get_or_insert(own);

@@ -1,5 +1,7 @@
 //! A third answer, where two disagree about a node: libtorch in float64, on the inputs that the reference's node read.
 
+use std::cmp::Ordering;
+
 use super::cut::{Style, Values, cut};
 use super::difference::Difference;
 use super::nodes::Side;
@@ -23,11 +25,15 @@ pub fn arbitrate(
         Some(Difference::of(&right, &given).max)
     });
     let (reference_error, candidate_error) = (reference_error?, candidate_error?);
-    let farther = if candidate_error > reference_error { candidate } else { reference };
+    let farther = match candidate_error.total_cmp(&reference_error) {
+        Ordering::Greater => candidate.runtime.kind().name(),
+        Ordering::Less => reference.runtime.kind().name(),
+        Ordering::Equal => "neither",
+    };
     Some(Arbitration {
         by: format!("{} {}", third.kind(), third.version()),
         reference_error,
         candidate_error,
-        farther: farther.runtime.kind().to_string(),
+        farther: farther.to_owned(),
     })
 }

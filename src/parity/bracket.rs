@@ -103,10 +103,21 @@ impl Search<'_> {
             difference: propagated.clone(),
             propagated,
         };
-        let (mut least, mut enough, mut best) = (0, all.len(), whole);
+        let moving: Vec<usize> =
+            all.into_iter().filter(|&node| !self.candidate.program.is_constant(node)).collect();
+        let last = |count: usize| self.candidate.program.with_constants(&moving[moving.len() - count..]);
+        let (mut least, mut enough, mut best) = (0, moving.len(), whole);
+        // Small parts first, each twice the one before: they cost little. Then what lies between.
+        let mut count = 1;
+        while count < enough {
+            match self.tail(&last(count), value, &best.propagated)? {
+                Some(found) => (best, enough) = (found, count),
+                None => (least, count) = (count, 2 * count),
+            }
+        }
         while least + 1 < enough {
             let count = usize::midpoint(least, enough);
-            match self.tail(&all[all.len() - count..], value, &best.propagated)? {
+            match self.tail(&last(count), value, &best.propagated)? {
                 Some(found) => (best, enough) = (found, count),
                 None => least = count,
             }

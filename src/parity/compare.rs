@@ -191,7 +191,8 @@ fn locate(
     };
     if let Some(mut found) = found {
         comparison.verdict = Verdict::Fail;
-        if question.one_file {
+        // What several nodes show together is no question about one of them.
+        if question.one_file && found.among.is_empty() {
             found.arbitration = arbitration(question, &points, &found, input);
         }
         comparison.first_divergence = Some(found);

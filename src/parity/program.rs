@@ -20,6 +20,8 @@ pub struct Program {
     /// The initializers that every node reads.
     weights: Vec<Vec<String>>,
     producers: HashMap<String, usize>,
+    /// Whether every node reads constants alone.
+    constant: Vec<bool>,
     types: HashMap<String, TensorType>,
 }
 
@@ -40,13 +42,14 @@ impl Program {
             let kept = |name: &&String| graph.initializers.contains_key(*name) == weights;
             names.iter().map(|names| names.iter().filter(kept).cloned().collect()).collect()
         };
-        let (reads, weights) = (of(false), of(true));
+        let (reads, weights): (Vec<Vec<String>>, Vec<Vec<String>>) = (of(false), of(true));
         let written = |(index, node): (usize, &Node)| {
             node.outputs.iter().map(|name| (name.clone(), index)).collect::<Vec<_>>()
         };
-        let producers =
+        let producers: HashMap<String, usize> =
             graph.nodes.iter().enumerate().flat_map(written).filter(|(name, _)| !name.is_empty()).collect();
-        Ok(Self { reads, weights, producers, types, model })
+        let constant = constant(&reads, &producers);
+        Ok(Self { reads, weights, producers, constant, types, model })
     }
 
     /// The nodes, in the file's order.
@@ -99,6 +102,19 @@ impl Program {
         self.between(&|_| false, values)
     }
 
+    /// Whether a node computes the same whatever the inputs, as a dequantised weight does.
+    pub fn is_constant(&self, node: usize) -> bool {
+        self.constant[node]
+    }
+
+    /// The nodes with those that their constants come from, in order: a runtime fuses what it knows to be constant.
+    pub fn with_constants(&self, nodes: &[usize]) -> Vec<usize> {
+        let read: Vec<String> = nodes.iter().flat_map(|&node| self.reads(node)).cloned().collect();
+        let constants = self.behind(&read).into_iter().filter(|&node| self.is_constant(node));
+        let all: BTreeSet<usize> = nodes.iter().copied().chain(constants).collect();
+        all.into_iter().collect()
+    }
+
     /// The nodes that values depend on where those that are `known` are at hand, in order.
     pub fn between(&self, known: &dyn Fn(&str) -> bool, values: &[String]) -> Vec<usize> {
         let mut found = BTreeSet::new();
@@ -112,6 +128,17 @@ impl Program {
         }
         found.into_iter().collect()
     }
+}
+
+/// Which nodes read what constant nodes write, and nothing else; nodes stand in an order in which they can run.
+fn constant(reads: &[Vec<String>], producers: &HashMap<String, usize>) -> Vec<bool> {
+    let mut constant: Vec<bool> = Vec::new();
+    for read in reads {
+        let is_constant =
+            |value: &String| producers.get(value).and_then(|&before| constant.get(before)) == Some(&true);
+        constant.push(read.iter().all(is_constant));
+    }
+    constant
 }
 
 /// What is known of the types, at the opset that the table of operators starts with.

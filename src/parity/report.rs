@@ -117,7 +117,7 @@ pub struct Arbitration {
     pub reference_error: f64,
     /// How far the candidate is from it.
     pub candidate_error: f64,
-    /// The side that is farther from it.
+    /// The side that is farther from it, or `neither`.
     pub farther: String,
 }
 
