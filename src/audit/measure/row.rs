@@ -60,6 +60,8 @@ pub fn row(
         objective_start: attacked.values.first().copied().unwrap_or_default(),
         objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
         reached: attacked.reached,
+        members: attacked.ensemble.as_ref().map_or(vec![], |ensemble| ensemble.members.clone()),
+        overshoot: attacked.ensemble.as_ref().and_then(|ensemble| ensemble.overshoot),
         seed: settings.seed,
         model_sha256: context.model.sha256.clone(),
     })
