@@ -77,6 +77,8 @@ pub fn cut(program: &Program, nodes: &[usize], values: &Values, wanted: &[String
         let mut node = program.nodes()[node].clone();
         if style == Style::Apart {
             node.outputs.iter_mut().filter(|name| !name.is_empty()).for_each(|name| *name = apart(name));
+            // tract takes a node and an input of one name for one.
+            node.name = apart(&node.name);
         }
         graph.nodes.push(node);
     }
