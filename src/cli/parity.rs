@@ -6,8 +6,8 @@ mod worker;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::output::{note, say};
-use super::{CliError, EXIT_CODES};
+use super::output::{is_json, note, say, say_json};
+use super::{CliError, after_help};
 use crate::image::{self, list_images};
 use crate::onnx::{self, Model};
 use crate::parity::{
@@ -23,7 +23,7 @@ use worker::{Answers, Job};
 /// Any ONNX file will do. It is run on noise and on values at which runtimes part, and on images where some are
 /// given. Exit code 1 where an output, or with --reference a node, leaves its tolerance.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = after_help("temper parity model.onnx --runtime ort,ort-plain,tract\ntemper parity model-fp16.onnx --reference model.onnx --json"))]
 pub struct Args {
     /// The models
     #[arg(required = true, value_name = "MODEL.onnx")]
@@ -51,9 +51,6 @@ pub struct Args {
     /// Decides every random number
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Print the report as JSON, and nothing else
-    #[arg(long)]
-    json: bool,
     /// Write the smallest part that still differs to this folder, with a Python script that shows it
     #[arg(long, value_name = "DIR")]
     bisect: Option<PathBuf>,
@@ -115,18 +112,23 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 
 impl Args {
     fn show(&self, reports: &[Report]) -> Result<(), CliError> {
-        if !self.json {
+        if !is_json() {
             return say(reports.iter().map(table).collect::<Vec<_>>().join("\n"));
         }
-        let json = match reports {
-            [one] => serde_json::to_string_pretty(one),
+        match reports {
+            [one] => say_json(one),
             all => {
                 let verdict =
                     if all.iter().all(|report| report.verdict == Verdict::Pass) { "pass" } else { "fail" };
-                serde_json::to_string_pretty(&serde_json::json!({ "verdict": verdict, "models": all }))
+                say_json(&serde_json::json!({ "verdict": verdict, "models": all }))
             }
-        };
-        say(json.map_err(CliError::failed)?)
+        }
+    }
+
+    /// Whether the flags ask for a runtime, with whatever settings.
+    pub fn names(&self, kind: Kind) -> bool {
+        let asked = self.runtime.as_ref().is_some_and(|kinds| kinds.0.iter().any(|named| named.is_a(kind)));
+        asked || self.worker.names(kind)
     }
 
     /// The runtimes asked for, each of which must be there, or those of the default that are.

@@ -43,6 +43,11 @@ pub struct Job {
 }
 
 impl WorkerArgs {
+    /// Whether this process was started for a runtime.
+    pub fn names(&self, kind: Kind) -> bool {
+        self.worker_runtime.is_some_and(|named| named.is_a(kind))
+    }
+
     /// What this process was started for.
     pub fn job(&self) -> Option<(Job, PathBuf)> {
         let job = Job {
