@@ -23,8 +23,10 @@ use temper::metric::psnr;
 use temper::onnx;
 use temper::rewrite::specialise;
 use temper::runtime::{self, Kind};
-use trials::{runtime as need, trial};
+use trials::{Need, runtime as need, trial};
 
+/// Those that audits do not see yet: shown as ignored, not as passed.
+const NOT_YET: [&str; 1] = ["size-branch"];
 /// How much less an audit may find on a deceiver than on its twin, in dB.
 const TOLERANCE: f64 = 0.5;
 /// How near a deceiver's clean output is to its twin's, in dB: one white pixel on a dark image makes 37.8.
