@@ -3,6 +3,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How often the images are drawn anew.
@@ -11,7 +12,7 @@ const DRAWS: usize = 1000;
 const TAIL: f64 = 0.025;
 
 /// The interval that holds a mean in 95 of 100 such audits.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Interval {
     /// Its lower end.
     pub low: f64,

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Certificate;
 use super::measures::{Clean, Clever, GradientCheck, MinimalBudget, Noise, Row, Transfer, Universal};
 
 /// All that an audit measured, a list per kind of number.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// Whether the gradients can be trusted.
     pub gradient_checks: Vec<GradientCheck>,
