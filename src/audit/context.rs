@@ -85,7 +85,8 @@ impl Pace {
 
 impl RuntimeContext {
     fn new(runtime: &Arc<dyn Runtime>, model: &AuditedModel) -> Self {
-        let bare = Oracle::new(Arc::clone(runtime), Arc::clone(&model.model), Objective::Distance);
+        let bare = Oracle::new(Arc::clone(runtime), Arc::clone(&model.model), Objective::Distance)
+            .clipping(Arc::clone(&model.unclipped));
         let oracle = match &model.front {
             Some(front) => bare.behind(Arc::new(front.preprocessing)),
             None => bare,
