@@ -96,6 +96,9 @@ pub struct Oracle {
     front: Option<Arc<dyn Preprocess>>,
     /// The draw of it that answers are for, where it is random.
     draw: u64,
+    /// The model before its output is clipped to [0, 1], where it is: forward runs clip here, behind the check for
+    /// what is not finite, which an operator of a runtime may take for a number.
+    unclipped: Option<Arc<Model>>,
 }
 
 impl Oracle {
@@ -112,6 +115,7 @@ impl Oracle {
             effort: Effort::default(),
             front: None,
             draw: 0,
+            unclipped: None,
         }
     }
 
@@ -119,6 +123,12 @@ impl Oracle {
     #[must_use]
     pub fn behind(self, front: Arc<dyn Preprocess>) -> Self {
         Self { front: Some(front), ..self }
+    }
+
+    /// An oracle of a model that clips its output to [0, 1]; `unclipped` is the same model without.
+    #[must_use]
+    pub fn clipping(self, unclipped: Arc<Model>) -> Self {
+        Self { unclipped: Some(unclipped), ..self }
     }
 
     /// An oracle of another model on the same runtime, behind the same pre-processing at the same draw.
@@ -297,11 +307,15 @@ impl Oracle {
     }
 
     fn forward_at_once(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
-        let Self { runtime, model, effort, .. } = self;
-        let prepare = |shape: &[usize]| forwards(&**runtime, model, shape);
+        let Self { runtime, model, effort, unclipped, .. } = self;
+        let prepare = |shape: &[usize]| forwards(&**runtime, unclipped.as_ref().unwrap_or(model), shape);
         let mut outputs = self.forward.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
         self.effort.forwards += x.len_of(Axis(0)) as u64;
-        self.image(outputs.swap_remove(0), "output", x.len_of(Axis(0)))
+        let mut image = self.image(outputs.swap_remove(0), "output", x.len_of(Axis(0)))?;
+        if self.unclipped.is_some() {
+            image.mapv_inplace(|value| value.clamp(0.0, 1.0));
+        }
+        Ok(image)
     }
 
     fn gradient_at_once(

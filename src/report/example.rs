@@ -74,6 +74,7 @@ pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row
         objective_end: 2.0,
         reached: None,
         members: vec![],
+        rugged: None,
         overshoot: None,
         seed: 0,
         model_sha256: "00".into(),

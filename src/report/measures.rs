@@ -191,6 +191,8 @@ pub struct Row {
     pub reached: Option<bool>,
     /// What each member of an ensemble left, on the runtime that crafted; empty for a single attack.
     pub members: Vec<Member>,
+    /// Whether the plain gradient promised a rise that did not come; null for a single attack.
+    pub rugged: Option<bool>,
     /// The share of the output's squared change that clipping to the output's range removes; null where it was
     /// not measured.
     pub overshoot: Option<f64>,

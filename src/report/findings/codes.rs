@@ -1,7 +1,7 @@
 //! The codes of findings, which are promised to stay the same from version to version.
 
 /// Every code, in alphabetical order.
-pub const CODES: [&str; 15] = [
+pub const CODES: [&str; 17] = [
     "attacks-disagree",
     "averaged-gradient",
     "gradient-free-wins",
@@ -10,7 +10,9 @@ pub const CODES: [&str; 15] = [
     "noise-wins",
     "non-finite-gradient",
     "non-finite-output",
+    "overshoot",
     "restarts-help",
+    "rugged",
     "runtimes-differ",
     "sibling-wins",
     "still-climbing",
