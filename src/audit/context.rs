@@ -44,8 +44,6 @@ pub struct Context<'a> {
 pub struct RuntimeContext {
     /// Answers with outputs as they are served, clipped to [0, 1], and gradients.
     pub oracle: Oracle,
-    /// Answers with outputs as they come: a clip may make a number of what is none.
-    pub unclipped: Oracle,
     /// The runtime's name and version.
     pub id: String,
     /// The findings of the gradient check, where it was made.
@@ -92,8 +90,7 @@ impl RuntimeContext {
             None => bare,
         };
         let id = format!("{} {}", runtime.kind(), runtime.version());
-        let unclipped = oracle.beside(Arc::clone(&model.unclipped));
-        Self { oracle, unclipped, id, check: None, pace: None }
+        Self { oracle, id, check: None, pace: None }
     }
 
     /// The runtime's name, as reports give it.
@@ -198,7 +195,7 @@ impl<'a> Context<'a> {
         self.store.key(kind, &(place, parts))
     }
 
-    /// The model's output, as it comes, for any image `x` in the place of `image`: a batch of one output per draw of a
+    /// The model's output for any image `x` in the place of `image`: a batch of one output per draw of a
     /// random pre-processing, at draws that no attack has seen.
     ///
     /// # Errors
@@ -210,12 +207,11 @@ impl<'a> Context<'a> {
         x: &Array4<f32>,
     ) -> Result<Array4<f32>, AuditError> {
         let draws = judging_draws(self.settings.seed, &image.name);
-        let unclipped = &mut self.runtimes[index.into().0].unclipped;
-        let output = drawn(unclipped, x.view(), draws);
+        let output = drawn(self.oracle(index), x.view(), draws);
         output.map_err(|error| AuditError::oracle(self.name(), &image.name, error))
     }
 
-    /// S(x0) on a runtime, as it is served, worked out when it is first asked for.
+    /// S(x0) on a runtime, worked out when it is first asked for.
     ///
     /// # Errors
     /// As for [`Self::output`].
@@ -229,7 +225,7 @@ impl<'a> Context<'a> {
             return Ok(known.clone());
         }
         let of = self.image(image);
-        let output = self.output(index, of, &of.x)?.mapv(|value| value.clamp(0.0, 1.0));
+        let output = self.output(index, of, &of.x)?;
         self.images[image.0].clean[index.0] = Some(output.clone());
         Ok(output)
     }
@@ -241,10 +237,7 @@ impl<'a> Context<'a> {
 
     /// Gives back what it holds of runtimes and outputs.
     pub fn release(&mut self) {
-        for runtime in &mut self.runtimes {
-            runtime.oracle.release_sessions();
-            runtime.unclipped.release_sessions();
-        }
+        self.runtimes.iter_mut().for_each(|runtime| runtime.oracle.release_sessions());
         self.image_indices().for_each(|image| self.forget_outputs(image));
     }
 }

@@ -183,8 +183,7 @@ fn transfer_all(
 fn timing(contexts: &[Context<'_>], store: &Store) -> Timing {
     let mut timing =
         Timing { peak_memory: peak_bytes(), cached_seconds: store.seconds_saved(), ..Timing::default() };
-    let runtimes = contexts.iter().flat_map(|context| &context.runtimes);
-    for effort in runtimes.flat_map(|runtime| [runtime.oracle.effort(), runtime.unclipped.effort()]) {
+    for effort in contexts.iter().flat_map(|context| &context.runtimes).map(|it| it.oracle.effort()) {
         timing.inside_runtimes += effort.inside.as_secs_f64();
         timing.gradient_steps += effort.gradients;
         timing.forward_runs += effort.forwards;
