@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::certificate::certified;
 use super::summary::finite_mean;
 use super::words::{decibels, one_line};
-use super::{Clever, Finding, ImageInfo, Interval, MinimalBudget, Report, Row, Settings, Universal};
+use super::{Clever, Finding, ImageInfo, MinimalBudget, Report, Row, Settings, Universal};
 use crate::attack::AttackKind;
 
 /// A line about a model on a runtime.
@@ -99,9 +99,7 @@ fn hardest(report: &Report) -> Vec<Told> {
         return vec![];
     }
     let told = report.worst.iter().map(|worst| {
-        let spread = worst.interval.map_or(String::new(), |Interval { low, high }| {
-            format!(" (95% of such audits: {low:.2} to {high:.2})")
-        });
+        let spread = worst.interval.map_or(String::new(), |interval| format!(" ({interval})"));
         let what = format!(
             ", worst of all attacks at {}/255: {}{spread}; least on {} by {}{}: {}.",
             worst.budget,
@@ -130,10 +128,16 @@ fn clever(report: &Report) -> Vec<Told> {
             0 => String::new(),
             count => {
                 let mean = finite_mean(bounds.into_iter());
-                format!("; its extreme value {mean:.1}, where that fits ({count} of {})", found.len())
+                format!(
+                    "; extrapolated {mean:.1}, where the extreme-value fit holds: {count} of {}",
+                    found.len()
+                )
             }
         };
-        let what = format!(": CLEVER {index:.1} from {} gradients an image{extreme}.", found[0].samples);
+        let what = format!(
+            ": CLEVER at least {index:.1} (estimated from below by {} gradients an image{extreme}).",
+            found[0].samples
+        );
         Told::of(model, runtime, what)
     });
     told.collect()

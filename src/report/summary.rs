@@ -32,7 +32,7 @@ pub struct Summary {
     /// Mean of `sr_psnr` over the images whose output was changed; null where none was.
     #[serde(serialize_with = "decibels::serialize")]
     pub sr_psnr: f64,
-    /// Where that mean lies in 95 of 100 such audits; null for fewer than three images.
+    /// The 95% confidence interval of that mean over images like these; null for fewer than eight.
     pub sr_psnr_interval: Option<Interval>,
     /// Mean of `sr_ssim`; null where there is none.
     pub sr_ssim: Option<f64>,
@@ -99,7 +99,7 @@ pub struct Worst {
     /// Mean over images of the least `sr_psnr`; null where no attack changed an output.
     #[serde(serialize_with = "decibels::serialize")]
     pub sr_psnr: f64,
-    /// Where that mean lies in 95 of 100 such audits; null for fewer than three images.
+    /// The 95% confidence interval of that mean over images like these; null for fewer than eight.
     pub interval: Option<Interval>,
     /// The attack that did the most on the worst image.
     pub attack: String,

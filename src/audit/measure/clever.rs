@@ -1,8 +1,11 @@
 //! CLEVER, eq. (15) of Choi et al., ACCV 2020: the largest L1 norm of the gradient of ||S(x) - S(x0)||_2 at
-//! points drawn from the cube of half a side 1/255 around x0. It bounds how fast the output can move, to
-//! first order, without any attack; a larger one means a more vulnerable model.
+//! points drawn uniformly from the L-infinity ball of radius 1/255 around x0. By Hoelder's inequality the norm's
+//! maximum over the ball is the local Lipschitz constant of that distance with respect to L-infinity
+//! perturbations; a larger one means a more vulnerable model.
 //!
-//! Beside it, the extreme value that such maxima tend to (Weng et al., ICLR 2018), with how well it fits.
+//! A maximum over samples estimates that constant from below; it bounds nothing, and a sharp slope between
+//! the samples stays unseen. Beside it, the location of the reverse Weibull distribution fitted to maxima of
+//! blocks of samples (Weng et al., ICLR 2018), an extrapolation, with how well it fits.
 
 use ndarray::{Array4, ArrayView4, Axis, concatenate};
 use rand::RngExt;
@@ -17,7 +20,7 @@ use crate::metric::ReverseWeibull;
 use crate::oracle::{Objective, Oracle};
 use crate::report::{Clever, Extreme};
 
-/// Half the side of the cube that points are drawn from, on [0, 1].
+/// The radius of the ball that points are drawn from, on [0, 1].
 const AWAY: f32 = 1.0 / 255.0;
 /// Samples of which each maximum is taken, for the extreme value.
 const PER_MAXIMUM: usize = 32;
