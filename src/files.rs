@@ -55,8 +55,10 @@ pub enum FileError {
         /// The folder that is not there.
         folder: PathBuf,
     },
-    /// The path names a device or a pipe, which a rename would replace.
-    #[error("{path}: is a device or a pipe, and only files are written; choose another name")]
+    /// The path names a device, a pipe or a socket: reading it may never end, and a rename would replace it.
+    #[error(
+        "{path}: is a device, a pipe or a socket, and only files are read and written; give the path of a file"
+    )]
     NotRegular {
         /// The path as it was given.
         path: PathBuf,
@@ -209,28 +211,55 @@ pub fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Reads a whole file of at least 1 and at most `max_bytes` bytes.
+/// Opens a regular file to read it, and says how many bytes it has.
+///
+/// What was opened is looked at, not what lay at the path before; and a pipe that nobody writes to does
+/// not make the opening wait.
 ///
 /// # Errors
-/// [`FileError::Missing`], [`FileError::IsFolder`], [`FileError::Empty`],
-/// [`FileError::TooLarge`] (found without reading more than the limit), or
+/// [`FileError::Missing`], [`FileError::IsFolder`], [`FileError::NotRegular`] or
 /// [`FileError::Unreadable`].
-pub fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
+pub fn open_regular(path: &Path) -> Result<(fs::File, u64), FileError> {
     let unreadable = |cause: io::Error| match cause.kind() {
         io::ErrorKind::NotFound => FileError::Missing { path: path.to_owned() },
+        io::ErrorKind::IsADirectory => FileError::IsFolder { path: path.to_owned() },
+        _ if path.is_dir() => FileError::IsFolder { path: path.to_owned() },
+        // A socket cannot be opened at all.
+        _ if is_special(path) => FileError::NotRegular { path: path.to_owned() },
         _ => FileError::Unreadable { path: path.to_owned(), cause },
     };
-    let found = fs::metadata(path).map_err(unreadable)?;
-    if found.is_dir() {
-        return Err(FileError::IsFolder { path: path.to_owned() });
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | libc::O_NOCTTY);
+    let file = options.open(path).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
+    match found.file_type() {
+        kind if kind.is_dir() => Err(FileError::IsFolder { path: path.to_owned() }),
+        kind if !kind.is_file() => Err(FileError::NotRegular { path: path.to_owned() }),
+        _ => Ok((file, found.len())),
     }
+}
+
+/// Whether something lies at the path that is neither a file nor a folder.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_dir() && !found.is_file())
+}
+
+/// Reads a whole regular file of at least 1 and at most `max_bytes` bytes.
+///
+/// # Errors
+/// As [`open_regular`]; [`FileError::Empty`]; or [`FileError::TooLarge`], found without reading more than
+/// the limit.
+pub fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
+    let (file, length) = open_regular(path)?;
     let too_large = || FileError::TooLarge { path: path.to_owned(), limit: max_bytes };
-    if found.len() > max_bytes {
+    if length > max_bytes {
         return Err(too_large());
     }
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
-    // The length above says nothing about a pipe or a file that still grows.
+    // The length above says nothing about a file that still grows.
+    let unreadable = |cause| FileError::Unreadable { path: path.to_owned(), cause };
     file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     match bytes.len() as u64 {
         0 => Err(FileError::Empty { path: path.to_owned() }),
@@ -357,11 +386,18 @@ mod tests {
         assert!(matches!(read_bounded(&path, 7), Err(FileError::TooLarge { limit: 7, .. })));
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     #[test]
-    fn a_device_without_an_end_is_read_only_up_to_the_limit() {
-        let result = read_bounded(Path::new("/dev/zero"), 1000);
-        assert!(matches!(result, Err(FileError::TooLarge { limit: 1000, .. })));
+    fn only_regular_files_are_read_and_nothing_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, socket, link] = ["pipe", "socket", "link"].map(|name| folder.path().join(name));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        for path in [&pipe, &socket, &link, Path::new("/dev/zero")] {
+            let result = read_bounded(path, 1000);
+            assert!(matches!(result, Err(FileError::NotRegular { .. })), "{path:?}: {result:?}");
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The gradient of EDSR: the graph on ONNX Runtime and tract, libtorch's autograd, and a finite
 //! difference in f64 give one answer, at the published size and a small one, odd sizes included.
 
-#![cfg(feature = "torch")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)] // helpers of tests are tests
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 #[path = "common/question.rs"]
 mod question;
+#[path = "common/trials.rs"]
+mod trials;
+
+use std::process::ExitCode;
 
 use question::{Question, relative};
 use rand::{RngExt, SeedableRng};
@@ -14,6 +17,7 @@ use temper::onnx::{Model, Tensor as TensorOfFile};
 use temper::rewrite::specialise;
 use temper::runtime::{self, Kind};
 use temper::zoo::Edsr;
+use trials::{runtime as need, trial};
 
 const CASES: [(Edsr, [usize; 2]); 6] = [
     (Edsr::baseline(4), [17, 23]),
@@ -42,45 +46,45 @@ fn off_the_kinks(edsr: Edsr) -> Model {
     model
 }
 
-fn holds_within(tolerance: f64, network: fn(Edsr) -> Model) {
+fn main() -> ExitCode {
+    let mut tests = Vec::new();
     for (edsr, size) in CASES {
-        let question = Question::new(network(edsr), size);
-        let expected = question.by_autograd();
         for kind in [Kind::Ort, Kind::Tract] {
-            let Some(found) = question.by_graph(kind) else { continue };
-            let error = relative(&found, &expected);
-            println!("{edsr:?} at {size:?} on {kind}: relative error {error:.1e}");
-            assert!(error <= tolerance, "{edsr:?} at {size:?} on {kind}: {error:e}");
+            let name = format!("{} on {kind}", name(edsr, size));
+            let off_kinks = move |kind| holds_within(1e-5, off_the_kinks(edsr), size, kind);
+            tests.push(need(kind).trial(format!("the graph and autograd agree: {name}"), off_kinks));
+            let among = move |kind| holds_within(1e-3, edsr.build(3).unwrap(), size, kind);
+            tests.push(need(kind).trial(format!("the graph and autograd agree among kinks: {name}"), among));
         }
+        let name = format!("a finite difference agrees: {}", name(edsr, size));
+        tests.push(trial(name, move || a_finite_difference_agrees(edsr, size)));
     }
+    tests.push(trial("at x0 the gradient is zero and not NaN", at_x0_the_gradient_is_zero_and_not_nan));
+    trials::run(tests)
 }
 
-#[test]
-fn the_graph_and_autograd_agree() {
-    holds_within(1e-5, off_the_kinks);
+fn name(edsr: Edsr, [height, width]: [usize; 2]) -> String {
+    let Edsr { features, blocks, scale } = edsr;
+    format!("EDSR {blocks} x {features}, x{scale}, at {height} x {width}")
 }
 
-#[test]
-fn the_graph_and_autograd_agree_among_kinks() {
-    holds_within(1e-3, |edsr| edsr.build(3).unwrap());
+fn holds_within(tolerance: f64, network: Model, size: [usize; 2], kind: Kind) {
+    let question = Question::new(network, size);
+    let error = relative(&question.by_graph(kind), &question.by_autograd());
+    assert!(error <= tolerance, "{error:e}");
 }
 
-#[test]
-fn a_finite_difference_agrees() {
-    for (edsr, size) in CASES {
-        let question = Question::new(off_the_kinks(edsr), size);
-        let gradient = question.by_graph(Kind::Tract).unwrap();
-        let mut rng = ChaCha8Rng::seed_from_u64(9);
-        let direction = gradient.mapv(|_| rng.random_range(-1.0..1.0));
-        let expected = question.slope(&direction);
-        let found: f64 = gradient.iter().zip(&direction).map(|(&g, d)| f64::from(g) * d).sum();
-        let error = (found - expected).abs() / expected.abs();
-        println!("{edsr:?} at {size:?}: slope {expected:.6e}, relative error {error:.1e}");
-        assert!(error < 1e-4, "{edsr:?} at {size:?}: difference {expected:e}, gradient {found:e}");
-    }
+fn a_finite_difference_agrees(edsr: Edsr, size: [usize; 2]) {
+    let question = Question::new(off_the_kinks(edsr), size);
+    let gradient = question.by_graph(Kind::Tract);
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let direction = gradient.mapv(|_| rng.random_range(-1.0..1.0));
+    let expected = question.slope(&direction);
+    let found: f64 = gradient.iter().zip(&direction).map(|(&g, d)| f64::from(g) * d).sum();
+    let error = (found - expected).abs() / expected.abs();
+    assert!(error < 1e-4, "difference {expected:e}, gradient {found:e}");
 }
 
-#[test]
 fn at_x0_the_gradient_is_zero_and_not_nan() {
     let mut question = Question::new(CASES[4].0.build(3).unwrap(), CASES[4].1);
     let mut forward = runtime::open(Kind::Tract)
@@ -88,5 +92,5 @@ fn at_x0_the_gradient_is_zero_and_not_nan() {
         .load(&specialise(&question.model, &[question.image.shape()]).unwrap())
         .unwrap();
     question.target = forward.run(&[question.image.view()]).unwrap().remove(0);
-    assert!(question.by_graph(Kind::Tract).unwrap().iter().all(|value| *value == 0.0));
+    assert!(question.by_graph(Kind::Tract).iter().all(|value| *value == 0.0));
 }

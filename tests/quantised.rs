@@ -1,15 +1,19 @@
 //! Gradients of files that ONNX Runtime's quantiser wrote, held to libtorch's autograd of the same
 //! straight-through graph, and to the gradient of the float model they were made from.
 //!
-//! `TEMPER_QUANTISED` names the folder that `tests/scripts/quantise.py` filled; without it nothing
-//! is tested here. No infinitesimal difference can judge: the values move in steps, and where one
+//! `TEMPER_QUANTISED` names the folder that `tests/scripts/quantise.py` filled; without it the test is
+//! ignored, with it there is one per file. No infinitesimal difference can judge: the values move in steps, and where one
 //! runtime rounds to another step than the next one, what follows differs by as much. So gradients
 //! are compared by their angle, tightly where the outputs agree, and judged by how far a step of
 //! one level along them raises the objective of the quantised file.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+#[path = "common/trials.rs"]
+mod trials;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use ndarray::{ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
@@ -17,6 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use temper::onnx::{self, Dim, Model, Tensor};
 use temper::rewrite::{Emitter, Value, gradient, specialise};
 use temper::runtime::{self, Kind};
+use trials::{Need, models_below, trial};
 
 /// The side of the image, where a model leaves it open.
 const SIDE: usize = 24;
@@ -114,51 +119,49 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     product(a, b) / (product(a, a) * product(b, b)).sqrt()
 }
 
-/// The float models of the folder.
-fn models() -> Vec<PathBuf> {
-    let Some(folder) = std::env::var_os("TEMPER_QUANTISED") else {
-        eprintln!("skipped: TEMPER_QUANTISED names no folder");
-        return Vec::new();
+fn main() -> ExitCode {
+    const NAME: &str = "a step along the gradient raises the objective";
+    let Some(folder) = std::env::var_os("TEMPER_QUANTISED").map(PathBuf::from) else {
+        return trials::run(vec![Need::<()>::Missing("TEMPER_QUANTISED").trial(NAME, drop)]);
     };
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let is_float = |path: &PathBuf| sibling(path, "static").exists();
-    let mut models: Vec<PathBuf> = files.filter(is_float).collect();
-    models.sort();
-    models
+    if cfg!(not(feature = "torch")) {
+        return trials::run(vec![Need::<()>::Missing("libtorch").trial(NAME, drop)]);
+    }
+    let models = if folder.is_dir() { models_below(&folder) } else { Vec::new() };
+    let floats: Vec<PathBuf> = models.into_iter().filter(|path| sibling(path, "static").exists()).collect();
+    if floats.is_empty() {
+        let reason = format!("{}: holds no NAME.onnx beside its NAME-static.onnx", folder.display());
+        return trials::run(vec![Need::<()>::Wrong(reason).trial(NAME, drop)]);
+    }
+    let forms = floats.iter().flat_map(|path| ["static", "dynamic"].map(|form| (path.clone(), form)));
+    trials::run(
+        forms
+            .map(|(path, form)| {
+                let name = sibling(&path, form).file_name().unwrap().to_string_lossy().into_owned();
+                trial(format!("{NAME}: {name}"), move || a_step_raises_the_objective(&path, form))
+            })
+            .collect(),
+    )
 }
 
 fn sibling(path: &Path, form: &str) -> PathBuf {
     path.with_file_name(format!("{}-{form}.onnx", path.file_stem().unwrap().to_string_lossy()))
 }
 
-#[test]
-fn a_step_along_the_gradient_of_a_quantised_file_raises_its_objective() {
-    let mut wrong = Vec::new();
-    for path in models() {
-        let float = Question::about(&path).gradient(Kind::Ort);
-        for form in ["static", "dynamic"] {
-            let question = Question::about(&sibling(&path, form));
-            let gradients = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.gradient(kind));
-            let [ort, tract, torch] = &gradients;
-            let outputs = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.output(kind));
-            let [own, other] = [ort, &float].map(|gradient| question.rise(gradient));
-            let mut said = format!(
-                "{}-{form}: cosine {:.4} with the float model; rises by {own:.4}, along the float model's by {other:.4}",
-                path.file_stem().unwrap().to_string_lossy(),
-                cosine(ort, &float)
-            );
-            let mut agree = true;
-            for (gradient, output) in [(tract, &outputs[1]), (torch, &outputs[2])] {
-                let off = (output - &outputs[0]).iter().fold(0.0_f32, |most, d| most.max(d.abs()));
-                let angle = cosine(ort, gradient);
-                agree &= angle > if off < SAME { 0.9999 } else { 0.9 };
-                said += &format!("; cosine {angle:.6} where outputs differ by {off:.1e}");
-            }
-            eprintln!("{said}");
-            if !agree || own < 0.9 * other {
-                wrong.push(said);
-            }
-        }
+fn a_step_raises_the_objective(path: &Path, form: &str) {
+    let float = Question::about(path).gradient(Kind::Ort);
+    let question = Question::about(&sibling(path, form));
+    let gradients = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.gradient(kind));
+    let [ort, tract, torch] = &gradients;
+    let outputs = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.output(kind));
+    let [own, other] = [ort, &float].map(|gradient| question.rise(gradient));
+    for (gradient, output) in [(tract, &outputs[1]), (torch, &outputs[2])] {
+        let off = (output - &outputs[0]).iter().fold(0.0_f32, |most, d| most.max(d.abs()));
+        let angle = cosine(ort, gradient);
+        assert!(
+            angle > if off < SAME { 0.9999 } else { 0.9 },
+            "cosine {angle:.6} where outputs differ by {off:.1e}"
+        );
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(own >= 0.9 * other, "rises by {own:.4}, along the float model's gradient by {other:.4}");
 }

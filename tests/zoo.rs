@@ -1,13 +1,15 @@
 //! The networks as they are used: each trains at its small setting until it overfits one image,
 //! and what is exported gives one output and one gradient on every runtime.
 
-#![cfg(feature = "torch")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)] // helpers of tests are tests
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 #[path = "common/question.rs"]
 mod question;
+#[path = "common/trials.rs"]
+mod trials;
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +22,8 @@ use temper::onnx::{self, Model};
 use temper::rewrite::specialise;
 use temper::runtime::{self, Kind};
 use temper::torch;
-use temper::zoo::{Arch, Discriminator, Network, Preset, parameter_count};
+use temper::zoo::{Arch, Discriminator, Network, Preset};
+use trials::{runtime as need, trial};
 
 const SCALE: usize = 2;
 const SIDE: usize = 48;
@@ -80,25 +83,21 @@ static TRAINED: LazyLock<Vec<Trained>> = LazyLock::new(|| {
     Arch::ALL.map(train).into()
 });
 
-fn on(kind: Kind, model: &Model, image: &ArrayD<f32>) -> Option<ArrayD<f32>> {
-    let runtime = runtime::open(kind).map_err(|reason| eprintln!("skipped: {reason}")).ok()?;
+fn on(kind: Kind, model: &Model, image: &ArrayD<f32>) -> ArrayD<f32> {
     let fixed = specialise(model, &[image.shape()]).unwrap();
-    Some(runtime.load(&fixed).unwrap().run(&[image.view()]).unwrap().remove(0))
+    runtime::open(kind).unwrap().load(&fixed).unwrap().run(&[image.view()]).unwrap().remove(0)
 }
 
-/// The outputs of every runtime at hand lie within 1e-4 of their range.
+/// The output of a runtime, which lies within 1e-4 of the output's range from libtorch's.
 #[track_caller]
-fn one_output(name: &str, model: &Model, image: &ArrayD<f32>) -> ArrayD<f32> {
-    let expected = on(Kind::Torch, model, image).unwrap();
+fn one_output(model: &Model, image: &ArrayD<f32>, kind: Kind) -> ArrayD<f32> {
+    let expected = on(Kind::Torch, model, image);
     let most = expected.fold(f32::MIN, |a, &b| a.max(b));
     let range = most - expected.fold(f32::MAX, |a, &b| a.min(b));
-    for kind in [Kind::Ort, Kind::Tract] {
-        let Some(found) = on(kind, model, image) else { continue };
-        let worst = found.iter().zip(&expected).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
-        println!("{name} on {kind}: differs by {:.1e} of the range", worst / range);
-        assert!(worst <= 1e-4 * range, "{name} on {kind}: {worst} of a range of {range}");
-    }
-    expected
+    let found = on(kind, model, image);
+    let worst = found.iter().zip(&expected).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+    assert!(worst <= 1e-4 * range, "{worst} of a range of {range}");
+    found
 }
 
 /// A part of the picture with sides that no stride divides.
@@ -106,118 +105,116 @@ fn part(height: usize, width: usize) -> ArrayD<f32> {
     picture().slice_move(ndarray::s![.., ..height, ..width]).insert_axis(Axis(0)).into_dyn()
 }
 
-#[test]
-fn every_network_trains_until_it_overfits() {
+fn main() -> ExitCode {
+    let mut tests = Vec::new();
+    for arch in Arch::ALL {
+        tests.push(trial(format!("overfits one image: {arch}"), move || trains_until_it_overfits(arch)));
+        for kind in [Kind::Ort, Kind::Tract] {
+            let mut on_each = |what: &str, test: fn(Arch, Kind)| {
+                let name = format!("{what}: {arch} on {kind}");
+                tests.push(need(kind).trial(name, move |kind| test(arch, kind)));
+            };
+            on_each("the export gives libtorch's output", |arch, kind| {
+                one_output(&trained(arch).model, &part(19, 26), kind);
+            });
+            on_each("the export has libtorch's gradient", the_export_has_one_gradient);
+            on_each("the full size builds, exports and runs", the_full_size_runs);
+        }
+        tests.push(trial(format!("every scale gives an image of its size: {arch}"), move || {
+            every_scale(arch)
+        }));
+    }
+    for kind in [Kind::Ort, Kind::Tract] {
+        let name = format!("the discriminator gives one logit per image of any size, on {kind}");
+        tests.push(need(kind).trial(name, one_logit_per_image));
+    }
+    // Those whose training has a state of its own.
+    for arch in [Arch::SrResNet, Arch::Srgan] {
+        let name = format!("a resumed run is the run that never stopped: {arch}");
+        tests.push(trial(name, move || resumes_exactly(arch)));
+    }
+    tests.push(trial("running statistics are exported", running_statistics_are_exported));
+    tests.push(trial("a content loss on features trains", a_content_loss_on_features_trains));
+    tests.push(trial("bicubic does not give the picture", bicubic_does_not_give_the_picture));
+    trials::run(tests)
+}
+
+fn trained(arch: Arch) -> &'static Trained {
+    TRAINED.iter().find(|trained| trained.arch == arch).unwrap()
+}
+
+fn trains_until_it_overfits(arch: Arch) {
     let target = picture();
     let lr = downscale_8_bit(target.view(), SCALE);
     let error = |image: &Array3<f32>| f64::from((image - &target).mapv(f32::abs).mean().unwrap());
     let by_bicubic = error(&bicubic(lr.view(), SIDE, SIDE));
-    for Trained { arch, model, log } in TRAINED.iter() {
-        let (first, last) = (&log[0], &log[log.len() - 1]);
-        let output = on(Kind::Torch, model, &lr.clone().insert_axis(Axis(0)).into_dyn()).unwrap();
-        let learned = error(&output.index_axis_move(Axis(0), 0).into_dimensionality().unwrap());
-        println!(
-            "{arch}: {} parameters, L_r {:.4} to {:.4}, entropy {:.2} to {:.2} bits, error {:.4} of bicubic's {:.4}",
-            parameter_count(model),
-            first.reconstruction,
-            last.reconstruction,
-            first.entropy.unwrap(),
-            last.entropy.unwrap(),
-            learned,
-            by_bicubic
-        );
-        assert!(last.reconstruction < 0.5 * first.reconstruction, "{arch}: {first:?} {last:?}");
-        assert!(last.entropy < first.entropy, "{arch}: {first:?} {last:?}");
-        assert!(learned < 0.7 * by_bicubic, "{arch}: {learned} against {by_bicubic} of bicubic");
-        assert_eq!(last.discriminator.is_some(), *arch == Arch::Srgan);
-    }
+    let Trained { model, log, .. } = trained(arch);
+    let (first, last) = (&log[0], &log[log.len() - 1]);
+    let output = on(Kind::Torch, model, &lr.insert_axis(Axis(0)).into_dyn());
+    let learned = error(&output.index_axis_move(Axis(0), 0).into_dimensionality().unwrap());
+    assert!(last.reconstruction < 0.5 * first.reconstruction, "{first:?} {last:?}");
+    assert!(last.entropy < first.entropy, "{first:?} {last:?}");
+    assert!(learned < 0.7 * by_bicubic, "{learned} against {by_bicubic} of bicubic");
+    assert_eq!(last.discriminator.is_some(), arch == Arch::Srgan);
 }
 
-#[test]
-fn what_is_exported_gives_one_output_on_every_runtime() {
-    for Trained { arch, model, .. } in TRAINED.iter() {
-        one_output(arch.name(), model, &part(19, 26));
-    }
+fn the_export_has_one_gradient(arch: Arch, kind: Kind) {
+    let question = Question::new(trained(arch).model.clone(), [9, 11]);
+    let error = relative(&question.by_graph(kind), &question.by_autograd());
+    assert!(error <= 1e-4, "{error:e}");
 }
 
-#[test]
-fn what_is_exported_has_one_gradient_on_every_runtime() {
-    for Trained { arch, model, .. } in TRAINED.iter() {
-        let question = Question::new(model.clone(), [9, 11]);
-        let expected = question.by_autograd();
-        for kind in [Kind::Ort, Kind::Tract] {
-            let Some(found) = question.by_graph(kind) else { continue };
-            let error = relative(&found, &expected);
-            println!("{arch} on {kind}: gradient differs by {error:.1e}");
-            assert!(error <= 1e-4, "{arch} on {kind}: {error:e}");
-        }
-    }
-}
-
-#[test]
-fn full_size_graphs_build_export_and_run() {
+fn the_full_size_runs(arch: Arch, kind: Kind) {
     let folder = tempfile::tempdir().unwrap();
-    let image = part(6, 5);
-    for arch in Arch::ALL {
-        let network = Network { arch, preset: Preset::Full, features: None, blocks: None, scale: 4 };
-        let path = folder.path().join(format!("{arch}.onnx"));
-        onnx::write(&network.build(1).unwrap(), &path).unwrap();
-        let output = one_output(arch.name(), &onnx::read(&path).unwrap(), &image);
-        assert_eq!(output.shape(), [1, 3, 24, 20]);
-        assert!(output.iter().all(|value| value.is_finite()), "{arch}");
+    let network = Network { arch, preset: Preset::Full, features: None, blocks: None, scale: 4 };
+    let path = folder.path().join(format!("{arch}.onnx"));
+    onnx::write(&network.build(1).unwrap(), &path).unwrap();
+    let output = one_output(&onnx::read(&path).unwrap(), &part(6, 5), kind);
+    assert_eq!(output.shape(), [1, 3, 24, 20]);
+    assert!(output.iter().all(|value| value.is_finite()));
+}
+
+fn every_scale(arch: Arch) {
+    for &scale in arch.scales() {
+        let network = Network { arch, preset: Preset::Small, features: None, blocks: None, scale };
+        let output = on(Kind::Torch, &network.build(1).unwrap(), &part(5, 7));
+        assert_eq!(output.shape(), [1, 3, 5 * scale, 7 * scale], "x{scale}");
     }
 }
 
-#[test]
-fn every_scale_gives_an_image_of_its_size() {
-    for arch in Arch::ALL {
-        for &scale in arch.scales() {
-            let network = Network { arch, preset: Preset::Small, features: None, blocks: None, scale };
-            let output = on(Kind::Torch, &network.build(1).unwrap(), &part(5, 7)).unwrap();
-            assert_eq!(output.shape(), [1, 3, 5 * scale, 7 * scale], "{arch} x{scale}");
-        }
-    }
-}
-
-#[test]
-fn the_discriminator_gives_one_logit_per_image_of_any_size() {
+fn one_logit_per_image(kind: Kind) {
     let model = Discriminator { features: 4 }.build(3).unwrap();
     for (height, width) in [(1, 1), (24, 24), (33, 17)] {
-        let image = part(height, width);
-        assert_eq!(on(Kind::Torch, &model, &image).unwrap().shape(), [1, 1]);
+        assert_eq!(on(kind, &model, &part(height, width)).shape(), [1, 1]);
     }
     let batch = ndarray::concatenate(Axis(0), &[part(24, 24).view(), part(24, 24).mapv(|v| 1.0 - v).view()]);
-    assert_eq!(one_output("discriminator", &model, &batch.unwrap()).shape(), [2, 1]);
+    assert_eq!(one_output(&model, &batch.unwrap(), kind).shape(), [2, 1]);
 }
 
 /// BatchNormalization's running statistics, and SRGAN's discriminator with its own, are in the
 /// checkpoint: nothing else would give the same file.
-#[test]
-fn a_resumed_run_of_networks_with_state_is_the_run_that_never_stopped() {
-    for arch in [Arch::SrResNet, Arch::Srgan] {
-        let files = [false, true].map(|stops| {
-            let folder = tempfile::tempdir().unwrap();
-            let mut job = job(Recipe { steps: 6, features: Some(4), ..recipe(arch) }, folder.path());
-            if stops {
-                let stop = AtomicBool::new(false);
-                let mut watch = |event: Event<'_>| {
-                    if let Event::Step { done } = event {
-                        stop.store(done >= 3, Ordering::Relaxed);
-                    }
-                };
-                assert!(harden(&job, &stop, &mut watch).unwrap().interrupted);
-                job.resume = true;
-            }
-            let outcome = harden(&job, &AtomicBool::new(false), &mut |_| {}).unwrap();
-            std::fs::read(&outcome.files[0]).unwrap()
-        });
-        assert!(files[0] == files[1], "{arch}: the resumed run gave another file");
-    }
+fn resumes_exactly(arch: Arch) {
+    let files = [false, true].map(|stops| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut job = job(Recipe { steps: 6, features: Some(4), ..recipe(arch) }, folder.path());
+        if stops {
+            let stop = AtomicBool::new(false);
+            let mut watch = |event: Event<'_>| {
+                if let Event::Step { done } = event {
+                    stop.store(done >= 3, Ordering::Relaxed);
+                }
+            };
+            assert!(harden(&job, &stop, &mut watch).unwrap().interrupted);
+            job.resume = true;
+        }
+        let outcome = harden(&job, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        std::fs::read(&outcome.files[0]).unwrap()
+    });
+    assert!(files[0] == files[1], "the resumed run gave another file");
 }
 
-#[test]
 fn running_statistics_are_exported() {
-    let trained = TRAINED.iter().find(|trained| trained.arch == Arch::SrResNet).unwrap();
+    let trained = trained(Arch::SrResNet);
     let norms = trained.model.graph.nodes.iter().filter(|node| node.op == "BatchNormalization");
     for norm in norms {
         for (input, start) in [(3, 0.0), (4, 1.0)] {
@@ -229,7 +226,6 @@ fn running_statistics_are_exported() {
     }
 }
 
-#[test]
 fn a_content_loss_on_features_trains() {
     let folder = tempfile::tempdir().unwrap();
     // Any network of images serves: the features of an untrained discriminator's second block.
@@ -253,7 +249,6 @@ fn a_content_loss_on_features_trains() {
 }
 
 /// The picture is not flat, so that there is something to learn.
-#[test]
 fn bicubic_does_not_give_the_picture() {
     let target = picture();
     let lr = downscale_8_bit(target.view(), SCALE);

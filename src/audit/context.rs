@@ -1,115 +1,179 @@
-//! The audit of one model: its gradients tested, its images attacked, the outputs judged.
+//! What all measures of one model share: the model, its oracles on every runtime, the images with the
+//! model's clean outputs, and the store of results. Deliberately absent: what is measured, and in which order.
 
-use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
-use ndarray::{Array4, ArrayView4};
-use sha2::{Digest, Sha256};
+use ndarray::Array4;
+use serde::{Deserialize, Serialize};
 
-use crate::attack::{Attack, AttackError, AttackKind, Budget};
-use crate::audit::gradient_check::{Probe, probe, refused, require};
-use crate::audit::inputs::image_id::{Scene, identity};
+use crate::attack::{Attack, AttackKind};
+use crate::audit::AuditError;
+use crate::audit::index::{Crafter, ImageIndex, Judge, RuntimeIndex};
 use crate::audit::inputs::images::AuditImage;
-use crate::audit::inputs::model::{AuditedModel, hex};
-use crate::audit::measure::attack::Crafted;
+use crate::audit::inputs::model::AuditedModel;
+use crate::audit::plan::Settings;
 use crate::audit::preprocess::{drawn, judging_draws};
-use crate::audit::run::Watch;
-use crate::audit::schedule::Pace;
 use crate::audit::store::{Key, Store};
-use crate::audit::{AuditError, Plan};
+use crate::digest;
 use crate::onnx;
-use crate::oracle::{Objective, Oracle, OracleError, Preprocess};
-use crate::report::{
-    Certificate, Clean, Clever, GradientCheck, Measured, MinimalBudget, Noise, Report, Row, Transfer,
-    Universal,
-};
+use crate::oracle::{Effort, Objective, Oracle};
+use crate::report::GradientCheck;
 use crate::runtime::Runtime;
 
-/// The audit of one model.
-pub struct Audit<'a> {
-    pub plan: &'a Plan,
-    pub subject: &'a AuditedModel,
+/// The shared context of one model's measures.
+pub struct Context<'a> {
+    /// What is asked.
+    pub settings: &'a Settings,
+    /// The model.
+    pub model: &'a AuditedModel,
     /// What was worked out before.
     pub store: &'a Store,
-    /// The hash of the model as it is attacked.
+    /// The runtimes; all of them judge.
+    pub runtimes: Vec<RuntimeContext>,
+    /// Those that attacks are crafted on.
+    pub crafters: Vec<Crafter>,
+    /// The images that are attacked.
+    pub images: Vec<ImageContext<'a>>,
+    /// All images, those of other shards too: what is decided once for an audit is decided by these.
+    pub all_images: &'a [AuditImage],
+    /// The hash of the model as it is attacked, with what images pass before it.
     pub model_id: String,
-    /// The hash of the picture that attacks go toward, where they do.
-    pub toward: &'a str,
-    /// Every runtime with its version.
-    pub runtime_ids: Vec<String>,
-    /// The image that gradients are tested at.
-    first: Option<&'a AuditImage>,
-    pub scenes: Vec<Scene<'a>>,
-    pub oracles: Vec<Oracle>,
-    /// The oracles that attacks are crafted with; all judge.
-    pub crafters: Vec<usize>,
-    /// Seconds of a forward run and of a gradient step on every oracle, where they were measured.
-    pub paces: Vec<Pace>,
-    pub checks: Vec<GradientCheck>,
-    /// Where the self-test is to be kept, where it was made anew.
-    untold: Option<Key>,
-    pub clean: Vec<Clean>,
-    pub noise: Vec<Noise>,
-    pub clever: Vec<Clever>,
-    pub rows: Vec<Row>,
-    pub crafted: Vec<Crafted>,
-    pub transfers: Vec<Transfer>,
-    pub smallest: Vec<MinimalBudget>,
-    pub universal: Vec<Universal>,
-    pub certificates: Vec<Certificate>,
 }
 
-impl<'a> Audit<'a> {
-    /// An audit in which nothing is done yet.
-    pub fn new(
-        plan: &'a Plan,
-        subject: &'a AuditedModel,
-        photos: &'a [AuditImage],
-        runtimes: &[Arc<dyn Runtime>],
-        (store, toward): (&'a Store, &'a str),
-    ) -> Self {
-        let oracle = |runtime: &Arc<dyn Runtime>| {
-            let bare = Oracle::new(Arc::clone(runtime), Arc::clone(&subject.model), Objective::Distance);
-            match &subject.front {
-                Some((front, _)) => bare.behind(Arc::new(*front)),
-                None => bare,
-            }
+/// One model on one runtime.
+pub struct RuntimeContext {
+    /// Answers with outputs and gradients.
+    pub oracle: Oracle,
+    /// The runtime's name and version.
+    pub id: String,
+    /// The findings of the gradient check, where it was made.
+    pub check: Option<GradientCheck>,
+    /// How fast it is, where that was measured.
+    pub pace: Option<Pace>,
+}
+
+/// One image, with the model's outputs for it as far as somebody asked for them.
+pub struct ImageContext<'a> {
+    /// The image.
+    pub image: &'a AuditImage,
+    /// The hash of all that the image brings: its name, which seeds random numbers, its pixels and those of
+    /// its ground truth.
+    pub id: String,
+    /// S(x0) on every runtime.
+    clean: Vec<Option<Array4<f32>>>,
+}
+
+/// How fast a runtime is, in seconds per image.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Pace {
+    /// A forward run.
+    pub forward: f64,
+    /// A gradient step.
+    pub gradient: f64,
+}
+
+impl Pace {
+    /// From what was done between two readings: a gradient step does the work of two forward runs.
+    pub fn of(before: Effort, after: Effort) -> Self {
+        let runs = (after.forwards - before.forwards) + 2 * (after.gradients - before.gradients);
+        let forward = (after.inside - before.inside).as_secs_f64() / runs.max(1) as f64;
+        Self { forward, gradient: 2.0 * forward }
+    }
+}
+
+impl RuntimeContext {
+    fn new(runtime: &Arc<dyn Runtime>, model: &AuditedModel) -> Self {
+        let bare = Oracle::new(Arc::clone(runtime), Arc::clone(&model.model), Objective::Distance);
+        let oracle = match &model.front {
+            Some(front) => bare.behind(Arc::new(front.preprocessing)),
+            None => bare,
         };
-        let held = |place: usize| plan.shard.is_none_or(|shard| shard.holds(place));
-        let photos_held = photos.iter().enumerate().filter(|(place, _)| held(*place));
+        let id = format!("{} {}", runtime.kind(), runtime.version());
+        Self { oracle, id, check: None, pace: None }
+    }
+
+    /// The runtime's name, as reports give it.
+    pub fn name(&self) -> String {
+        self.oracle.kind().to_string()
+    }
+
+    /// Whether an attack may use its gradient.
+    pub fn is_trusted(&self) -> bool {
+        self.check.as_ref().is_some_and(|check| check.trusted)
+    }
+}
+
+impl<'a> Context<'a> {
+    /// A context in which nothing was measured yet; the shard of the settings is taken of the images.
+    pub fn new(
+        settings: &'a Settings,
+        model: &'a AuditedModel,
+        all_images: &'a [AuditImage],
+        runtimes: &[Arc<dyn Runtime>],
+        store: &'a Store,
+    ) -> Self {
+        let held = |place: usize| settings.shard.is_none_or(|shard| shard.holds(place));
+        let images = all_images.iter().enumerate().filter(|(place, _)| held(*place));
+        let images = images.map(|(_, image)| ImageContext {
+            image,
+            id: image.identity(),
+            clean: vec![None; runtimes.len()],
+        });
+        let front = model.front.as_ref().map_or(String::new(), |front| front.preprocessing.to_string());
         Self {
-            plan,
-            subject,
+            settings,
+            model,
             store,
-            model_id: identity_of(subject),
-            toward,
-            runtime_ids: runtimes.iter().map(|it| format!("{} {}", it.kind(), it.version())).collect(),
-            first: photos.first(),
-            scenes: photos_held.map(|(_, photo)| Scene::new(photo, runtimes.len())).collect(),
-            oracles: runtimes.iter().map(oracle).collect(),
-            crafters: (0..runtimes.len()).collect(),
-            paces: vec![],
-            checks: vec![],
-            untold: None,
-            clean: vec![],
-            noise: vec![],
-            clever: vec![],
-            rows: vec![],
-            crafted: vec![],
-            transfers: vec![],
-            smallest: vec![],
-            universal: vec![],
-            certificates: vec![],
+            runtimes: runtimes.iter().map(|runtime| RuntimeContext::new(runtime, model)).collect(),
+            crafters: (0..runtimes.len()).map(|index| Crafter(RuntimeIndex(index))).collect(),
+            images: images.collect(),
+            all_images,
+            model_id: digest::of_bytes(&[&onnx::to_bytes(&model.model), front.as_bytes()].concat()),
         }
     }
 
-    /// The attacks that are made on a runtime: where its gradient is not trusted, those without.
-    pub fn attacks(&self, index: usize) -> Vec<Attack> {
-        if self.checks.get(index).is_none_or(|check| check.trusted) {
-            return self.plan.attacks.clone();
+    /// What reports call the model.
+    pub fn name(&self) -> &'a str {
+        &self.model.name
+    }
+
+    /// An image.
+    pub fn image(&self, index: ImageIndex) -> &'a AuditImage {
+        self.images[index.0].image
+    }
+
+    /// The places of all images.
+    pub fn image_indices(&self) -> impl Iterator<Item = ImageIndex> + use<> {
+        (0..self.images.len()).map(ImageIndex)
+    }
+
+    /// A runtime.
+    pub fn runtime(&self, index: impl Into<RuntimeIndex>) -> &RuntimeContext {
+        &self.runtimes[index.into().0]
+    }
+
+    /// The oracle of a runtime.
+    pub fn oracle(&mut self, index: impl Into<RuntimeIndex>) -> &mut Oracle {
+        &mut self.runtimes[index.into().0].oracle
+    }
+
+    /// The runtimes that judge: all.
+    pub fn judges(&self) -> impl Iterator<Item = Judge> + use<> {
+        (0..self.runtimes.len()).map(|index| Judge(RuntimeIndex(index)))
+    }
+
+    /// The crafters whose gradients passed the check.
+    pub fn trusted_crafters(&self) -> Vec<Crafter> {
+        self.crafters.iter().copied().filter(|&crafter| self.runtime(crafter).is_trusted()).collect()
+    }
+
+    /// The attacks that are made on a runtime: where its gradient is not trusted, those without, `square`
+    /// among them.
+    pub fn attacks(&self, crafter: Crafter) -> Vec<Attack> {
+        if self.runtime(crafter).check.as_ref().is_none_or(|check| check.trusted) {
+            return self.settings.attacks.clone();
         }
-        let without = self.plan.attacks.iter().copied().filter(|attack| !attack.needs_gradient());
+        let without = self.settings.attacks.iter().copied().filter(|attack| !attack.needs_gradient());
         let mut without: Vec<Attack> = without.collect();
         if without.iter().all(|attack| attack.kind() == AttackKind::Baseline) {
             without.insert(0, Attack::SQUARE);
@@ -117,203 +181,61 @@ impl<'a> Audit<'a> {
         without
     }
 
-    /// Tests the gradient on every runtime, near the first image, where an attack needs one.
-    pub fn test_gradients(&mut self, watch: &mut dyn Watch) -> Result<(), AuditError> {
-        let needed =
-            self.plan.clever.is_some() || self.plan.attacks.iter().any(|attack| attack.needs_gradient());
-        let Some(photo) = self.first.filter(|_| needed) else { return Ok(()) };
-        let parts = (&self.model_id, &self.runtime_ids, identity(photo), self.plan.seed);
-        let key = self.store.key("gradient checks", &parts);
-        let known = self.store.get::<Vec<(GradientCheck, Pace)>>(&key);
-        self.untold = known.is_none().then_some(key);
-        let tested = match known {
-            Some(tested) => tested,
-            None => self.probe_all(photo, watch)?,
-        };
-        let named = |check| GradientCheck { model: self.subject.name.clone(), ..check };
-        (self.checks, self.paces) = tested.into_iter().map(|(check, pace)| (named(check), pace)).unzip();
-        Ok(())
+    /// The key of a result that the model, a runtime, an image and `parts` decide.
+    pub fn key(
+        &self,
+        kind: &str,
+        runtime: impl Into<RuntimeIndex>,
+        image: ImageIndex,
+        parts: &impl Serialize,
+    ) -> Key {
+        let place = (&self.model_id, &self.runtime(runtime).id, &self.images[image.0].id);
+        self.store.key(kind, &(place, parts))
     }
 
-    /// Keeps what the self-test said, once the models beside this one have passed theirs.
-    pub fn keep_checks(&self) -> Result<(), AuditError> {
-        let Some(key) = &self.untold else { return Ok(()) };
-        let tested: Vec<_> = self.checks.iter().zip(&self.paces).collect();
-        Ok(self.store.put(key, &tested)?)
-    }
-
-    fn probe_all(
+    /// The model's output for any image `x` in the place of `image`: a batch of one output per draw of a
+    /// random pre-processing, at draws that no attack has seen.
+    ///
+    /// # Errors
+    /// Those of the oracle, with the model and the image.
+    pub fn output(
         &mut self,
-        photo: &AuditImage,
-        watch: &mut dyn Watch,
-    ) -> Result<Vec<(GradientCheck, Pace)>, AuditError> {
-        let name = &self.subject.name;
-        let mut first: Option<Probe> = None;
-        let mut tested = Vec::with_capacity(self.oracles.len());
-        for oracle in &mut self.oracles {
-            watch.doing(&format!("{name}: testing the gradient on {}", oracle.kind()))?;
-            let before = oracle.effort();
-            let mut on_run = || watch.tested();
-            let found = probe(name, oracle, photo.x.view(), self.plan.seed, first.as_ref(), &mut on_run);
-            let report = match found {
-                Ok(found) => {
-                    let mut report = found.report.clone();
-                    if let Err(AuditError::NotTrusted { reason, .. }) =
-                        require(&report, &self.subject.stopped)
-                    {
-                        report.problem = Some(reason);
-                    } else {
-                        first.get_or_insert(found);
-                    }
-                    report
-                }
-                // That there is no gradient, or that none reaches the image, is a finding.
-                Err(AttackError::Oracle(OracleError::Rewrite(reason))) => {
-                    refused(name, oracle, reason.to_string())
-                }
-                Err(error) => return Err(AuditError::attack(name, &photo.name, error)),
-            };
-            tested.push((report, Pace::of(before, oracle.effort())));
-            // Its memory is for the models before it in the meantime.
-            oracle.rest();
-        }
-        Ok(tested)
-    }
-
-    /// Takes the self-test of the bare model for its own: differences cannot test what passes straight
-    /// through, or is a mean over draws.
-    pub fn adopt_checks(&mut self, bare: &Self) {
-        let straight = self.subject.front.as_ref().is_some_and(|(front, _)| !front.has_derivative());
-        let adopted = bare.checks.iter().zip(&self.oracles).map(|(check, oracle)| GradientCheck {
-            model: self.subject.name.clone(),
-            straight_through: check.straight_through || straight,
-            draws: oracle.draws(),
-            ..check.clone()
-        });
-        self.checks = adopted.collect();
-        self.paces = bare.paces.clone();
-    }
-
-    /// Attacks and judges every image, or those for which there is time before `deadline`; gives how many
-    /// were left out.
-    pub fn run(&mut self, deadline: Option<Instant>, watch: &mut dyn Watch) -> Result<usize, AuditError> {
-        for group in self.groups() {
-            if group.start > 0 && deadline.is_some_and(|deadline| Instant::now() > deadline) {
-                return Ok(self.scenes.len() - group.start);
-            }
-            self.group(group.clone(), watch)?;
-            self.scenes[group].iter_mut().for_each(|scene| scene.clean.fill(None));
-        }
-        if self.plan.universal {
-            self.find_universal(watch)?;
-        }
-        self.oracles.iter_mut().for_each(Oracle::rest);
-        Ok(0)
-    }
-
-    /// Images that go through the model together: neighbours of one shape.
-    fn groups(&self) -> Vec<Range<usize>> {
-        // Each image has draws of its own where a pre-processing is random.
-        let random = self.oracles.iter().any(|oracle| oracle.draws() > 1);
-        let most = if random { 1 } else { self.plan.settings.batch.max(1) };
-        let mut groups: Vec<Range<usize>> = Vec::new();
-        for (index, scene) in self.scenes.iter().enumerate() {
-            match groups.last_mut() {
-                Some(last)
-                    if last.len() < most && self.scenes[last.start].photo.shape() == scene.photo.shape() =>
-                {
-                    last.end = index + 1;
-                }
-                _ => groups.push(index..index + 1),
-            }
-        }
-        groups
-    }
-
-    /// Attacks images with every runtime's gradients at every budget, and judges everywhere.
-    fn group(&mut self, group: Range<usize>, watch: &mut dyn Watch) -> Result<(), AuditError> {
-        for scene in group.clone() {
-            watch.doing(&format!("{}: {}", self.subject.name, self.scenes[scene].photo.name))?;
-            self.judge_clean(scene)?;
-            self.take_clever(scene, watch)?;
-            self.find_smallest(scene, watch)?;
-            self.certify(scene, watch)?;
-        }
-        for &budget in &self.plan.budgets {
-            for scene in group.clone() {
-                self.judge_noise(scene, budget)?;
-            }
-            self.attack_with(|attack| !attack.is_minimal(), group.clone(), budget, watch)?;
-        }
-        self.attack_with(Attack::is_minimal, group, Budget::default(), watch)
-    }
-
-    /// Attacks images with every runtime by those attacks that `which` chooses.
-    fn attack_with(
-        &mut self,
-        which: impl Fn(Attack) -> bool,
-        group: Range<usize>,
-        budget: Budget,
-        watch: &mut dyn Watch,
-    ) -> Result<(), AuditError> {
-        for crafter in self.crafters.clone() {
-            for attack in self.attacks(crafter).into_iter().filter(|&attack| which(attack)) {
-                self.attack(group.clone(), (attack, budget), crafter, watch)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What a runtime makes of an image: one output for every draw of a random pre-processing.
-    pub fn upscale(
-        &mut self,
-        index: usize,
-        photo: &AuditImage,
-        x: ArrayView4<'_, f32>,
+        index: impl Into<RuntimeIndex>,
+        image: &AuditImage,
+        x: &Array4<f32>,
     ) -> Result<Array4<f32>, AuditError> {
-        let output = drawn(&mut self.oracles[index], x, judging_draws(self.plan.seed, &photo.name));
-        output.map_err(|error| AuditError::oracle(&self.subject.name, &photo.name, error))
+        let draws = judging_draws(self.settings.seed, &image.name);
+        let output = drawn(self.oracle(index), x.view(), draws);
+        output.map_err(|error| AuditError::oracle(self.name(), &image.name, error))
     }
 
-    /// S(x0) on a runtime, worked out when somebody first asks.
-    pub fn clean_output(&mut self, scene: usize, index: usize) -> Result<Array4<f32>, AuditError> {
-        let photo = self.scenes[scene].photo;
-        if let Some(known) = &self.scenes[scene].clean[index] {
+    /// S(x0) on a runtime, worked out when it is first asked for.
+    ///
+    /// # Errors
+    /// As for [`Self::output`].
+    pub fn clean_output(
+        &mut self,
+        index: impl Into<RuntimeIndex>,
+        image: ImageIndex,
+    ) -> Result<Array4<f32>, AuditError> {
+        let index = index.into();
+        if let Some(known) = &self.images[image.0].clean[index.0] {
             return Ok(known.clone());
         }
-        let output = self.upscale(index, photo, photo.x.view())?;
-        self.scenes[scene].clean[index] = Some(output.clone());
+        let of = self.image(image);
+        let output = self.output(index, of, &of.x)?;
+        self.images[image.0].clean[index.0] = Some(output.clone());
         Ok(output)
     }
 
-    /// Adds what was found.
-    pub fn into_report(self, report: &mut Report) {
-        report.measured.append(Measured {
-            gradient_checks: self.checks,
-            clean: self.clean,
-            rows: self.rows,
-            noise: self.noise,
-            clever: self.clever,
-            transfers: self.transfers,
-            minimal_budgets: self.smallest,
-            universal: self.universal,
-            certificates: self.certificates,
-        });
-        for effort in self.oracles.iter().map(Oracle::effort) {
-            report.timing.inside_runtimes += effort.inside.as_secs_f64();
-            report.timing.gradient_steps += effort.gradients;
-            report.timing.forward_runs += effort.forwards;
-        }
+    /// Drops the clean outputs of an image.
+    pub fn forget_outputs(&mut self, image: ImageIndex) {
+        self.images[image.0].clean.fill(None);
     }
-}
 
-/// The hash of a model as it is attacked, with what images pass before it.
-fn identity_of(subject: &AuditedModel) -> String {
-    let front = subject.front.as_ref().map_or(String::new(), |(front, _)| front.to_string());
-    hash(&[&onnx::to_bytes(&subject.model), front.as_bytes()].concat())
-}
-
-/// SHA-256 in hexadecimal.
-pub fn hash(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    /// Gives back what it holds of runtimes and outputs.
+    pub fn release(&mut self) {
+        self.runtimes.iter_mut().for_each(|runtime| runtime.oracle.rest());
+        self.image_indices().for_each(|image| self.forget_outputs(image));
+    }
 }

@@ -14,6 +14,7 @@ use crate::runtime::RuntimeError;
 
 /// An audit that stopped.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AuditError {
     /// The model file.
     #[error(transparent)]
@@ -32,6 +33,14 @@ pub enum AuditError {
     /// A pair of LR and HR image.
     #[error(transparent)]
     Pair(#[from] PairError),
+    /// Pixels in memory that are no RGB image on [0, 1].
+    #[error("image {image}: {what}; give RGB of the shape 3 x height x width with values on [0, 1]")]
+    Pixels {
+        /// The image.
+        image: String,
+        /// What is wrong.
+        what: String,
+    },
     /// Ground truth too small to be compared with.
     #[error(
         "{}: {}x{} pixels of ground truth (height x width) are too few for SSIM at scale {scale}; give at \

@@ -1,12 +1,15 @@
-//! An audit: plan, run, findings.
+//! An audit: what is asked ([`Plan`], [`Settings`]), carried out ([`run`], [`audit`]), as a
+//! [`Report`](crate::report::Report).
 //!
-//! Every image is attacked with the gradients of every runtime and judged on every runtime. The
-//! ball is checked here, outside the attack, and no verdict is given before the gradients have
-//! passed their self-test. Deliberately absent: flags and printing.
+//! Every image is attacked with the gradients of every runtime and evaluated on every runtime. The ball is
+//! checked here, outside the attack, and gradients are checked before they are used. Deliberately absent:
+//! flags and printing.
 
 mod context;
 mod error;
 mod gradient_check;
+mod gradients;
+mod index;
 mod inputs;
 mod measure;
 mod objective;
@@ -16,13 +19,13 @@ mod run;
 mod schedule;
 mod skeleton;
 mod store;
+mod watch;
 
 pub use error::AuditError;
-pub use inputs::images::Images;
+pub use inputs::images::{Image, ImageSource};
 pub use inputs::memory::least_bytes;
-pub use inputs::requirements::{Fitted, ImageRequirements, fit};
-pub use measure::certificate::Smoothing;
-pub use plan::{Craft, MaskPicture, Plan, Shard, Target};
+pub use inputs::picture::{MaskPicture, TargetPicture};
+pub use plan::{Craft, Objective, Plan, Settings, Smoothing};
 pub use preprocess::Preprocessing;
-pub use run::{Watch, run};
-pub use schedule::Planned;
+pub use run::{audit, run};
+pub use watch::{Planned, Unwatched, Watch};

@@ -1,4 +1,5 @@
-//! Carries out a plan.
+//! Carries out an audit: what is given is made ready, gradients are checked, time is planned, and then every
+//! model is measured.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -6,130 +7,201 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::attack::Interrupted;
-use crate::audit::context::Audit;
-use crate::audit::inputs::images::AuditImage;
-use crate::audit::inputs::memory::{free_bytes, peak_bytes};
-use crate::audit::inputs::model::AuditedModel;
-use crate::audit::inputs::requirements::ImageRequirements;
-use crate::audit::measure::transfer;
-use crate::audit::objective;
-use crate::audit::schedule::{Planned, planned, schedule};
-use crate::audit::skeleton::skeleton;
-use crate::audit::store::Store;
-use crate::audit::{AuditError, Plan};
-use crate::report::Report;
-use crate::runtime::{self, Runtime};
+use super::context::Context;
+use super::error::AuditError;
+use super::gradients::{adopt, check_gradients, keep};
+use super::inputs::images::{AuditImage, Image};
+use super::inputs::memory::{free_bytes, peak_bytes};
+use super::inputs::model::AuditedModel;
+use super::inputs::requirements::ImageRequirements;
+use super::measure::{Done, measure, transfer::transfer};
+use super::objective;
+use super::plan::{Plan, Settings};
+use super::schedule::{planned, schedule};
+use super::skeleton::skeleton;
+use super::store::Store;
+use super::watch::{Unwatched, Watch};
+use crate::onnx::Model;
+use crate::report::{Report, Timing};
+use crate::runtime::Runtime;
 
-/// What the audit's owner hears, and may stop it by.
-pub trait Watch {
-    /// Before every longer part: what will be done now.
-    fn doing(&mut self, what: &str) -> Result<(), Interrupted>;
+/// Images by what models require of them: models that require the same share images.
+type Images = BTreeMap<ImageRequirements, Vec<AuditImage>>;
 
-    /// Before the first attack: what there will be to do.
-    fn planned(&mut self, planned: &Planned);
-
-    /// After every gradient step of an attack.
-    fn stepped(&mut self) -> Result<(), Interrupted>;
-
-    /// After every run of a self-test.
-    fn tested(&mut self) -> Result<(), Interrupted>;
-}
-
-/// Runs the audit.
+/// Audits files.
 ///
 /// Whatever can be found wrong without an attack is found before the first one.
 ///
 /// # Errors
 /// The first thing that is wrong with a file, a runtime or a gradient; nothing is reported then, and what
-/// was worked out is kept where the plan says so.
+/// was worked out is kept where the settings say so.
 pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     let start = Instant::now();
     watch.doing("reading models")?;
-    let runtimes: Vec<Arc<dyn Runtime>> =
-        plan.runtimes.iter().map(|&kind| runtime::open(kind).map(Arc::from)).collect::<Result<_, _>>()?;
-    let mut subjects: Vec<AuditedModel> = AuditedModel::read_all(&plan.models, &plan.wishes, &runtimes)?
-        .into_iter()
-        .flat_map(|subject| subject.with_fronts(&plan.preprocess))
-        .collect();
-    let photos = load_photos(plan, &subjects, watch)?;
-    admit(plan, &mut subjects, &photos, watch)?;
-    let mut report = skeleton(plan, &subjects, &photos, &runtimes);
-    let (store, toward) = (Store::open(plan.cache.as_deref())?, objective::toward(plan)?);
-    let known = (&store, toward.as_str());
-    let audit = |subject| Audit::new(plan, subject, &photos[&subject.feed], &runtimes, known);
-    let mut audits: Vec<Audit<'_>> = subjects.iter().map(audit).collect();
-    // Every model is followed by itself behind each pre-processing.
-    for behind_one in audits.chunks_mut(1 + plan.preprocess.len()) {
-        if let Some((bare, behind)) = behind_one.split_first_mut() {
-            bare.test_gradients(watch)?;
-            behind.iter_mut().for_each(|audit| audit.adopt_checks(bare));
-        }
-    }
-    audits.iter().try_for_each(Audit::keep_checks)?;
-    report.settings.left_out.extend(schedule(plan, &mut audits));
-    watch.planned(&planned(plan, &audits));
-    report.settings.left_out.extend(attack_all(plan, &mut audits, watch)?);
-    audits.into_iter().for_each(|audit| audit.into_report(&mut report));
-    report.conclude();
-    report.timing.peak_memory = peak_bytes();
+    let models = AuditedModel::read_all(&plan.models, &plan.settings.interface, &plan.runtimes)?;
+    let images = load_images(plan, &models, watch)?;
+    let mut report = carry_out(&plan.settings, models, &images, &plan.runtimes, watch)?;
+    report.settings.crop = plan.crop;
     report.timing.seconds = start.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// Audits a model in memory: attacks every image with the gradients of every runtime, and evaluates on every
+/// runtime.
+///
+/// # Errors
+/// As for [`run`], and images that are not RGB on [0, 1].
+pub fn audit(
+    model: &Model,
+    images: &[Image],
+    runtimes: &[Arc<dyn Runtime>],
+    settings: &Settings,
+) -> Result<Report, AuditError> {
+    let start = Instant::now();
+    let model = AuditedModel::from_memory(model, &settings.interface, runtimes)?;
+    let fitted = images.iter().map(|image| AuditImage::from_memory(image, &model.name, &model.requirements));
+    let images = Images::from([(model.requirements, fitted.collect::<Result<_, _>>()?)]);
+    let mut report = carry_out(settings, vec![model], &images, runtimes, &mut Unwatched)?;
+    report.timing.seconds = start.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+fn carry_out(
+    settings: &Settings,
+    models: Vec<AuditedModel>,
+    images: &Images,
+    runtimes: &[Arc<dyn Runtime>],
+    watch: &mut dyn Watch,
+) -> Result<Report, AuditError> {
+    let mut models: Vec<AuditedModel> =
+        models.into_iter().flat_map(|model| model.with_fronts(&settings.preprocess)).collect();
+    admit(settings, &mut models, images, runtimes.len(), watch)?;
+    let mut report = skeleton(settings, &models, images, runtimes);
+    let store = Store::open(settings.cache.as_deref())?;
+    let context = |model| Context::new(settings, model, &images[&model.requirements], runtimes, &store);
+    let mut contexts: Vec<Context<'_>> = models.iter().map(context).collect();
+    check_all_gradients(settings, &mut contexts, watch)?;
+    report.settings.left_out.extend(schedule(settings, &mut contexts));
+    watch.planned(&planned(settings, &contexts));
+    measure_all(settings, &mut contexts, &mut report, watch)?;
+    report.measured.gradient_checks =
+        contexts.iter().flat_map(|context| &context.runtimes).filter_map(|it| it.check.clone()).collect();
+    report.timing = timing(&contexts, &store);
+    report.conclude();
     Ok(report)
 }
 
 /// Checks that every model takes its images, in the memory there is, and has what the attacks need.
 fn admit(
-    plan: &Plan,
-    subjects: &mut [AuditedModel],
-    photos: &BTreeMap<ImageRequirements, Vec<AuditImage>>,
+    settings: &Settings,
+    models: &mut [AuditedModel],
+    images: &Images,
+    runtimes: usize,
     watch: &mut dyn Watch,
 ) -> Result<(), AuditError> {
-    let memory = plan.memory.or_else(free_bytes);
-    for subject in subjects {
-        watch.doing(&format!("{}: fitting images", subject.name))?;
-        let photos = &photos[&subject.feed];
-        subject.admit(photos, memory, (plan.settings.batch, plan.runtimes.len()))?;
-        objective::check(plan, subject, photos)?;
+    let memory = settings.memory.or_else(free_bytes);
+    for model in models {
+        watch.doing(&format!("{}: fitting images", model.name))?;
+        let images = &images[&model.requirements];
+        model.admit(images, memory, settings.strength.batch, runtimes)?;
+        objective::check(settings, model, images, runtimes)?;
     }
     Ok(())
 }
 
-/// Attacks and judges, and gives what there was no time for, in words.
-fn attack_all(
-    plan: &Plan,
-    audits: &mut [Audit<'_>],
+/// Checks every gradient, and keeps the findings once all are made.
+fn check_all_gradients(
+    settings: &Settings,
+    contexts: &mut [Context<'_>],
     watch: &mut dyn Watch,
-) -> Result<Vec<String>, AuditError> {
-    let deadline = plan.time_limit.map(|limit| Instant::now() + limit);
-    let mut left_out = Vec::new();
-    for audit in &mut *audits {
-        let images = audit.run(deadline, watch)?;
-        if images > 0 {
-            left_out
-                .push(format!("--time-limit was over before the last {images} images of {}", audit.name()));
-        }
+) -> Result<(), AuditError> {
+    let mut to_keep = Vec::new();
+    // Every model is followed by itself behind each pre-processing.
+    for group in contexts.chunks_mut(1 + settings.preprocess.len()) {
+        let (bare, behind) = group.split_first_mut().expect("chunks are not empty");
+        to_keep.push(check_gradients(bare, watch)?);
+        behind.iter_mut().for_each(|context| adopt(context, bare));
     }
-    let pairs = transfer::between(audits, deadline, watch)?;
+    let bare = contexts.iter().step_by(1 + settings.preprocess.len());
+    bare.zip(&to_keep).try_for_each(|(context, to_keep)| keep(context, to_keep))
+}
+
+/// Measures every model, and then every model's attacks on every other.
+fn measure_all(
+    settings: &Settings,
+    contexts: &mut [Context<'_>],
+    report: &mut Report,
+    watch: &mut dyn Watch,
+) -> Result<(), AuditError> {
+    let deadline = settings.time_limit.map(|limit| Instant::now() + limit);
+    let mut done: Vec<Done> = Vec::with_capacity(contexts.len());
+    for context in &mut *contexts {
+        let of_model = measure(context, report, deadline, watch)?;
+        if of_model.images_left > 0 {
+            let (images, name) = (of_model.images_left, context.name());
+            let line = format!("--time-limit was over before the last {images} images of {name}");
+            report.settings.left_out.push(line);
+        }
+        done.push(of_model);
+    }
+    let pairs = transfer_all(contexts, &done, report, deadline, watch)?;
     if pairs > 0 {
-        left_out.push(format!("--time-limit was over before {pairs} pairs of models judged each other's"));
+        let line = format!("--time-limit was over before {pairs} pairs of models judged each other's");
+        report.settings.left_out.push(line);
+    }
+    Ok(())
+}
+
+/// Evaluates every model's attacks on every other model that takes the same images; gives how many pairs
+/// there was no time for.
+fn transfer_all(
+    contexts: &mut [Context<'_>],
+    done: &[Done],
+    report: &mut Report,
+    deadline: Option<Instant>,
+    watch: &mut dyn Watch,
+) -> Result<usize, AuditError> {
+    let mut left_out = 0;
+    for judge in 0..contexts.len() {
+        for crafter in (0..contexts.len()).filter(|&crafter| crafter != judge) {
+            let [ours, theirs] = contexts.get_disjoint_mut([judge, crafter]).expect("two places of the list");
+            if ours.model.requirements != theirs.model.requirements {
+                continue;
+            }
+            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+                left_out += 1;
+                continue;
+            }
+            watch.doing(&format!("{}: attacks crafted for {}", ours.name(), theirs.name()))?;
+            report.measured.transfers.extend(transfer(ours, theirs, &done[crafter].crafted, watch)?);
+        }
+        contexts[judge].release();
     }
     Ok(left_out)
 }
 
+fn timing(contexts: &[Context<'_>], store: &Store) -> Timing {
+    let mut timing =
+        Timing { peak_memory: peak_bytes(), cached_seconds: store.seconds_saved(), ..Timing::default() };
+    for runtime in contexts.iter().flat_map(|context| &context.runtimes) {
+        let effort = runtime.oracle.effort();
+        timing.inside_runtimes += effort.inside.as_secs_f64();
+        timing.gradient_steps += effort.gradients;
+        timing.forward_runs += effort.forwards;
+    }
+    timing
+}
+
 /// The images, as the models take them.
-fn load_photos(
-    plan: &Plan,
-    subjects: &[AuditedModel],
-    watch: &mut dyn Watch,
-) -> Result<BTreeMap<ImageRequirements, Vec<AuditImage>>, AuditError> {
-    let mut photos = BTreeMap::new();
-    for subject in subjects {
-        if let Entry::Vacant(entry) = photos.entry(subject.feed) {
+fn load_images(plan: &Plan, models: &[AuditedModel], watch: &mut dyn Watch) -> Result<Images, AuditError> {
+    let mut images = Images::new();
+    for model in models {
+        if let Entry::Vacant(entry) = images.entry(model.requirements) {
             let mut on_image = |path: &Path| watch.doing(&format!("reading {}", path.display()));
-            let model = (subject.name.as_str(), &subject.feed);
-            let loaded = plan.images.load(model, plan.crop, plan.most_images, &mut on_image)?;
+            let (crop, most) = (plan.crop, plan.most_images);
+            let loaded = plan.images.load(&model.name, &model.requirements, crop, most, &mut on_image)?;
             entry.insert(loaded);
         }
     }
-    Ok(photos)
+    Ok(images)
 }

@@ -1,223 +1,210 @@
 //! How long an audit will take, and what is left out where that is too long.
 //!
-//! Estimates go by the self-tests' runs. Deliberately absent: clocks while attacks run; an audit looks at
-//! its deadline between two images.
+//! Estimates go by the gradient checks' runs. Deliberately absent: clocks while attacks run; an audit looks
+//! at its deadline between two groups of images.
 
-use serde::{Deserialize, Serialize};
+use super::context::Context;
+use super::index::{Crafter, ImageIndex, RuntimeIndex};
+use super::measure::{attack, cells, certificate, clever, minimal_budget};
+use super::plan::{Craft, Settings};
+use super::watch::Planned;
 
-use crate::attack::Budget;
-use crate::audit::context::Audit;
-use crate::audit::{Craft, Plan, measure::minimal_budget};
-use crate::oracle::{Effort, Oracle};
-use crate::runtime::Kind;
-
-/// What will be done, for whoever watches.
-#[derive(Clone, Debug)]
-pub struct Planned {
-    /// Gradient steps, and tries of attacks without gradients.
-    pub steps: u64,
-    /// Seconds that they will take; `None` where nothing was measured.
-    pub seconds: Option<f64>,
-    /// In words.
-    pub words: String,
-}
-
-/// Fits audits into the time there is, and gives what was left out of the plan, in words.
-pub fn schedule(plan: &Plan, audits: &mut [Audit<'_>]) -> Vec<String> {
+/// Fits the audits of all models into the time there is, and gives what was left out, in words.
+pub fn schedule(settings: &Settings, contexts: &mut [Context<'_>]) -> Vec<String> {
     let mut left_out = Vec::new();
-    audits.iter_mut().for_each(|audit| audit.craft_on(plan.craft));
-    let Some(limit) = plan.time_limit.map(|limit| limit.as_secs_f64()) else { return left_out };
-    let too_long = |audits: &[Audit<'_>]| work(audits).seconds.filter(|seconds| *seconds > limit);
-    if too_long(audits).is_some() && plan.craft == Craft::All && plan.runtimes.len() > 1 {
-        audits.iter_mut().for_each(Audit::craft_on_the_fastest);
+    contexts.iter_mut().for_each(|context| craft_on(context, settings.craft));
+    let Some(limit) = settings.time_limit.map(|limit| limit.as_secs_f64()) else { return left_out };
+    let too_long = |contexts: &[Context<'_>]| work(contexts).seconds.filter(|seconds| *seconds > limit);
+    let runtimes = contexts.first().map_or(0, |context| context.runtimes.len());
+    if too_long(contexts).is_some() && settings.craft == Craft::All && runtimes > 1 {
+        contexts.iter_mut().for_each(craft_on_the_fastest);
         left_out.push("attacks were crafted on the fastest runtime only, to keep --time-limit".to_owned());
     }
-    if let Some(seconds) = too_long(audits) {
-        let all = audits.iter().map(Audit::photo_count).max().unwrap_or(0);
+    if let Some(seconds) = too_long(contexts) {
+        let all = most_images(contexts);
         let kept = ((all as f64 * limit / seconds) as usize).max(1);
-        audits.iter_mut().for_each(|audit| audit.keep_photos(kept));
+        contexts.iter_mut().for_each(|context| context.images.truncate(kept));
         left_out.push(format!("only the first {kept} of {all} images were attacked, to keep --time-limit"));
     }
     left_out
 }
 
 /// The plan as it stands.
-pub fn planned(plan: &Plan, audits: &[Audit<'_>]) -> Planned {
-    let work = work(audits);
-    let names = |names: &[String]| names.join(", ");
-    let attacks: Vec<String> = plan.attacks.iter().map(|attack| attack.name().to_owned()).collect();
+pub fn planned(settings: &Settings, contexts: &[Context<'_>]) -> Planned {
+    let Work { steps, cached, seconds } = work(contexts);
     let mut crafters: Vec<String> = Vec::new();
-    for kind in audits.iter().flat_map(Audit::crafters).map(|kind| kind.to_string()) {
-        if !crafters.contains(&kind) {
-            crafters.push(kind);
+    for context in contexts {
+        for name in context.crafters.iter().map(|&crafter| context.runtime(crafter).name()) {
+            if !crafters.contains(&name) {
+                crafters.push(name);
+            }
         }
     }
-    let judges: Vec<String> = plan.runtimes.iter().map(ToString::to_string).collect();
-    let images = audits.iter().map(Audit::photo_count).max().unwrap_or(0);
-    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let kept = match work.kept {
-        0 => String::new(),
-        kept => format!(" ({kept} more were done before)"),
-    };
-    let behind: Vec<String> = plan.preprocess.iter().map(ToString::to_string).collect();
+    let judges = contexts.first().map_or(&[][..], |context| &context.runtimes).iter();
+    let judges: Vec<String> = judges.map(|runtime| runtime.name()).collect();
+    let attacks: Vec<&str> = settings.attacks.iter().map(|attack| attack.name()).collect();
+    let behind: Vec<String> = settings.preprocess.iter().map(ToString::to_string).collect();
     let behind =
-        if behind.is_empty() { String::new() } else { format!(" bare and behind {}", names(&behind)) };
+        if behind.is_empty() { String::new() } else { format!(" bare and behind {}", behind.join(", ")) };
     let words = format!(
-        "{}{behind}, {}, {} by {}; crafted on {}, judged on {}: {} steps{kept}",
-        count(plan.models.len(), "model"),
-        count(images, "image"),
-        count(plan.budgets.len(), "budget"),
-        names(&attacks),
-        names(&crafters),
-        names(&judges),
-        work.steps,
+        "{}{behind}, {}, {} by {}; crafted on {}, judged on {}: {}",
+        count(contexts.len() / (1 + settings.preprocess.len()), "model"),
+        count(most_images(contexts), "image"),
+        count(settings.budgets.len(), "budget"),
+        attacks.join(", "),
+        crafters.join(", "),
+        judges.join(", "),
+        steps_in_words(steps, cached),
     );
-    Planned { steps: work.steps, seconds: work.seconds, words }
+    Planned { steps, seconds: seconds.filter(|_| steps > 0), words }
 }
 
-fn work(audits: &[Audit<'_>]) -> Work {
-    audits.iter().map(Audit::work).fold(Work { seconds: Some(0.0), ..Work::default() }, Work::and)
-}
-
-/// How fast a runtime is, in seconds.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Pace {
-    pub forward: f64,
-    pub gradient: f64,
-}
-
-impl Pace {
-    /// From what was done between two readings: a gradient step does the work of two forward runs.
-    pub fn of(before: Effort, after: Effort) -> Self {
-        let runs = (after.forwards - before.forwards) + 2 * (after.gradients - before.gradients);
-        let forward = (after.inside - before.inside).as_secs_f64() / runs.max(1) as f64;
-        Self { forward, gradient: 2.0 * forward }
+fn steps_in_words(steps: u64, cached: u64) -> String {
+    match (steps, cached) {
+        (steps, 0) => format!("{} steps", grouped(steps)),
+        (0, cached) => format!("all {} steps cached", grouped(cached)),
+        (steps, cached) => format!("{} steps ({} more cached)", grouped(steps), grouped(cached)),
     }
+}
+
+fn count(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A number with commas between thousands.
+fn grouped(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
+    }
+}
+
+fn most_images(contexts: &[Context<'_>]) -> usize {
+    contexts.iter().map(|context| context.images.len()).max().unwrap_or(0)
+}
+
+/// Leaves crafting to some runtimes.
+fn craft_on(context: &mut Context<'_>, craft: Craft) {
+    match craft {
+        Craft::All => {}
+        Craft::Fastest => craft_on_the_fastest(context),
+        Craft::On(kind) => {
+            let mut crafters = std::mem::take(&mut context.crafters);
+            crafters.retain(|&crafter| context.runtime(crafter).oracle.kind() == kind);
+            context.crafters = crafters;
+        }
+    }
+}
+
+/// Leaves crafting to the fastest runtime whose gradient is trusted, where there is one.
+fn craft_on_the_fastest(context: &mut Context<'_>) {
+    let pace = |index: &usize| context.runtimes[*index].pace.map_or(f64::INFINITY, |pace| pace.gradient);
+    let trusted = (0..context.runtimes.len()).filter(|&index| context.runtimes[index].is_trusted());
+    let fastest = trusted.min_by(|a, b| pace(a).total_cmp(&pace(b)));
+    context.crafters = vec![Crafter(RuntimeIndex(fastest.unwrap_or(0)))];
 }
 
 /// Steps that are still to be done, and seconds that they will take where that is known.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Work {
     steps: u64,
-    /// What was worked out before and need not be done again.
-    kept: u64,
+    /// Steps whose results are cached.
+    cached: u64,
     seconds: Option<f64>,
 }
 
 impl Work {
+    const NONE: Self = Self { steps: 0, cached: 0, seconds: Some(0.0) };
+
     fn and(self, other: Self) -> Self {
         Self {
             steps: self.steps + other.steps,
-            kept: self.kept + other.kept,
+            cached: self.cached + other.cached,
             seconds: self.seconds.zip(other.seconds).map(|(ours, theirs)| ours + theirs),
         }
     }
+
+    /// Steps that take so many seconds each.
+    fn timed(each: Option<f64>, steps: u64, cached: bool) -> Self {
+        if cached {
+            return Self { cached: steps, ..Self::NONE };
+        }
+        Self { steps, cached: 0, seconds: each.map(|each| each * steps as f64) }
+    }
 }
 
-/// Steps that take so many seconds each.
-fn timed(each: Option<f64>, steps: u64, kept: bool) -> Work {
-    if kept {
-        return Work { kept: steps, seconds: Some(0.0), ..Work::default() };
-    }
-    Work { steps, kept: 0, seconds: each.map(|each| each * steps as f64) }
+fn work(contexts: &[Context<'_>]) -> Work {
+    contexts.iter().map(work_on_model).fold(Work::NONE, Work::and)
 }
 
-impl Audit<'_> {
-    /// What there is to be done.
-    fn work(&self) -> Work {
-        let nothing = Work { seconds: Some(0.0), ..Work::default() };
-        let scenes = (0..self.scenes.len()).map(|scene| self.work_on(scene));
-        scenes.fold(nothing, Work::and).and(self.universal_work())
-    }
+fn work_on_model(context: &Context<'_>) -> Work {
+    let images = context.image_indices().map(|image| work_on_image(context, image));
+    images.fold(Work::NONE, Work::and).and(universal_work(context))
+}
 
-    fn work_on(&self, scene: usize) -> Work {
-        let mut parts = Vec::new();
-        for &crafter in &self.crafters {
-            for attack in self.attacks(crafter) {
-                let steps = attack.steps(&self.plan.settings);
-                let minimal = [Budget::default()];
-                let budgets = if attack.is_minimal() { &minimal[..] } else { &self.plan.budgets };
-                for &budget in budgets {
-                    let kept = self.store.has(&self.key(scene, (attack, budget), crafter));
-                    parts.push(self.part(crafter, attack.needs_gradient(), steps, kept));
-                }
-            }
-            if self.plan.cost.is_some() {
-                let attack = self.cheapest(crafter);
-                let steps = minimal_budget::TRIES * attack.steps(&self.plan.settings);
-                let kept = self.store.has(&self.smallest_key(scene, crafter));
-                parts.push(self.part(crafter, attack.needs_gradient(), steps, kept));
-            }
-        }
-        if let Some(smoothing) = self.plan.certify {
-            for index in 0..self.oracles.len() {
-                let kept = self.store.has(&self.certificate_key(scene, index, smoothing));
-                let each = self.paces.get(index).map(|pace| pace.forward);
-                parts.push(timed(each, smoothing.samples as u64, kept));
-            }
-        }
-        for (index, samples) in self.samplers().into_iter().zip(std::iter::repeat(self.plan.clever)) {
-            let Some(samples) = samples else { continue };
-            let kept = self.store.has(&self.clever_key(scene, index, samples));
-            parts.push(self.part(index, true, samples as u64, kept));
-        }
-        parts.into_iter().fold(Work { seconds: Some(0.0), ..Work::default() }, Work::and)
+fn work_on_image(context: &Context<'_>, image: ImageIndex) -> Work {
+    let (settings, store) = (context.settings, context.store);
+    let mut parts = Vec::new();
+    for cell in cells(context) {
+        let steps = cell.attack.steps(&settings.strength);
+        let cached = store.has(&attack::key(context, image, cell));
+        parts.push(part(context, cell.crafter, cell.attack.needs_gradient(), steps, cached));
     }
-
-    /// Steps of one universal perturbation per budget, each a step on every image that it is found with.
-    fn universal_work(&self) -> Work {
-        let images = if self.plan.universal { self.scenes.len().div_ceil(2) } else { 0 };
-        let steps = (self.plan.budgets.len() * self.plan.settings.iterations * images) as u64;
-        let crafters = self.universal_crafters().into_iter();
-        let parts = crafters.map(|crafter| self.part(crafter, true, steps, false));
-        parts.fold(Work { seconds: Some(0.0), ..Work::default() }, Work::and)
+    for (&crafter, cost) in context.crafters.iter().zip(std::iter::repeat(settings.cost)) {
+        let Some(cost) = cost else { continue };
+        let attack = minimal_budget::budgeted_attack(context, crafter);
+        let steps = minimal_budget::TRIES * attack.steps(&settings.strength);
+        let cached = store.has(&minimal_budget::key(context, image, crafter, cost));
+        parts.push(part(context, crafter, attack.needs_gradient(), steps, cached));
     }
-
-    /// Steps of an attack, behind a pre-processing where there is one.
-    fn part(&self, crafter: usize, gradient: bool, steps: u64, kept: bool) -> Work {
-        let draws = self.oracles.first().map_or(1, Oracle::draws) as f64;
-        let each = self.paces.get(crafter).map(|pace| {
-            let each = if gradient { pace.gradient } else { pace.forward };
-            // Behind a random pre-processing every draw is asked, and S(x0) at it.
-            if draws == 1.0 { each } else { draws * (each + pace.forward) }
-        });
-        timed(each, steps, kept)
-    }
-
-    /// Leaves crafting to some runtimes.
-    fn craft_on(&mut self, craft: Craft) {
-        match craft {
-            Craft::All => {}
-            Craft::Fastest => self.craft_on_the_fastest(),
-            Craft::On(kind) => self.crafters.retain(|&index| self.oracles[index].kind() == kind),
+    if let Some(smoothing) = settings.certify {
+        for judge in context.judges() {
+            let cached = store.has(&certificate::key(context, image, judge, smoothing));
+            let each = context.runtime(judge).pace.map(|pace| pace.forward);
+            parts.push(Work::timed(each, smoothing.samples as u64, cached));
         }
     }
-
-    /// Leaves crafting to the fastest oracle whose gradient is trusted, where there is one.
-    fn craft_on_the_fastest(&mut self) {
-        let trusted = |index: &usize| self.checks.get(*index).is_some_and(|check| check.trusted);
-        let pace = |index: &usize| self.paces.get(*index).map_or(f64::INFINITY, |pace| pace.gradient);
-        let fastest = (0..self.oracles.len()).filter(trusted).min_by(|a, b| pace(a).total_cmp(&pace(b)));
-        self.crafters = vec![fastest.unwrap_or(0)];
+    if let Some(samples) = settings.clever {
+        for crafter in clever::samplers(context) {
+            let cached = store.has(&clever::key(context, image, crafter, samples));
+            parts.push(part(context, crafter, true, samples as u64, cached));
+        }
     }
+    parts.into_iter().fold(Work::NONE, Work::and)
+}
 
-    /// The runtimes that craft.
-    fn crafters(&self) -> impl Iterator<Item = Kind> {
-        self.crafters.iter().map(|&index| self.oracles[index].kind())
+/// Steps of one universal perturbation per budget, each a step on every image that it is found with.
+fn universal_work(context: &Context<'_>) -> Work {
+    let settings = context.settings;
+    if !settings.universal {
+        return Work::NONE;
     }
+    let images = context.images.len().div_ceil(2);
+    let steps = (settings.budgets.len() * settings.strength.iterations * images) as u64;
+    let crafters = context.trusted_crafters().into_iter();
+    crafters.map(|crafter| part(context, crafter, true, steps, false)).fold(Work::NONE, Work::and)
+}
 
-    /// Keeps the first images alone.
-    fn keep_photos(&mut self, count: usize) {
-        self.scenes.truncate(count);
-    }
+/// Steps of an attack, behind a pre-processing where there is one.
+fn part(context: &Context<'_>, crafter: Crafter, gradient: bool, steps: u64, cached: bool) -> Work {
+    let runtime = context.runtime(crafter);
+    let draws = runtime.oracle.draws() as f64;
+    let each = runtime.pace.map(|pace| {
+        let each = if gradient { pace.gradient } else { pace.forward };
+        // Behind a random pre-processing every draw is asked, and S(x0) at it.
+        if draws == 1.0 { each } else { draws * (each + pace.forward) }
+    });
+    Work::timed(each, steps, cached)
+}
 
-    /// What its model is called.
-    pub fn name(&self) -> &str {
-        &self.subject.name
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// How many images it has.
-    fn photo_count(&self) -> usize {
-        self.scenes.len()
+    #[test]
+    fn steps_are_said_with_what_is_cached() {
+        assert_eq!(steps_in_words(999, 0), "999 steps");
+        assert_eq!(steps_in_words(0, 1080), "all 1,080 steps cached");
+        assert_eq!(steps_in_words(1_000_000, 20), "1,000,000 steps (20 more cached)");
     }
 }

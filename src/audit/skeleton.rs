@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::audit::Plan;
 use crate::audit::inputs::images::AuditImage;
 use crate::audit::inputs::model::AuditedModel;
 use crate::audit::inputs::requirements::ImageRequirements;
-use crate::audit::{measure::certificate, preprocess};
+use crate::audit::measure::certificate;
+use crate::audit::plan::Settings;
+use crate::audit::preprocess;
 use crate::metric::CONVENTION;
-use crate::report::{AskedAttack, Convention, Measured, Report, RuntimeInfo, SCHEMA, Settings, Timing};
+use crate::report::{self, AskedAttack, Convention, Measured, Report, RuntimeInfo, SCHEMA, Timing};
 use crate::runtime::Runtime;
 
 /// What the numbers of an audit need said beside those of the metrics.
@@ -35,9 +36,9 @@ const OURS: [(&str, &str); 5] = [
 
 /// The report of an audit in which nothing was measured yet.
 pub fn skeleton(
-    plan: &Plan,
-    subjects: &[AuditedModel],
-    photos: &BTreeMap<ImageRequirements, Vec<AuditImage>>,
+    settings: &Settings,
+    models: &[AuditedModel],
+    images: &BTreeMap<ImageRequirements, Vec<AuditImage>>,
     runtimes: &[Arc<dyn Runtime>],
 ) -> Report {
     let conventions =
@@ -48,13 +49,13 @@ pub fn skeleton(
         conventions: conventions
             .map(|(name, how)| Convention { name: name.into(), how: how.into() })
             .collect(),
-        settings: settings(plan),
+        settings: asked(settings),
         runtimes: runtimes
             .iter()
             .map(|runtime| RuntimeInfo { name: runtime.kind().to_string(), version: runtime.version() })
             .collect(),
-        models: subjects.iter().map(AuditedModel::info).collect(),
-        images: photos.values().flatten().map(AuditImage::info).collect(),
+        models: models.iter().map(AuditedModel::info).collect(),
+        images: images.values().flatten().map(AuditImage::info).collect(),
         measured: Measured::default(),
         summary: Vec::new(),
         worst: Vec::new(),
@@ -63,29 +64,30 @@ pub fn skeleton(
     }
 }
 
-fn settings(plan: &Plan) -> Settings {
-    Settings {
-        attacks: plan
+fn asked(settings: &Settings) -> report::Settings {
+    let strength = &settings.strength;
+    report::Settings {
+        attacks: settings
             .attacks
             .iter()
             .map(|attack| AskedAttack { name: attack.name().into(), kind: attack.kind() })
             .collect(),
-        objective: plan.objective.name().into(),
-        taps: plan.taps.clone(),
-        norm: plan.norm.name().into(),
-        region: plan.region.map(|region| [region.x, region.y, region.width, region.height]),
-        mask: plan.mask.as_ref().map(|mask| mask.sha256.clone()),
-        budgets: plan.budgets.iter().map(|budget| budget.levels()).collect(),
-        iterations: plan.settings.iterations,
-        restarts: plan.settings.restarts,
-        queries: plan.settings.queries,
-        target_psnr: plan.settings.target_psnr,
-        batch: plan.settings.batch,
-        cost: plan.cost,
-        seed: plan.seed,
-        shard: plan.shard.map(|shard| shard.to_string()),
-        crop: plan.crop,
-        left_out: plan.left_out.clone(),
-        preprocess: plan.preprocess.iter().map(ToString::to_string).collect(),
+        objective: settings.objective.function().name().into(),
+        taps: settings.taps.clone(),
+        norm: settings.norm.name().into(),
+        region: settings.region.map(|region| [region.x, region.y, region.width, region.height]),
+        mask: settings.mask.as_ref().map(|mask| mask.sha256.clone()),
+        budgets: settings.budgets.iter().map(|budget| budget.levels()).collect(),
+        iterations: strength.iterations,
+        restarts: strength.restarts,
+        queries: strength.queries,
+        target_psnr: strength.target_psnr,
+        batch: strength.batch,
+        cost: settings.cost,
+        seed: settings.seed,
+        shard: settings.shard.map(|shard| shard.to_string()),
+        crop: None,
+        left_out: settings.left_out.clone(),
+        preprocess: settings.preprocess.iter().map(ToString::to_string).collect(),
     }
 }

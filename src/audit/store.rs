@@ -6,15 +6,18 @@
 //! not match the hash of itself that it begins with, and counts as absent. Deliberately absent: any limit of
 //! size, and any clearing; the folder can be deleted at any time.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use ndarray::Array4;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::audit::inputs::model::hex;
+use crate::digest::hex;
 use crate::files::{FileError, create_output_folder, read_bounded, write_lightly};
 
 /// The largest entry that is read.
@@ -36,30 +39,43 @@ pub struct Store {
     folder: PathBuf,
     /// The hash of this program: another build may compute something else.
     program: String,
-    /// Takes a folder that nobody asked for away again.
+    /// Removes a folder that nobody asked for when dropped.
     _temporary: Option<TempDir>,
+    /// Entries that were written or read before, whose time counts no more.
+    counted: RefCell<HashSet<Key>>,
+    /// See [`Self::seconds_saved`].
+    saved: Cell<f64>,
+}
+
+/// What is kept beside an image.
+#[derive(Serialize, Deserialize)]
+struct Entry<T> {
+    /// Seconds that it took to work out.
+    seconds: f64,
+    result: T,
 }
 
 impl Store {
-    /// Entries in a folder, which is made with the first of them, or for as long as this lives.
+    /// Entries in a folder, which is made with the first of them; without one, in a temporary folder that
+    /// lives as long as this.
     pub fn open(folder: Option<&Path>) -> Result<Self, FileError> {
-        match folder {
-            Some(folder) => Ok(Self { folder: folder.to_owned(), program: program(), _temporary: None }),
+        let (folder, program, temporary) = match folder {
+            Some(folder) => (folder.to_owned(), program(), None),
             None => {
                 let temporary = tempfile::tempdir()
                     .map_err(|cause| FileError::FolderUnwritable { path: std::env::temp_dir(), cause })?;
-                let folder = temporary.path().to_owned();
-                Ok(Self { folder, program: String::new(), _temporary: Some(temporary) })
+                (temporary.path().to_owned(), String::new(), Some(temporary))
             }
-        }
+        };
+        let (counted, saved) = (RefCell::default(), Cell::new(0.0));
+        Ok(Self { folder, program, _temporary: temporary, counted, saved })
     }
 
-    /// The key of what `what` calls, as decided by `parts`.
-    pub fn key(&self, what: &str, parts: &impl Serialize) -> Key {
-        // Structures of strings and numbers; there is nothing in them that JSON cannot say.
-        let parts = serde_json::to_vec(parts).unwrap_or_default();
+    /// The key of an entry: a hash of its kind and of all inputs that decide it.
+    pub fn key(&self, kind: &str, parts: &impl Serialize) -> Key {
+        let parts = serde_json::to_vec(parts).expect("keys are made of strings, numbers and lists of them");
         let mut hash = Sha256::new();
-        for part in [self.program.as_bytes(), what.as_bytes(), &parts] {
+        for part in [self.program.as_bytes(), kind.as_bytes(), &parts] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -71,11 +87,16 @@ impl Store {
         self.path(key).exists()
     }
 
+    /// Seconds that entries of earlier runs, as far as they were read, took to work out.
+    pub fn seconds_saved(&self) -> f64 {
+        self.saved.get()
+    }
+
     /// What was kept, where it is whole.
     pub fn get<T: DeserializeOwned>(&self, key: &Key) -> Option<T> {
         let bytes = self.read(key)?;
         let (head, _) = parted(&bytes)?;
-        serde_json::from_slice(head).ok()
+        self.result(key, head)
     }
 
     /// What was kept, or else what `work` gives, which is kept then.
@@ -87,8 +108,9 @@ impl Store {
         if let Some(known) = self.get(key) {
             return Ok(known);
         }
+        let start = Instant::now();
         let result = work()?;
-        self.put(key, &result)?;
+        self.put(key, &result, start.elapsed().as_secs_f64())?;
         Ok(result)
     }
 
@@ -102,12 +124,12 @@ impl Store {
         let (head, image) = parted(&bytes)?;
         let values = image.chunks_exact(4).map(|bytes| f32::from_le_bytes([0, 1, 2, 3].map(|at| bytes[at])));
         let image = Array4::from_shape_vec(shape, values.collect()).ok()?;
-        Some((serde_json::from_slice(head).ok()?, image))
+        Some((self.result(key, head)?, image))
     }
 
-    /// Keeps a result.
-    pub fn put(&self, key: &Key, result: &impl Serialize) -> Result<(), FileError> {
-        self.write(key, result, &[])
+    /// Keeps a result that took so many seconds.
+    pub fn put(&self, key: &Key, result: &impl Serialize, seconds: f64) -> Result<(), FileError> {
+        self.write(key, result, seconds, &[])
     }
 
     /// Keeps a result with an image.
@@ -115,10 +137,19 @@ impl Store {
         &self,
         key: &Key,
         result: &impl Serialize,
+        seconds: f64,
         image: &Array4<f32>,
     ) -> Result<(), FileError> {
         let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.write(key, result, &bytes)
+        self.write(key, result, seconds, &bytes)
+    }
+
+    fn result<T: DeserializeOwned>(&self, key: &Key, head: &[u8]) -> Option<T> {
+        let Entry { seconds, result } = serde_json::from_slice(head).ok()?;
+        if self.counted.borrow_mut().insert(key.clone()) {
+            self.saved.set(self.saved.get() + seconds);
+        }
+        Some(result)
     }
 
     fn path(&self, key: &Key) -> PathBuf {
@@ -136,12 +167,13 @@ impl Store {
         Some(bytes)
     }
 
-    fn write(&self, key: &Key, result: &impl Serialize, image: &[u8]) -> Result<(), FileError> {
+    fn write(&self, key: &Key, result: &impl Serialize, seconds: f64, image: &[u8]) -> Result<(), FileError> {
         if !self.folder.is_dir() {
             create_output_folder(&self.folder)?;
         }
+        self.counted.borrow_mut().insert(key.clone());
         write_lightly(&self.path(key), |file| {
-            let head = serde_json::to_vec(result)?;
+            let head = serde_json::to_vec(&Entry { seconds, result })?;
             let length = (head.len() as u64).to_le_bytes();
             let mut hash = Sha256::new();
             [&length[..], &head, image].iter().for_each(|part| hash.update(part));
@@ -170,7 +202,7 @@ fn parted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (length <= rest.len()).then(|| rest.split_at(length))
 }
 
-/// Hashes what is written to it.
+/// Hashes what is counted to it.
 struct HashingSink(Sha256);
 
 impl std::io::Write for HashingSink {
@@ -196,11 +228,16 @@ mod tests {
         assert!(!store.has(&key) && store.get::<Vec<f64>>(&key).is_none());
         let image =
             Array4::from_shape_fn((1, 3, 2, 2), |(_, c, y, x)| 0.1 + (c * 4 + y * 2 + x) as f32 / 7.0);
-        store.put_with_image(&key, &vec![0.1 + 0.2, 1e-300], &image).unwrap();
+        store.put_with_image(&key, &vec![0.1 + 0.2, 1e-300], 2.0, &image).unwrap();
         assert_eq!(store.get_with_image(&key, [1, 3, 2, 2]), Some((vec![0.1 + 0.2, 1e-300], image)));
         assert!(store.get_with_image::<Vec<f64>>(&key, [1, 3, 2, 3]).is_none(), "another shape");
         assert!(store.get::<String>(&key).is_none(), "another kind of result");
+        assert_eq!(store.seconds_saved(), 0.0, "it was this run's own time");
         let again = Store::open(Some(&folder.path().join("cache"))).unwrap();
+        for _ in 0..2 {
+            again.get_with_image::<Vec<f64>>(&again.key("attack", &("model", 4.0)), [1, 3, 2, 2]).unwrap();
+            assert_eq!(again.seconds_saved(), 2.0, "counted once");
+        }
         assert!(again.has(&again.key("attack", &("model", 4.0))));
         for other in [again.key("attack", &("model", 4.5)), again.key("judged", &("model", 4.0))] {
             assert!(!again.has(&other));
@@ -212,7 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(Some(folder.path())).unwrap();
         let key = store.key("judged", &1);
-        store.put(&key, &30.25).unwrap();
+        store.put(&key, &30.25, 2.0).unwrap();
         let path = store.path(&key);
         let whole = std::fs::read(&path).unwrap();
         for length in 0..whole.len() {
@@ -233,7 +270,7 @@ mod tests {
     fn a_folder_that_nobody_asked_for_goes_again() {
         let store = Store::open(None).unwrap();
         let key = store.key("judged", &1);
-        store.put(&key, &30.25).unwrap();
+        store.put(&key, &30.25, 2.0).unwrap();
         assert_eq!(store.get(&key), Some(30.25));
         let path = store.path(&key);
         drop(store);

@@ -8,8 +8,7 @@ use std::str::FromStr;
 use super::CliError;
 use super::preset::Preset;
 use crate::attack::{Attack, Norm, Region, Settings};
-use crate::audit::{MaskPicture, Target};
-use crate::oracle::Objective;
+use crate::audit::{MaskPicture, Objective, TargetPicture};
 
 /// Attacks, what they maximise, and how hard they try.
 #[derive(Clone, Debug, clap::Args)]
@@ -21,7 +20,7 @@ pub struct AttackArgs {
     /// distance to the ground truth (truth), toward another image (targeted), or away from what the next
     /// runtime gives (runtimes)
     #[arg(long, value_name = "NAME", default_value = "l2")]
-    objective: Aimed,
+    objective: ObjectiveName,
     /// The image that `targeted` goes toward
     #[arg(long, value_name = "IMAGE")]
     toward: Option<PathBuf>,
@@ -53,26 +52,38 @@ pub struct AttackArgs {
     target_psnr: Option<f64>,
 }
 
-/// An objective and what it is measured against, under one name.
-#[derive(Clone, Debug, PartialEq)]
-enum Aimed {
-    /// Against the unattacked output, or toward an image.
-    Objective(Objective),
-    /// The distance to the ground truth.
+/// An objective as a flag names it; `targeted` takes a picture beside it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum ObjectiveName {
+    L2,
+    L1,
+    Luma,
+    Cosine,
+    Targeted,
     Truth,
-    /// The distance between runtimes.
     Runtimes,
 }
 
-impl FromStr for Aimed {
+const OBJECTIVES: [(&str, ObjectiveName); 7] = [
+    ("l2", ObjectiveName::L2),
+    ("l1", ObjectiveName::L1),
+    ("luma", ObjectiveName::Luma),
+    ("cosine", ObjectiveName::Cosine),
+    ("targeted", ObjectiveName::Targeted),
+    ("truth", ObjectiveName::Truth),
+    ("runtimes", ObjectiveName::Runtimes),
+];
+
+impl FromStr for ObjectiveName {
     type Err = String;
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "truth" => Ok(Self::Truth),
-            "runtimes" => Ok(Self::Runtimes),
-            name => name.parse().map(Self::Objective),
+    fn from_str(given: &str) -> Result<Self, String> {
+        if let Some((_, name)) = OBJECTIVES.iter().find(|(name, _)| *name == given) {
+            return Ok(*name);
         }
+        let names = OBJECTIVES.map(|(name, _)| name);
+        let near = names.into_iter().max_by(|a, b| strsim::jaro(a, given).total_cmp(&strsim::jaro(b, given)));
+        Err(format!("there is no objective `{given}`; did you mean `{}`?", near.unwrap_or("l2")))
     }
 }
 
@@ -103,27 +114,26 @@ impl AttackArgs {
     }
 
     /// What they maximise.
-    pub fn objective(&self) -> Objective {
-        match &self.objective {
-            Aimed::Objective(objective) => objective.clone(),
-            Aimed::Truth | Aimed::Runtimes => Objective::Distance,
-        }
-    }
-
-    /// What that is measured against.
-    pub fn away_from(&self) -> Result<Target, CliError> {
-        match (&self.objective, &self.toward) {
-            (Aimed::Objective(Objective::Targeted), Some(image)) => Ok(Target::Image(image.clone())),
-            (Aimed::Objective(Objective::Targeted), None) => {
-                Err(CliError::usage("the objective `targeted` goes toward an image; give it with --toward"))
+    pub fn objective(&self) -> Result<Objective, CliError> {
+        Ok(match (self.objective, &self.toward) {
+            (ObjectiveName::Targeted, Some(image)) => {
+                Objective::Toward(TargetPicture::read(image).map_err(CliError::usage)?)
+            }
+            (ObjectiveName::Targeted, None) => {
+                let what = "the objective `targeted` goes toward an image; give it with --toward";
+                return Err(CliError::usage(what));
             }
             (_, Some(_)) => {
-                Err(CliError::usage("--toward is for --objective targeted; leave one of them out"))
+                let what = "--toward is for --objective targeted; leave one of them out";
+                return Err(CliError::usage(what));
             }
-            (Aimed::Truth, None) => Ok(Target::Truth),
-            (Aimed::Runtimes, None) => Ok(Target::Runtimes),
-            (Aimed::Objective(_), None) => Ok(Target::Clean),
-        }
+            (ObjectiveName::L2, None) => Objective::L2,
+            (ObjectiveName::L1, None) => Objective::L1,
+            (ObjectiveName::Luma, None) => Objective::Luma,
+            (ObjectiveName::Cosine, None) => Objective::Cosine,
+            (ObjectiveName::Truth, None) => Objective::Truth,
+            (ObjectiveName::Runtimes, None) => Objective::Runtimes,
+        })
     }
 
     /// Where they may change an image, as a picture.

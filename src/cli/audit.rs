@@ -15,9 +15,9 @@ use super::progress::Bar;
 use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
-use crate::audit::{self, AuditError, Craft, Images, Plan, Planned, Shard, Watch};
-use crate::report::{LeastSrPsnr, Report, table};
-use crate::runtime::{self, Kind};
+use crate::audit::{self, AuditError, Craft, ImageSource, Plan, Planned, Settings, Watch};
+use crate::report::{LeastSrPsnr, Report, Shard, table};
+use crate::runtime::{self, Kind, Runtime, RuntimeError};
 
 /// Attacks models inside the runtimes that will serve them, and reports how robust they are.
 ///
@@ -145,7 +145,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let plan = args.plan()?;
     let folder = OutputFolder::claim(&args.out)?;
     let mut view = Spectator::new(on_interrupt()?);
-    let report = audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.cache.is_some()))?;
+    let report =
+        audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;
     drop(view);
     let path = args.out.join("report.json");
     report.write(&path).map_err(CliError::usage)?;
@@ -169,8 +170,8 @@ impl Args {
     fn plan(&self) -> Result<Plan, CliError> {
         let preset = self.preset();
         let images = match (&self.images, &self.truth) {
-            (Some(images), truth) => Images::Lr { images: images.clone(), truth: truth.clone() },
-            (None, Some(truth)) => Images::Truth(truth.clone()),
+            (Some(images), truth) => ImageSource::Lr { images: images.clone(), truth: truth.clone() },
+            (None, Some(truth)) => ImageSource::Truth(truth.clone()),
             (None, None) => {
                 let what = "no images to attack; give --images DIR, --truth DIR or both";
                 return Err(CliError::usage(what));
@@ -178,39 +179,49 @@ impl Args {
         };
         let runtimes = self.runtimes()?;
         Ok(Plan {
-            wishes: self.interface.wishes(),
+            models: self.models.clone(),
+            images,
             crop: self.crop.map(|side| side as usize).or(preset.crop),
-            attacks: self.attacks.attacks(&preset)?,
-            objective: self.attacks.objective(),
-            away_from: self.attacks.away_from()?,
+            most_images: preset.images,
+            settings: self.settings(&preset, &runtimes)?,
+            runtimes,
+        })
+    }
+
+    fn settings(&self, preset: &Preset, runtimes: &[Arc<dyn Runtime>]) -> Result<Settings, CliError> {
+        Ok(Settings {
+            interface: self.interface.wishes(),
+            attacks: self.attacks.attacks(preset)?,
+            objective: self.attacks.objective()?,
             taps: self.attacks.taps.clone(),
             norm: self.attacks.norm,
             region: self.attacks.region,
             mask: self.attacks.mask()?,
-            settings: self.attacks.settings(&preset),
+            budgets: self.budgets()?,
+            strength: self.attacks.settings(preset),
             clever: self.clever.map(|samples| samples as usize),
             cost: self.cost,
             universal: self.universal,
             seed: self.seed,
             memory: self.memory.map(|memory| memory.0),
-            craft: self.craft(&preset, &runtimes)?,
-            most_images: preset.images,
+            craft: self.craft(preset, runtimes)?,
             shard: self.shard,
             time_limit: self.time_limit,
             cache: self.cache(),
             preprocess: self.defences.preprocess()?,
             certify: self.defences.certify(),
             left_out: preset.left_out.map(str::to_owned).into_iter().collect(),
-            ..Plan::new(self.models.clone(), images, runtimes, self.budgets()?)
         })
     }
 
     /// Who crafts. Jobs that share the images out must not each take what is fastest to them.
-    fn craft(&self, preset: &Preset, runtimes: &[Kind]) -> Result<Craft, CliError> {
+    fn craft(&self, preset: &Preset, runtimes: &[Arc<dyn Runtime>]) -> Result<Craft, CliError> {
         match (self.craft_on, self.shard) {
-            (Some(Craft::On(kind)), _) if !runtimes.contains(&kind) => Err(CliError::usage(format!(
-                "--craft-on {kind} is not among the runtimes of this audit; name it with --runtime too"
-            ))),
+            (Some(Craft::On(kind)), _) if runtimes.iter().all(|runtime| runtime.kind() != kind) => {
+                Err(CliError::usage(format!(
+                    "--craft-on {kind} is not among the runtimes of this audit; name it with --runtime too"
+                )))
+            }
             (Some(Craft::Fastest), Some(_)) => Err(CliError::usage(
                 "--craft-on fastest may choose another runtime in every shard; name one, such as --craft-on ort",
             )),
@@ -257,29 +268,27 @@ impl Args {
     }
 
     /// The runtimes asked for, each of which must be there, or those of the default that are.
-    fn runtimes(&self) -> Result<Vec<Kind>, CliError> {
+    fn runtimes(&self) -> Result<Vec<Arc<dyn Runtime>>, CliError> {
         if self.runtime.is_empty() {
-            return Ok([Kind::Ort, Kind::Tract].into_iter().filter(|&kind| is_there(kind)).collect());
+            let opened = [Kind::Ort, Kind::Tract].into_iter().map(open);
+            return Ok(opened.filter_map(|opened| opened.map_err(left_out).ok()).collect());
         }
-        let mut kinds = Vec::new();
+        let mut runtimes: Vec<Arc<dyn Runtime>> = Vec::new();
         for &kind in &self.runtime {
-            runtime::open(kind).map_err(CliError::usage)?;
-            if !kinds.contains(&kind) {
-                kinds.push(kind);
+            if runtimes.iter().all(|runtime| runtime.kind() != kind) {
+                runtimes.push(open(kind).map_err(CliError::usage)?);
             }
         }
-        Ok(kinds)
+        Ok(runtimes)
     }
 }
 
-fn is_there(kind: Kind) -> bool {
-    match runtime::open(kind) {
-        Ok(_) => true,
-        Err(reason) => {
-            note(format_args!("note: left out: {reason}"));
-            false
-        }
-    }
+fn open(kind: Kind) -> Result<Arc<dyn Runtime>, RuntimeError> {
+    runtime::open(kind).map(Arc::from)
+}
+
+fn left_out(reason: RuntimeError) {
+    note(format_args!("note: left out: {reason}"));
 }
 
 fn stopped(error: AuditError, kept: bool) -> CliError {
@@ -320,7 +329,7 @@ impl Spectator {
 
 impl Watch for Spectator {
     fn doing(&mut self, what: &str) -> Result<(), Interrupted> {
-        self.bar.set_message(what.to_owned());
+        self.bar.set_message(what);
         self.unless_interrupted()
     }
 

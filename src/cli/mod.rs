@@ -13,6 +13,7 @@ mod grad;
 mod harden;
 mod inspect;
 mod interrupt;
+mod limit;
 mod output;
 mod preset;
 mod progress;
@@ -37,10 +38,12 @@ Exit codes:
 /// Hardens super-resolution networks against adversarial input, and proves it on the ONNX file that ships.
 #[derive(Debug, Parser)]
 #[command(name = "temper", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("{}\n\n{EXIT_CODES}", limit::table()))]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    limits: limit::LimitArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,7 +58,9 @@ enum Command {
 
 /// Runs the command line; `EXIT_CODES` says what it gives.
 pub fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    cli.limits.enforce();
+    let result = match cli.command {
         #[cfg(feature = "torch")]
         Command::Harden(args) => harden::run(&args),
         Command::Audit(args) => audit::run(&args),

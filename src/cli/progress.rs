@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::harmless;
+
 /// A bar or a spinner that leaves the screen when it is dropped, however its work ended, so that what
 /// is printed next stands alone.
 pub struct Bar(ProgressBar);
@@ -18,7 +20,7 @@ impl Bar {
             format!("{{prefix:<12}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{per_sec}}, {{eta}} left {{msg}}");
         // The template is fixed above but for two plain words; a bar without style still counts.
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(ProgressBar::new(total).with_style(style.progress_chars("=> ")).with_prefix(label.to_owned()))
+        Self(ProgressBar::new(total).with_style(style.progress_chars("=> ")).with_prefix(harmless(label)))
     }
 
     /// For work that cannot be counted: what is done and how long it has taken.
@@ -28,6 +30,11 @@ impl Bar {
         let bar = ProgressBar::new_spinner().with_style(style);
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
+    }
+
+    /// Says what is being done. What names come from files is made harmless, as everywhere.
+    pub fn set_message(&self, what: impl AsRef<str>) {
+        self.0.set_message(harmless(what.as_ref()).replace('\n', " "));
     }
 
     /// Nothing to see.
@@ -54,6 +61,13 @@ impl Drop for Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_cannot_steer_the_terminal() {
+        let bar = Bar::spinner();
+        bar.set_message("attacking a\u{1b}[2J\nb.png");
+        assert_eq!(bar.0.message(), "attacking a?[2J b.png");
+    }
 
     #[test]
     fn a_dropped_bar_is_off_the_screen() {

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::HardenError;
 use super::data::Dataset;
-use crate::attack::{Settings, parse_budgets};
-use crate::audit::{Images, Plan};
+use crate::attack::Settings;
+use crate::audit::{self, ImageSource, Plan};
 use crate::image::save_png;
+use crate::interface::Wishes;
 use crate::runtime::{self, Kind};
 
 /// Crops, and their side in LR pixels.
@@ -20,7 +21,7 @@ pub(super) fn plan(
     model: &Path,
     folder: &Path,
     data: &Dataset,
-    scale: usize,
+    (scale, interface): (usize, Wishes),
 ) -> Result<Option<Plan>, HardenError> {
     let images = folder.join("images");
     crate::files::create_output_folder(&images)?;
@@ -29,10 +30,19 @@ pub(super) fn plan(
             save_png(&images.join(format!("{index}.png")), crop.view())?;
         }
     }
-    let there = [Kind::Ort, Kind::Tract].into_iter().find(|kind| runtime::open(*kind).is_ok());
-    let (Some(runtime), Ok(budgets)) = (there, parse_budgets("4")) else {
-        return Ok(None);
+    let opened = [Kind::Ort, Kind::Tract].into_iter().find_map(|kind| runtime::open(kind).ok());
+    let Some(runtime) = opened else { return Ok(None) };
+    let settings = audit::Settings {
+        interface,
+        strength: Settings { iterations: 10, ..Settings::default() },
+        ..audit::Settings::default()
     };
-    let plan = Plan::new(vec![model.to_owned()], Images::Truth(images), vec![runtime], budgets);
-    Ok(Some(Plan { settings: Settings { iterations: 10, ..Settings::default() }, ..plan }))
+    Ok(Some(Plan {
+        models: vec![model.to_owned()],
+        images: ImageSource::Truth(images),
+        crop: None,
+        most_images: None,
+        runtimes: vec![runtime.into()],
+        settings,
+    }))
 }

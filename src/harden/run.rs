@@ -232,9 +232,9 @@ fn finish(
     let interrupted = step < job.recipe.steps;
     let audit = if job.audit && !interrupted {
         let folder = folder.file(AUDIT);
-        let wishes = job.recipe.interface.wishes()?;
-        let plan = quick::plan(&path, &folder, dataset, job.recipe.scale)?;
-        plan.map(|plan| (Plan { wishes, ..plan }, folder))
+        let interface = job.recipe.interface.wishes()?;
+        let plan = quick::plan(&path, &folder, dataset, (job.recipe.scale, interface))?;
+        plan.map(|plan| (plan, folder))
     } else {
         None
     };

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::jpeg;
 use crate::files::{FileError, read_bounded, write_atomically};
+use crate::limits::Limit;
 
 /// Extensions (in any case) that make a file in a folder an image.
 const EXTENSIONS: [&str; 11] =
@@ -31,12 +32,9 @@ const FORMATS: [ImageFormat; 6] = [
     ImageFormat::Pnm,
 ];
 
-/// The most bytes a file may have, and the most a decoder may allocate: 1 GiB each.
+/// The most bytes that a decoder may allocate. A picture of the most pixels takes 12 bytes for each of them
+/// as a tensor, beside it.
 const MAX_BYTES: u64 = 1 << 30;
-/// The longest side in pixels.
-const MAX_SIDE: u32 = 1 << 15;
-/// The most pixels: 64 Mi, which are 768 MiB as a tensor.
-const MAX_PIXELS: u64 = 1 << 26;
 
 /// Why an image could not be loaded, listed or saved. Every message names the file or folder.
 #[derive(Debug, Error)]
@@ -63,8 +61,9 @@ pub enum ImageError {
     },
     /// More pixels than the limits allow.
     #[error(
-        "{path}: {width}x{height} pixels (width x height) are too many (at most {MAX_SIDE} a side \
-         and {MAX_PIXELS} in all); crop the image"
+        "{path}: {width}x{height} pixels (width x height) are too many (at most {} a side \
+         and {} in all); crop the image, or raise --limit side=N and --limit pixels=N",
+        Limit::Side.get(), Limit::Pixels.get()
     )]
     TooLarge {
         /// The file.
@@ -133,10 +132,10 @@ pub struct Picture {
 /// are, not blended); 16-bit samples keep their precision; of an animation the first frame is read.
 ///
 /// # Errors
-/// [`ImageError`], for anything that is not a whole image of at most 2^15 pixels a side, 2^26
-/// pixels and 1 GiB, both as a file and decoded.
+/// [`ImageError`], for anything that is not a whole image within [`Limit::Side`] and
+/// [`Limit::Pixels`], and of at most 1 GiB, both as a file and decoded.
 pub fn load(path: &Path) -> Result<Picture, ImageError> {
-    let bytes = read_bounded(path, MAX_BYTES)?;
+    let bytes = read_bounded(path, MAX_BYTES.min(Limit::FileBytes.get()))?;
     let decoded = decode(path, &bytes)?;
     let pixels = to_planes(&decoded);
     if let Some(&value) = pixels.iter().find(|value| !(0.0..=1.0).contains(*value)) {
@@ -247,9 +246,8 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, ImageError> {
     let decoder = reader.into_decoder().map_err(|error| undecodable(error.to_string()))?;
     // Checked here and not by the decoder's own limits, so that the message can name the size.
     let (width, height) = decoder.dimensions();
-    if width > MAX_SIDE
-        || height > MAX_SIDE
-        || u64::from(width) * u64::from(height) > MAX_PIXELS
+    if u64::from(width.max(height)) > Limit::Side.get()
+        || u64::from(width) * u64::from(height) > Limit::Pixels.get()
         || decoder.total_bytes() > MAX_BYTES
     {
         return Err(ImageError::TooLarge { path: path.to_owned(), width, height });

@@ -1,6 +1,6 @@
 //! Joins the reports of shards into that of one run, bit for bit but for the time that it took.
 
-use super::{Report, Timing};
+use super::{Report, Shard, Timing};
 
 /// Why reports do not join.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -69,9 +69,8 @@ pub fn merge(mut shards: Vec<(String, Report)>) -> Result<Report, MergeError> {
 
 /// The shard that a report is of, and of how many.
 fn shard_of(report: &Report) -> Option<(usize, usize)> {
-    let (index, of) = report.settings.shard.as_deref()?.split_once('/')?;
-    let (index, of) = (index.parse().ok()?, of.parse().ok()?);
-    (1..=of).contains(&index).then_some((index, of))
+    let shard: Shard = report.settings.shard.as_deref()?.parse().ok()?;
+    Some((shard.index(), shard.of()))
 }
 
 /// Checks that every shard is there once; gives how many there are.
@@ -116,9 +115,11 @@ fn difference(a: &Report, b: &Report) -> Option<String> {
 
 fn absorb(whole: &mut Report, part: Report) {
     whole.measured.join(part.measured);
-    let Timing { seconds, inside_runtimes, gradient_steps, forward_runs, peak_memory } = part.timing;
+    let Timing { seconds, cached_seconds, inside_runtimes, gradient_steps, forward_runs, peak_memory } =
+        part.timing;
     let timing = &mut whole.timing;
     timing.seconds += seconds;
+    timing.cached_seconds += cached_seconds;
     timing.inside_runtimes += inside_runtimes;
     timing.gradient_steps += gradient_steps;
     timing.forward_runs += forward_runs;

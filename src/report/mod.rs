@@ -13,6 +13,7 @@ mod measures;
 mod merge;
 mod notes;
 mod null;
+mod shard;
 mod subjects;
 mod summary;
 mod table;
@@ -31,6 +32,7 @@ pub use measured::Measured;
 pub use measures::{Clean, Clever, Extreme, GradientCheck, MinimalBudget, Noise, Row, Transfer, Universal};
 pub use merge::{MergeError, merge};
 pub use null::decibels;
+pub use shard::Shard;
 pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded};
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
@@ -190,8 +192,11 @@ pub struct AskedAttack {
 /// Where the time went.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Timing {
-    /// The whole audit, in seconds.
+    /// This run of the audit, in seconds.
     pub seconds: f64,
+    /// Seconds that earlier runs took for the results that this one found in its cache.
+    #[serde(default)]
+    pub cached_seconds: f64,
     /// Inside the runtimes.
     pub inside_runtimes: f64,
     /// Gradient steps taken.

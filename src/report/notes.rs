@@ -44,8 +44,7 @@ fn joined(told: Vec<Told>) -> Vec<String> {
 
 /// All of them, a line each.
 pub fn notes(report: &Report) -> String {
-    // An image is listed once for every scale of the models.
-    let names: BTreeSet<&str> = report.images.iter().map(|image| image.name.as_str()).collect();
+    let names = attacked(report);
     let mut notes = vec![format!(
         "{} with {} on {} image{}; PSNR in dB, mean over images: LR against the unattacked input, SR against \
          the unattacked output; clean against the ground truth, on luma.",
@@ -77,6 +76,11 @@ pub fn notes(report: &Report) -> String {
     notes.join("\n")
 }
 
+/// The images that were attacked: those of one shard, where the report is that of a shard.
+fn attacked(report: &Report) -> BTreeSet<&str> {
+    report.measured.rows.iter().map(|row| row.image.as_str()).collect()
+}
+
 /// The attacks that were asked for.
 fn attacks(settings: &Settings) -> String {
     settings.attacks.iter().map(|attack| &*attack.name).collect::<Vec<_>>().join(", ")
@@ -101,13 +105,13 @@ fn hardest(report: &Report) -> Vec<Told> {
     let told = report.worst.iter().map(|worst| {
         let spread = worst.interval.map_or(String::new(), |interval| format!(" ({interval})"));
         let what = format!(
-            ", worst of all attacks at {}/255: {}{spread}; least on {} by {}{}: {}.",
+            ", worst of all attacks at {}/255: {}{spread}; worst image: {}, {} dB ({}{}).",
             worst.budget,
             decibels(worst.sr_psnr),
             one_line(&worst.image),
+            decibels(worst.image_sr_psnr),
             worst.attack,
             worst.crafted_for.as_ref().map_or(String::new(), |name| format!(" for {}", one_line(name))),
-            decibels(worst.image_sr_psnr)
         );
         Told::of(&worst.model, &worst.judged_on, what)
     });

@@ -45,6 +45,12 @@ pub trait Runtime: Send + Sync {
     }
 }
 
+impl std::fmt::Debug for dyn Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Runtime({})", self.kind())
+    }
+}
+
 /// A model ready to run.
 pub trait Session: Send {
     /// Runs on one tensor per required input of the graph, in the graph's order; gives one per

@@ -106,10 +106,8 @@ fn weighted_sum(case: &Case) -> Result<(Emitter, temper::rewrite::Value), String
 fn on_graph(kind: Kind, case: &Case, x: &ArrayD<f32>) -> Result<Option<(f32, Vec<f32>)>, String> {
     let runtime = match runtime::open(kind) {
         Ok(runtime) => runtime,
-        Err(reason) => {
-            eprintln!("skipped on {kind}: {reason}");
-            return Ok(None);
-        }
+        // `main` shows that it is not here.
+        Err(_) => return Ok(None),
     };
     let (mut emitter, sum) = weighted_sum(case)?;
     let gradient = gradient(&mut emitter, &sum, "x").map_err(|error| error.to_string())?;

@@ -1,11 +1,14 @@
 //! One case: a small graph from an image-like input to a value, and where it cannot run.
 
+use std::collections::BTreeSet;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use temper::onnx::{Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
 use temper::runtime::Kind;
 
 /// A case of the table.
+#[derive(Clone)]
 pub struct Case {
     /// What messages call it.
     pub name: String,
@@ -24,6 +27,8 @@ pub struct Case {
     pub bent: bool,
     /// Below this a slope counts as zero.
     pub floor: f64,
+    /// The operators that the case is about, where it holds others too.
+    pub about: Vec<String>,
 }
 
 impl Case {
@@ -59,6 +64,7 @@ impl Case {
             inexact: vec![],
             bent: false,
             floor: 1e-6,
+            about: vec![],
         }
     }
 
@@ -93,9 +99,39 @@ impl Case {
         self
     }
 
-    /// The operators that the case's graph holds.
-    pub fn operators(&self) -> Vec<String> {
-        self.model.graph.nodes.iter().map(|node| node.op.clone()).collect()
+    /// Says which operators the case is about. A graph of one operator is about that one; in a graph of
+    /// several, those that are not named here only help.
+    pub fn about(self, operators: &[&str]) -> Self {
+        Self { about: operators.iter().map(|&operator| operator.to_owned()).collect(), ..self }
+    }
+
+    /// The operators that the case is about. The gradient passes through each: its node reads what depends on
+    /// `x`, and the result depends on what it gives.
+    pub fn subjects(&self) -> BTreeSet<String> {
+        let nodes = &self.model.graph.nodes;
+        let mut above = BTreeSet::from(["x"]);
+        for node in nodes {
+            if node.inputs.iter().any(|input| above.contains(input.as_str())) {
+                above.extend(node.outputs.iter().map(String::as_str));
+            }
+        }
+        let mut below: BTreeSet<&str> =
+            self.model.graph.outputs.iter().map(|out| out.name.as_str()).collect();
+        for node in nodes.iter().rev() {
+            if node.outputs.iter().any(|output| below.contains(output.as_str())) {
+                below.extend(node.inputs.iter().map(String::as_str));
+            }
+        }
+        let passed = nodes.iter().filter(|node| {
+            let read = node.inputs.iter().any(|name| above.contains(name.as_str()));
+            read && node.outputs.iter().any(|name| below.contains(name.as_str()))
+        });
+        let passed: BTreeSet<String> = passed.map(|node| node.op.clone()).collect();
+        for operator in &self.about {
+            assert!(passed.contains(operator), "{}: no gradient passes through {operator}", self.name);
+        }
+        let one = nodes.iter().all(|node| node.op == nodes[0].op);
+        if one { passed } else { self.about.iter().cloned().collect() }
     }
 }
 

@@ -1,59 +1,68 @@
 //! The gradient rules, case by case, held to independent answers: the gradient graph on tract and
 //! on ONNX Runtime, libtorch's autograd over the same forward graph, and a directional finite
-//! difference in f64.
+//! difference in f64. One test per case: `cargo test --test gradients resize`.
 //!
 //! `cases/` is the table. An operator that the rewrite differentiates and that has no case fails.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod answers;
 mod case;
 mod cases;
 mod refused;
+#[path = "../common/trials.rs"]
+mod trials;
 
 use std::collections::BTreeSet;
+use std::process::ExitCode;
 
 use answers::{Answer, answers, outputs, refusal};
 use case::Case;
-use temper::runtime::{self, Kind};
+use libtest_mimic::Trial;
+use temper::rewrite::Status;
+use temper::runtime::Kind;
+use trials::{Need, runtime, trial};
 
 /// Two gradients agree when they differ by at most this share of the larger one's length.
 const TOLERANCE: f64 = 1e-5;
+/// A finite difference may be off by this share.
+const SLOPE_TOLERANCE: f64 = 1e-4;
 
-#[test]
-fn every_case_has_one_gradient() {
-    let mut wrong = Vec::new();
-    for case in cases::all() {
-        let answers = answers(&case);
-        if answers.is_empty() {
-            // Where tract is alone, what it gets wrong has nobody to ask.
-            let reason =
-                case.excluded.iter().find(|(kind, _)| *kind == Kind::Tract).map(|(_, reason)| reason);
-            let reason = reason.unwrap_or_else(|| panic!("{}: no runtime answered", case.name));
-            assert!(runtime::open(Kind::Ort).is_err() && cfg!(not(feature = "torch")), "{}", case.name);
-            eprintln!("skipped {}: {reason}", case.name);
-            continue;
-        }
-        wrong.extend(answers.iter().filter_map(|answer| disagreement(&case, &answers[0], answer)));
-    }
-    assert!(wrong.is_empty(), "{} disagreements:\n{}", wrong.len(), wrong.join("\n"));
+fn main() -> ExitCode {
+    let at_hand = Kind::ALL.into_iter().filter(|kind| matches!(runtime(*kind), Need::Met(_))).collect();
+    let mut tests: Vec<Trial> = cases::all().into_iter().flat_map(|case| tests_of(case, &at_hand)).collect();
+    tests.extend(refused::all().into_iter().map(|(case, words)| {
+        trial(format!("refused: {}", case.name), move || is_refused_in_words(&case, words))
+    }));
+    tests.push(trial("every rule has a case", every_rule_has_a_case));
+    tests.extend(Kind::ALL.map(|kind| runtime(kind).trial(format!("{kind} answers"), drop)));
+    trials::run(tests)
 }
 
+/// One case's tests: that its gradient is one, and that its value is.
+///
 /// Otherwise a rule and the judge's own operator could be wrong in the same way.
-#[test]
-fn every_case_has_one_value() {
-    let mut wrong = Vec::new();
-    for case in cases::all() {
-        let answers = outputs(&case);
-        let Some(first) = answers.first() else { continue };
-        wrong.extend(answers.iter().filter_map(|answer| disagreement(&case, first, answer)));
-    }
-    assert!(wrong.is_empty(), "{} disagreements:\n{}", wrong.len(), wrong.join("\n"));
+fn tests_of(case: Case, at_hand: &BTreeSet<Kind>) -> [Trial; 2] {
+    let need = match at_hand.iter().filter(|kind| case.excluded.iter().all(|(out, _)| out != *kind)).count() {
+        0 | 1 => Need::Missing("two runtimes to compare"),
+        _ => Need::Met(()),
+    };
+    let (name, other) = (case.name.clone(), case.clone());
+    [
+        need.clone().trial(format!("gradient: {name}"), move |()| agree(&case, &answers(&case))),
+        need.trial(format!("value: {name}"), move |()| agree(&other, &outputs(&other))),
+    ]
+}
+
+fn agree(case: &Case, answers: &[Answer]) {
+    assert!(answers.len() > 1, "fewer than two answers");
+    let wrong: Vec<_> = answers.iter().filter_map(|answer| disagreement(case, &answers[0], answer)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// What is wrong with an answer, next to the first one.
 fn disagreement(case: &Case, first: &Answer, answer: &Answer) -> Option<String> {
-    let found = match answer {
+    match answer {
         Answer::Gradient { who, value, gradient } => {
             let Answer::Gradient { gradient: expected, value: at, who: other } = first else { return None };
             // A long sum in float32 loses a digit more than its gradient.
@@ -64,13 +73,14 @@ fn disagreement(case: &Case, first: &Answer, answer: &Answer) -> Option<String> 
         }
         Answer::Slope { expected, gradient } => {
             let error = (expected - gradient).abs() / expected.abs().max(gradient.abs()).max(case.floor);
-            (error > 1e-4).then(|| format!("finite difference {expected:.6e}, gradient {gradient:.6e}"))
+            let wrong = error.is_nan() || error > SLOPE_TOLERANCE;
+            wrong.then(|| format!("finite difference {expected:.6e}, gradient {gradient:.6e}"))
         }
         Answer::Failed { who, reason } => Some(format!("{who} failed: {reason}")),
-    };
-    found.map(|what| format!("  {}: {what}", case.name))
+    }
 }
 
+/// The length of the difference over the larger length; infinite where either holds a NaN.
 fn relative(a: &[f32], b: &[f32]) -> f64 {
     let length =
         |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
@@ -82,24 +92,18 @@ fn relative(a: &[f32], b: &[f32]) -> f64 {
     difference / size.max(f64::MIN_POSITIVE)
 }
 
-#[test]
+/// Operators that only help a case, by feeding the one it is about, do not count.
 fn every_rule_has_a_case() {
-    let tried: BTreeSet<String> = cases::all().iter().flat_map(Case::operators).collect();
-    let differentiable = |operator: &&temper::rewrite::Operator| {
-        matches!(operator.status, temper::rewrite::Status::Differentiable(_))
-    };
+    let tried: BTreeSet<String> = cases::all().iter().flat_map(Case::subjects).collect();
     let missing: Vec<_> = temper::rewrite::operators()
-        .filter(differentiable)
-        .filter(|operator| !tried.contains(operator.name))
+        .filter(|operator| matches!(operator.status, Status::Differentiable(_)))
         .map(|operator| operator.name)
+        .filter(|name| !tried.contains(*name))
         .collect();
     assert!(missing.is_empty(), "rules without a case: {}", missing.join(", "));
 }
 
-#[test]
-fn what_cannot_be_differentiated_is_refused_in_words() {
-    for (case, words) in refused::all() {
-        let said = refusal(&case).unwrap_or_else(|| "nothing".into());
-        assert!(said.contains(words), "{}: expected `{words}`, it said: {said}", case.name);
-    }
+fn is_refused_in_words(case: &Case, words: &str) {
+    let said = refusal(case).unwrap_or_else(|| "nothing".into());
+    assert!(said.contains(words), "expected `{words}`, it said: {said}");
 }

@@ -8,15 +8,15 @@ use sha2::{Digest, Sha256};
 
 use crate::attack::Interrupted;
 use crate::audit::AuditError;
-use crate::audit::inputs::model::hex;
 use crate::audit::inputs::requirements::{Fitted, ImageRequirements, fit};
-use crate::image::{list_images, load, match_pairs};
+use crate::digest;
+use crate::image::{Picture, list_images, load, match_pairs};
 use crate::metric::{crop_to_multiple, downscale_8_bit, smallest_side};
 use crate::report::ImageInfo;
 
 /// Where the images come from.
 #[derive(Clone, Debug)]
-pub enum Images {
+pub enum ImageSource {
     /// A folder of LR images, and a folder of their ground truth.
     Lr {
         /// LR images.
@@ -28,7 +28,47 @@ pub enum Images {
     Truth(PathBuf),
 }
 
-/// An LR image with its ground truth, where there is one.
+/// Pixels to audit a model with, for callers that have them in memory.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Image {
+    /// What reports call it; it also seeds the random numbers of attacks on it.
+    pub name: String,
+    /// The LR image: 3 x height x width, RGB on [0, 1].
+    pub pixels: Array3<f32>,
+    /// The HR image, `scale` times as large, for clean quality; none where `None`.
+    pub truth: Option<Array3<f32>>,
+}
+
+impl Image {
+    /// An LR image without ground truth.
+    pub fn new(name: impl Into<String>, pixels: Array3<f32>) -> Self {
+        Self { name: name.into(), pixels, truth: None }
+    }
+
+    /// With its ground truth: 3 x (scale * height) x (scale * width), RGB on [0, 1].
+    #[must_use]
+    pub fn with_truth(self, truth: Array3<f32>) -> Self {
+        Self { truth: Some(truth), ..self }
+    }
+
+    /// Whether its pixels are what they should be.
+    fn check(&self) -> Result<(), AuditError> {
+        let wrong = |what: String| Err(AuditError::Pixels { image: self.name.clone(), what });
+        for (what, pixels) in [("pixels", Some(&self.pixels)), ("truth", self.truth.as_ref())] {
+            let Some(pixels) = pixels else { continue };
+            if pixels.shape()[0] != 3 || pixels.is_empty() {
+                return wrong(format!("`{what}` has the shape {:?}", pixels.shape()));
+            }
+            if let Some(value) = pixels.iter().find(|value| !(0.0..=1.0).contains(*value)) {
+                return wrong(format!("`{what}` holds the value {value}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An LR image with its ground truth, where there is one, as a model takes it.
 #[derive(Clone, Debug)]
 pub struct AuditImage {
     /// The LR file's name.
@@ -53,45 +93,44 @@ enum Files {
     Truth(PathBuf),
 }
 
-impl Images {
+impl ImageSource {
     /// The images as models such as `model` take them, at most `most` of them, evenly picked, each cut to at
     /// most `crop` LR pixels a side.
     /// `on_image` hears the name of every file before it is read.
     pub fn load(
         &self,
-        (model, feed): (&str, &ImageRequirements),
+        model: &str,
+        requirements: &ImageRequirements,
         crop: Option<usize>,
         most: Option<usize>,
         on_image: &mut dyn FnMut(&Path) -> Result<(), Interrupted>,
     ) -> Result<Vec<AuditImage>, AuditError> {
         let side = crop.unwrap_or(usize::MAX);
-        let mut photos = Vec::new();
+        let mut images = Vec::new();
         for files in picked(self.files()?, most) {
             let (Files::Given(path, _) | Files::Truth(path)) = &files;
             on_image(path)?;
-            let photo = match files {
-                Files::Given(lr, hr) => AuditImage::given(lr, hr.as_deref(), model, feed.scale)?,
-                Files::Truth(hr) => AuditImage::made(hr, feed.scale)?,
+            let image = match files {
+                Files::Given(lr, hr) => AuditImage::given(lr, hr.as_deref(), model, requirements.scale)?,
+                Files::Truth(hr) => AuditImage::made(hr, requirements.scale)?,
             };
-            photos.push(photo.cropped(side).fitted(feed)?);
+            images.push(image.cropped(side).fitted(requirements)?);
         }
-        for photo in &photos {
-            photo.check_truth()?;
-        }
-        Ok(photos)
+        images.iter().try_for_each(AuditImage::check_truth)?;
+        Ok(images)
     }
 
     /// The files of every image.
     fn files(&self) -> Result<Vec<Files>, AuditError> {
         Ok(match self {
-            Images::Lr { images, truth: None } => {
+            ImageSource::Lr { images, truth: None } => {
                 list_images(images)?.into_iter().map(|path| Files::Given(path, None)).collect()
             }
-            Images::Lr { images, truth: Some(truth) } => {
+            ImageSource::Lr { images, truth: Some(truth) } => {
                 let pairs = match_pairs(&list_images(images)?, truth)?;
                 pairs.into_iter().map(|pair| Files::Given(pair.lr, Some(pair.hr))).collect()
             }
-            Images::Truth(folder) => list_images(folder)?.into_iter().map(Files::Truth).collect(),
+            ImageSource::Truth(folder) => list_images(folder)?.into_iter().map(Files::Truth).collect(),
         })
     }
 }
@@ -109,19 +148,50 @@ fn picked<T>(all: Vec<T>, most: Option<usize>) -> Vec<T> {
 }
 
 impl AuditImage {
+    /// An image from memory, as a model with these requirements takes it.
+    ///
+    /// # Errors
+    /// Pixels outside [0, 1] or not RGB, and ground truth of another size than the model's output.
+    pub fn from_memory(
+        image: &Image,
+        model: &str,
+        requirements: &ImageRequirements,
+    ) -> Result<Self, AuditError> {
+        image.check()?;
+        let path = PathBuf::from(&image.name);
+        let picture = Picture { name: image.name.clone(), pixels: image.pixels.clone() };
+        let truth = image.truth.as_ref().map(|truth| (path.as_path(), truth.clone()));
+        let image = Self::paired(picture, path.clone(), truth, model, requirements.scale)?;
+        let image = image.fitted(requirements)?;
+        image.check_truth()?;
+        Ok(image)
+    }
+
     fn given(lr: PathBuf, hr: Option<&Path>, model: &str, scale: usize) -> Result<Self, AuditError> {
         let picture = load(&lr)?;
-        let truth = hr.map(|hr| load(hr).map(|truth| truth.pixels)).transpose()?;
-        if let (Some(path), Some(truth)) = (hr, &truth) {
+        let truth = hr.map(|hr| load(hr).map(|truth| (hr, truth.pixels))).transpose()?;
+        Self::paired(picture, lr, truth, model, scale)
+    }
+
+    /// An LR image with ground truth, which must be `scale` times as large.
+    fn paired(
+        picture: Picture,
+        path: PathBuf,
+        truth: Option<(&Path, Array3<f32>)>,
+        model: &str,
+        scale: usize,
+    ) -> Result<Self, AuditError> {
+        if let Some((path, truth)) = &truth {
             let expected = [1, 2].map(|axis| picture.pixels.shape()[axis] * scale);
             let found = [1, 2].map(|axis| truth.shape()[axis]);
             if found != expected {
-                let model = model.to_owned();
-                return Err(AuditError::TruthSize { path: path.into(), model, scale, found, expected });
+                let (path, model) = (path.to_path_buf(), model.to_owned());
+                return Err(AuditError::TruthSize { path, model, scale, found, expected });
             }
         }
         let x = picture.pixels.insert_axis(Axis(0));
-        Ok(Self { name: picture.name, path: lr, x, truth, fitted: None, made: false, scale })
+        let truth = truth.map(|(_, truth)| truth);
+        Ok(Self { name: picture.name, path, x, truth, fitted: None, made: false, scale })
     }
 
     fn made(path: PathBuf, scale: usize) -> Result<Self, AuditError> {
@@ -149,9 +219,9 @@ impl AuditImage {
         self
     }
 
-    /// The photograph as models of a feed take it.
-    fn fitted(self, feed: &ImageRequirements) -> Result<Self, AuditError> {
-        let Fitted { x, truth, how } = fit(self.x, self.truth, feed)
+    /// The image as models with these requirements take it.
+    fn fitted(self, requirements: &ImageRequirements) -> Result<Self, AuditError> {
+        let Fitted { x, truth, how } = fit(self.x, self.truth, requirements)
             .map_err(|source| AuditError::Metric { image: self.name.clone(), source })?;
         Ok(Self { x, truth, fitted: how, ..self })
     }
@@ -167,15 +237,29 @@ impl AuditImage {
         [0, 1, 2, 3].map(|axis| self.x.shape()[axis])
     }
 
+    /// The hash of all that it brings to a result: its name, which seeds random numbers, its pixels and those
+    /// of its ground truth.
+    pub fn identity(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut part = |shape: &[usize], values: &mut dyn Iterator<Item = &f32>| {
+            shape.iter().for_each(|side| hash.update((*side as u64).to_le_bytes()));
+            values.for_each(|value| hash.update(value.to_le_bytes()));
+        };
+        part(&self.shape(), &mut self.x.iter());
+        if let Some(truth) = &self.truth {
+            part(truth.shape(), &mut truth.iter());
+        }
+        hash.update(&self.name);
+        digest::hex(&hash.finalize())
+    }
+
     /// What a report says of it.
     pub fn info(&self) -> ImageInfo {
-        let mut hash = Sha256::new();
-        self.x.iter().for_each(|value| hash.update(value.to_le_bytes()));
         let [_, channels, height, width] = self.shape();
         ImageInfo {
             name: self.name.clone(),
             made_from_truth: self.made,
-            sha256: hex(&hash.finalize()),
+            sha256: digest::of_floats(&self.x),
             size: [height, width],
             channels,
             fitted: self.fitted.clone(),
@@ -197,7 +281,7 @@ fn check_side(path: &Path, size: [usize; 2], scale: usize) -> Result<(), AuditEr
 mod tests {
     use super::*;
 
-    fn photo(height: usize, width: usize, scale: usize) -> AuditImage {
+    fn image(height: usize, width: usize, scale: usize) -> AuditImage {
         let value = |y: usize, x: usize| (y * 100 + x) as f32;
         let x = Array4::from_shape_fn((1, 3, height, width), |(_, _, y, x)| value(y, x));
         let truth = Array3::from_shape_fn((3, height * scale, width * scale), |(_, y, x)| {
@@ -227,7 +311,7 @@ mod tests {
     #[test]
     fn a_crop_is_the_middle_of_image_and_truth_alike() {
         for (height, width, side) in [(9, 6, 4), (3, 8, 5), (4, 4, 4), (4, 5, 100)] {
-            let cut = photo(height, width, 3).cropped(side);
+            let cut = image(height, width, 3).cropped(side);
             let truth = cut.truth.unwrap();
             assert_eq!(cut.x.shape(), [1, 3, height.min(side), width.min(side)]);
             let every_third = truth.slice(s![.., ..;3, ..;3]);

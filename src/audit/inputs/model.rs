@@ -9,6 +9,7 @@ use crate::audit::inputs::images::AuditImage;
 use crate::audit::inputs::memory::bound;
 use crate::audit::inputs::requirements::ImageRequirements;
 use crate::audit::preprocess::Preprocessing;
+use crate::digest;
 use crate::interface::{Found, Interface, Wishes, discover, find_tap};
 use crate::onnx::{self, Dim, Model, Problem, Source};
 use crate::oracle::{Objective, gradient_model};
@@ -32,8 +33,8 @@ pub struct AuditedModel {
     pub model: Arc<Model>,
     /// How the file itself is fed and read.
     pub found: Found,
-    /// What it asks of photographs.
-    pub feed: ImageRequirements,
+    /// What it asks of images.
+    pub requirements: ImageRequirements,
     parameters: usize,
     /// Nodes through which only a zero gradient passes; known once an image was fitted.
     pub stopped: Vec<Stop>,
@@ -41,8 +42,17 @@ pub struct AuditedModel {
     pub tap: Option<String>,
     /// A bound on the bytes that attacks take; known once an image was fitted.
     memory: u64,
-    /// What images pass before it, and the name of the same model without.
-    pub front: Option<(Preprocessing, String)>,
+    /// What images pass before it; `None` for the bare model.
+    pub front: Option<Front>,
+}
+
+/// A pre-processing before a model.
+#[derive(Clone, Debug)]
+pub struct Front {
+    /// What it does.
+    pub preprocessing: Preprocessing,
+    /// What the same model is called without it.
+    pub of: String,
 }
 
 impl AuditedModel {
@@ -65,18 +75,44 @@ impl AuditedModel {
         wishes: &Wishes,
         runtimes: &[Arc<dyn Runtime>],
     ) -> Result<Self, AuditError> {
-        let found = discover(&source.model, wishes, runtimes.iter().map(|runtime| &**runtime))
-            .map_err(|source| AuditError::Model { path: path.into(), source })?;
-        let model = Arc::new(found.interface.canonical(&source.model));
-        let shown = || find_tap(&source.model.graph).map(|(tap, _)| tap);
+        let sha256 = digest::hex(&source.sha256);
+        Self::probed(path.into(), name, &source.model, sha256, wishes, runtimes)
+    }
+
+    /// A model from memory.
+    ///
+    /// # Errors
+    /// An interface that is not taken or not found.
+    pub fn from_memory(
+        model: &Model,
+        wishes: &Wishes,
+        runtimes: &[Arc<dyn Runtime>],
+    ) -> Result<Self, AuditError> {
+        let name = if model.graph.name.is_empty() { "model" } else { &model.graph.name };
+        let sha256 = digest::of_bytes(&onnx::to_bytes(model));
+        Self::probed(PathBuf::from(name), name.to_owned(), model, sha256, wishes, runtimes)
+    }
+
+    fn probed(
+        path: PathBuf,
+        name: String,
+        model: &Model,
+        sha256: String,
+        wishes: &Wishes,
+        runtimes: &[Arc<dyn Runtime>],
+    ) -> Result<Self, AuditError> {
+        let found = discover(model, wishes, runtimes.iter().map(|runtime| &**runtime))
+            .map_err(|source| AuditError::Model { path: path.clone(), source })?;
+        let canonical = Arc::new(found.interface.canonical(model));
+        let shown = || find_tap(&model.graph).map(|(tap, _)| tap);
         Ok(Self {
             name,
-            path: path.into(),
-            sha256: hex(&source.sha256),
-            tap: model.metadata.get(TAP).cloned().or_else(shown),
-            model,
-            feed: ImageRequirements::of(&found.interface),
-            parameters: source.model.parameter_count(),
+            path,
+            sha256,
+            tap: canonical.metadata.get(TAP).cloned().or_else(shown),
+            model: canonical,
+            requirements: ImageRequirements::of(&found.interface),
+            parameters: model.parameter_count(),
             found,
             stopped: vec![],
             memory: 0,
@@ -86,9 +122,9 @@ impl AuditedModel {
 
     /// Itself, and itself behind each of these.
     pub fn with_fronts(self, fronts: &[Preprocessing]) -> Vec<Self> {
-        let behind = |&front: &Preprocessing| Self {
-            name: format!("{} + {front}", self.name),
-            front: Some((front, self.name.clone())),
+        let behind = |&preprocessing: &Preprocessing| Self {
+            name: format!("{} + {preprocessing}", self.name),
+            front: Some(Front { preprocessing, of: self.name.clone() }),
             ..self.clone()
         };
         let mut all: Vec<Self> = fronts.iter().map(behind).collect();
@@ -100,15 +136,16 @@ impl AuditedModel {
     /// so many runtimes, fit into `memory` bytes.
     pub fn admit(
         &mut self,
-        photos: &[AuditImage],
+        images: &[AuditImage],
         memory: Option<u64>,
-        (batch, runtimes): (usize, usize),
+        batch: usize,
+        runtimes: usize,
     ) -> Result<(), AuditError> {
         let mut seen = HashSet::new();
-        for photo in photos.iter().filter(|photo| seen.insert(photo.shape())) {
-            self.check_size(photo)?;
+        for image in images.iter().filter(|image| seen.insert(image.shape())) {
+            self.check_size(image)?;
         }
-        let Some(largest) = photos.iter().max_by_key(|photo| photo.x.len()) else { return Ok(()) };
+        let Some(largest) = images.iter().max_by_key(|image| image.x.len()) else { return Ok(()) };
         let [_, channels, height, width] = largest.shape();
         let shape = [batch, channels, height, width];
         // A model that cannot be differentiated here may be where a runtime does it by itself. Whether
@@ -133,10 +170,10 @@ impl AuditedModel {
     }
 
     /// Whether the model takes an image of this size, and upscales it as it does others.
-    fn check_size(&self, photo: &AuditImage) -> Result<(), AuditError> {
-        let [_, channels, height, width] = photo.shape();
+    fn check_size(&self, image: &AuditImage) -> Result<(), AuditError> {
+        let [_, channels, height, width] = image.shape();
         let [rows, columns] = self.found.interface.geometry.output([height, width]);
-        let found = specialise(&self.model, &[&photo.shape()]).and_then(|fixed| {
+        let found = specialise(&self.model, &[&image.shape()]).and_then(|fixed| {
             let output = &fixed.graph.outputs[0];
             let dims = output.dims().map_or(&[][..], |(_, dims)| dims);
             if dims == [1, channels, rows, columns].map(Dim::Known) {
@@ -147,7 +184,7 @@ impl AuditedModel {
             Err(Problem::new(format!("output `{}`", output.name), what).into())
         });
         found.map_err(|source| AuditError::Unfit {
-            path: photo.path.clone(),
+            path: image.path.clone(),
             model: self.name.clone(),
             size: [height, width],
             source: Box::new(source),
@@ -163,7 +200,7 @@ impl AuditedModel {
             path: self.path.display().to_string(),
             sha256: self.sha256.clone(),
             parameters: self.parameters,
-            scale: self.feed.scale,
+            scale: self.requirements.scale,
             interface: self.interface(),
             memory_bound: self.memory,
             tap: self.tap.clone(),
@@ -172,7 +209,7 @@ impl AuditedModel {
             stopped: stopped
                 .map(|stop| StoppedNode { node: stop.node.clone(), reason: stop.reason.into() })
                 .collect(),
-            preprocess: self.front.as_ref().map(|(front, of)| front.info(of)),
+            preprocess: self.front.as_ref().map(|front| front.preprocessing.info(&front.of)),
         }
     }
 
@@ -213,11 +250,6 @@ fn short_names(paths: &[PathBuf]) -> Vec<String> {
         parts.map_or_else(|| format!("{} #{}", path.display(), index + 1), |parts| end(path, parts))
     };
     paths.iter().enumerate().map(name).collect()
-}
-
-/// Bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! Brings a photograph to what a model takes: luma, a fixed size, a multiple.
+//! Brings an image to what a model takes: luma, a fixed size, a multiple.
 //!
-//! A photograph that is larger than a model's one size is cut to its middle; one that is smaller is
+//! An image that is larger than a model's one size is cut to its middle; one that is smaller is
 //! continued by its own mirror image, as ground truth is, so that one stays the upscale of the
-//! other. Deliberately absent: resizing, which would make another photograph.
+//! other. Deliberately absent: resizing, which would make another image.
 
 use ndarray::{Array, Array3, Array4, ArrayView, Axis, RemoveAxis, s};
 
 use crate::interface::{Geometry, Interface};
 use crate::metric::{MetricError, luma};
 
-/// What a model asks of a photograph: models that ask the same share photographs.
+/// What a model asks of an image: models that ask the same share images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageRequirements {
     /// Output side over input side.
@@ -30,7 +30,7 @@ impl ImageRequirements {
     }
 }
 
-/// A photograph as a model takes it.
+/// An image as a model takes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
     /// The LR image as a batch of one.
@@ -41,21 +41,25 @@ pub struct Fitted {
     pub how: Option<String>,
 }
 
-/// Fits an RGB photograph, whose ground truth is `feed.scale` times as large.
+/// Fits an RGB image, whose ground truth is `requirements.scale` times as large.
 ///
 /// # Errors
 /// [`MetricError::NotRgb`].
 pub fn fit(
     x: Array4<f32>,
     truth: Option<Array3<f32>>,
-    feed: &ImageRequirements,
+    requirements: &ImageRequirements,
 ) -> Result<Fitted, MetricError> {
-    let (x, truth) =
-        if feed.channels == 1 { (luma_batch(&x)?, truth.map(luma_image).transpose()?) } else { (x, truth) };
+    let (x, truth) = if requirements.channels == 1 {
+        (luma_batch(&x)?, truth.map(luma_image).transpose()?)
+    } else {
+        (x, truth)
+    };
     let given = [x.shape()[2], x.shape()[3]];
-    let wanted = feed.fixed.unwrap_or_else(|| given.map(|side| multiple(side, feed.multiple)));
+    let wanted =
+        requirements.fixed.unwrap_or_else(|| given.map(|side| multiple(side, requirements.multiple)));
     let x = sized(x, 2, wanted, 1);
-    let truth = truth.map(|truth| sized(truth, 1, wanted, feed.scale));
+    let truth = truth.map(|truth| sized(truth, 1, wanted, requirements.scale));
     Ok(Fitted { x, truth, how: how(given, wanted) })
 }
 
@@ -116,12 +120,12 @@ mod tests {
 
     use super::*;
 
-    fn feed(channels: usize, fixed: Option<[usize; 2]>, multiple: usize) -> ImageRequirements {
+    fn requirements(channels: usize, fixed: Option<[usize; 2]>, multiple: usize) -> ImageRequirements {
         ImageRequirements { scale: 3, channels, fixed, multiple }
     }
 
     /// Every value tells its place; ground truth repeats each one 3 x 3 times.
-    fn photo(height: usize, width: usize) -> (Array4<f32>, Array3<f32>) {
+    fn image(height: usize, width: usize) -> (Array4<f32>, Array3<f32>) {
         let value = |c: usize, y: usize, x: usize| (c * 10_000 + y * 100 + x) as f32;
         let x = Array4::from_shape_fn((1, 3, height, width), |(_, c, y, x)| value(c, y, x));
         (x, Array3::from_shape_fn((3, height * 3, width * 3), |(c, y, x)| value(c, y / 3, x / 3)))
@@ -132,8 +136,8 @@ mod tests {
         let sizes = [(None, 1), (None, 4), (Some([5, 5]), 1), (Some([20, 31]), 1), (Some([4, 40]), 1)];
         for (fixed, multiple) in sizes {
             for (height, width) in [(9, 13), (6, 5), (3, 2)] {
-                let (x, truth) = photo(height, width);
-                let fitted = fit(x, Some(truth), &feed(3, fixed, multiple)).unwrap();
+                let (x, truth) = image(height, width);
+                let fitted = fit(x, Some(truth), &requirements(3, fixed, multiple)).unwrap();
                 let size = [fitted.x.shape()[2], fitted.x.shape()[3]];
                 assert!(fixed.is_none_or(|fixed| fixed == size) && size[0].is_multiple_of(multiple));
                 let truth = fitted.truth.unwrap();
@@ -156,7 +160,7 @@ mod tests {
     #[test]
     fn luma_models_get_luma() {
         let grey = Array4::from_elem((1, 3, 4, 4), 0.5);
-        let fitted = fit(grey, None, &feed(1, None, 1)).unwrap();
+        let fitted = fit(grey, None, &requirements(1, None, 1)).unwrap();
         assert_eq!(fitted.x.shape(), [1, 1, 4, 4]);
         assert!((fitted.x[[0, 0, 0, 0]] * 255.0 - 125.5).abs() < 1e-4);
     }

@@ -1,28 +1,23 @@
-//! Attacks on images of one model, each made once and kept.
+//! Attacks on images: each is crafted once and kept, and evaluated on every runtime.
 
-use std::ops::Range;
+use std::time::Instant;
 
 use ndarray::s;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::attack::{Attack, Attacked, Budget, Discrepancy, Goal, Landscape, seeded};
+use super::evaluate::evaluate;
+use super::row::row;
+use crate::attack::{Attacked, Discrepancy, Goal, Landscape, seeded};
 use crate::audit::AuditError;
-use crate::audit::context::Audit;
+use crate::audit::context::Context;
+use crate::audit::index::{AttackCell, Crafter, ImageIndex, RuntimeIndex};
 use crate::audit::objective;
-use crate::audit::run::Watch;
 use crate::audit::store::Key;
+use crate::audit::watch::Watch;
+use crate::report::Row;
 
-/// An attack that was made: where its image is kept.
-#[derive(Clone, Debug)]
-pub struct Crafted {
-    pub scene: usize,
-    pub attack: Attack,
-    pub budget: Budget,
-    pub crafter: usize,
-}
-
-/// How an attack went, beside its image.
+/// How an attack went, as the store keeps it beside the attacked image.
 #[derive(Serialize, Deserialize)]
 struct Outcome {
     values: Vec<f64>,
@@ -30,112 +25,118 @@ struct Outcome {
     reached: Option<bool>,
 }
 
-impl Audit<'_> {
-    /// Attacks images of one shape on one runtime, and judges everywhere.
-    pub fn attack(
-        &mut self,
-        group: Range<usize>,
-        (attack, budget): (Attack, Budget),
-        crafter: usize,
-        watch: &mut dyn Watch,
-    ) -> Result<(), AuditError> {
-        let attacked = self.attacked(group.clone(), (attack, budget), crafter, watch)?;
-        for (scene, attacked) in group.zip(&attacked) {
-            self.judge_attack(scene, (attack, budget), crafter, attacked)?;
-            self.crafted.push(Crafted { scene, attack, budget, crafter });
+/// Attacks images of one shape together, and evaluates what was found on every runtime.
+///
+/// # Errors
+/// A runtime that fails, an attack that broke its budget, and an interruption.
+pub fn attack(
+    context: &mut Context<'_>,
+    images: &[ImageIndex],
+    cell: AttackCell,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Row>, AuditError> {
+    let attacked = attacked(context, images, cell, watch)?;
+    let mut rows = Vec::with_capacity(images.len() * context.runtimes.len());
+    for (&image, attacked) in images.iter().zip(&attacked) {
+        for judge in context.judges() {
+            let evaluation = evaluate(context, image, judge, &attacked.image)?;
+            rows.push(row(context, image, cell, judge, attacked, evaluation)?);
         }
-        Ok(())
     }
+    Ok(rows)
+}
 
-    /// The attacked images: those that are kept, and the others made now, together.
-    pub fn attacked(
-        &mut self,
-        group: Range<usize>,
-        (attack, budget): (Attack, Budget),
-        crafter: usize,
-        watch: &mut dyn Watch,
-    ) -> Result<Vec<Attacked>, AuditError> {
-        let known: Vec<Option<Attacked>> =
-            group.clone().map(|scene| self.recall(scene, (attack, budget), crafter)).collect();
-        let missing = group.clone().zip(&known).filter(|(_, known)| known.is_none()).map(|(scene, _)| scene);
-        let missing: Vec<usize> = missing.collect();
-        let mut made = self.craft(&missing, (attack, budget), crafter, watch)?.into_iter();
-        Ok(known.into_iter().filter_map(|known| known.or_else(|| made.next())).collect())
+/// The attacked images, in the order of `images`: those that are kept, and the others crafted now, together.
+///
+/// # Errors
+/// As for [`attack`].
+pub fn attacked(
+    context: &mut Context<'_>,
+    images: &[ImageIndex],
+    cell: AttackCell,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Attacked>, AuditError> {
+    let known: Vec<Option<Attacked>> = images.iter().map(|&image| recall(context, image, cell)).collect();
+    let missing = images.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(&image, _)| image);
+    let missing: Vec<ImageIndex> = missing.collect();
+    let mut crafted = craft(context, &missing, cell, watch)?.into_iter();
+    let all = known.into_iter().map(|known| known.or_else(|| crafted.next()));
+    Ok(all.map(|attacked| attacked.expect("an attack gives one result per image")).collect())
+}
+
+/// The key of an attack on an image.
+pub fn key(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Key {
+    let AttackCell { attack, budget, crafter } = cell;
+    let settings = context.settings;
+    let partner =
+        objective::drives_apart(settings, attack).then(|| &context.runtimes[partner(context, crafter).0].id);
+    let function = objective::function(settings, context.model, attack).map(|it| format!("{it:?}"));
+    let parts = (
+        attack,
+        budget,
+        attack.settings(&settings.strength),
+        settings.seed,
+        (settings.norm, settings.region, settings.mask.as_ref().map(|mask| &mask.sha256)),
+        (function.unwrap_or_default(), settings.objective.identity(), partner),
+    );
+    context.key("attack", crafter, image, &parts)
+}
+
+/// An attack that was made before.
+pub fn recall(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Option<Attacked> {
+    let shape = context.image(image).shape();
+    let kept = context.store.get_with_image::<Outcome>(&key(context, image, cell), shape);
+    let (Outcome { values, value, reached }, image) = kept?;
+    Some(Attacked { image, values, value, reached })
+}
+
+/// The runtime that an attack drives its own apart from: the next one.
+fn partner(context: &Context<'_>, Crafter(crafter): Crafter) -> RuntimeIndex {
+    RuntimeIndex((crafter.0 + 1) % context.runtimes.len())
+}
+
+/// Crafts an attack on images, and keeps the results.
+fn craft(
+    context: &mut Context<'_>,
+    images: &[ImageIndex],
+    cell: AttackCell,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Attacked>, AuditError> {
+    let Some(&first) = images.first() else { return Ok(vec![]) };
+    let AttackCell { attack, budget, crafter } = cell;
+    let (settings, model) = (context.settings, context.model);
+    let mut goals: Vec<Goal> = Vec::with_capacity(images.len());
+    let mut rngs = Vec::with_capacity(images.len());
+    for &index in images {
+        let clean = context.clean_output(crafter, index)?.slice_move(s![..1, .., .., ..]);
+        let image = context.image(index);
+        goals.push(objective::goal(settings, model, image, attack, budget, &clean)?);
+        rngs.push(seeded(settings.seed, &image.name, attack, budget));
     }
-
-    /// The key of an attack on an image.
-    pub fn key(&self, scene: usize, (attack, budget): (Attack, Budget), crafter: usize) -> Key {
-        let plan = self.plan;
-        let partner = objective::drives_apart(plan, attack).then(|| &self.runtime_ids[self.partner(crafter)]);
-        let objective = objective::objective(plan, self.subject, attack).map(|it| format!("{it:?}"));
-        let question = (
-            attack,
-            budget,
-            attack.settings(&plan.settings),
-            plan.seed,
-            (plan.norm, plan.region, plan.mask.as_ref().map(|mask| &mask.sha256)),
-            (objective.unwrap_or_default(), plan.away_from.name(), self.toward),
-        );
-        let runtimes = (&self.runtime_ids[crafter], partner);
-        self.store.key("attack", &(&self.model_id, runtimes, &self.scenes[scene].id, question))
-    }
-
-    /// An attack that was made before.
-    pub fn recall(&self, scene: usize, which: (Attack, Budget), crafter: usize) -> Option<Attacked> {
-        let shape = self.scenes[scene].photo.shape();
-        let kept = self.store.get_with_image::<Outcome>(&self.key(scene, which, crafter), shape);
-        let (Outcome { values, value, reached }, image) = kept?;
-        Some(Attacked { image, values, value, reached })
-    }
-
-    /// The runtime that an attack drives its own apart from.
-    fn partner(&self, crafter: usize) -> usize {
-        (crafter + 1) % self.oracles.len()
-    }
-
-    /// Makes an attack on images, and keeps the results.
-    fn craft(
-        &mut self,
-        scenes: &[usize],
-        (attack, budget): (Attack, Budget),
-        crafter: usize,
-        watch: &mut dyn Watch,
-    ) -> Result<Vec<Attacked>, AuditError> {
-        let Some(&first) = scenes.first() else { return Ok(vec![]) };
-        let plan = self.plan;
-        let mut goals: Vec<Goal> = Vec::with_capacity(scenes.len());
-        let mut rngs = Vec::with_capacity(scenes.len());
-        for &scene in scenes {
-            let clean = self.clean_output(scene, crafter)?;
-            let one = clean.slice(s![..1, .., .., ..]).to_owned();
-            let photo = self.scenes[scene].photo;
-            goals.push(objective::goal(plan, self.subject, photo, (attack, budget), &one)?);
-            rngs.push(seeded(plan.seed, &photo.name, attack, budget));
+    let oracle = context.oracle(crafter);
+    oracle.pursue(&objective::function(settings, model, attack)?);
+    oracle.at_draw(rngs[0].clone().random());
+    let all: Vec<&Goal> = goals.iter().collect();
+    let of = context.image(first);
+    let (ours, theirs) = (RuntimeIndex::from(crafter).0, partner(context, crafter).0);
+    let mut apart;
+    let landscape: &mut dyn Landscape = match context.runtimes.get_disjoint_mut([ours, theirs]) {
+        Ok([ours, theirs]) if objective::drives_apart(settings, attack) => {
+            apart = Discrepancy::between(&mut ours.oracle, &mut theirs.oracle);
+            &mut apart
         }
-        self.oracles[crafter].pursue(&objective::objective(plan, self.subject, attack)?);
-        if let Some(rng) = rngs.first() {
-            self.oracles[crafter].at_draw(rng.clone().random());
-        }
-        let all: Vec<&Goal> = goals.iter().collect();
-        let partner = self.partner(crafter);
-        let mut apart;
-        let landscape: &mut dyn Landscape = match self.oracles.get_disjoint_mut([crafter, partner]) {
-            Ok([ours, theirs]) if objective::drives_apart(plan, attack) => {
-                apart = Discrepancy::between(ours, theirs);
-                &mut apart
-            }
-            _ => &mut self.oracles[crafter],
-        };
-        let attacked = attack
-            .run(landscape, &all, &plan.settings, &mut rngs, &mut || watch.stepped())
-            .map_err(|error| AuditError::attack(&self.subject.name, &self.scenes[first].photo.name, error))?;
-        for ((&scene, goal), attacked) in scenes.iter().zip(&goals).zip(&attacked) {
-            goal.ball.check(attacked.image.view())?;
-            let Attacked { image, values, value, reached } = attacked;
-            let outcome = Outcome { values: values.clone(), value: *value, reached: *reached };
-            let key = self.key(scene, (attack, budget), crafter);
-            self.store.put_with_image(&key, &outcome, image)?;
-        }
-        Ok(attacked)
+        _ => &mut context.runtimes[ours].oracle,
+    };
+    let start = Instant::now();
+    let attacked = attack
+        .run(landscape, &all, &settings.strength, &mut rngs, &mut || watch.stepped())
+        .map_err(|error| AuditError::attack(&model.name, &of.name, error))?;
+    let seconds = start.elapsed().as_secs_f64() / images.len() as f64;
+    for ((&image, goal), attacked) in images.iter().zip(&goals).zip(&attacked) {
+        goal.ball.check(attacked.image.view())?;
+        let Attacked { image: pixels, values, value, reached } = attacked;
+        let outcome = Outcome { values: values.clone(), value: *value, reached: *reached };
+        context.store.put_with_image(&key(context, image, cell), &outcome, seconds, pixels)?;
     }
+    Ok(attacked)
 }

@@ -12,15 +12,18 @@
 use ndarray::{Array4, ArrayView4, s};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
+use super::evaluate::psnr;
 use crate::attack::{Attack, Budget, seeded};
 use crate::audit::AuditError;
-use crate::audit::context::Audit;
-use crate::audit::measure::evaluate::psnr;
-use crate::audit::run::Watch;
+use crate::audit::context::Context;
+use crate::audit::index::{ImageIndex, Judge};
+use crate::audit::plan::Smoothing;
 use crate::audit::store::Key;
+use crate::audit::watch::Watch;
 use crate::metric::{normal_cdf, rank_below};
-use crate::report::{Certificate, CertifiedBound};
+use crate::report::{Certificate, CertifiedBound, decibels};
 
 /// Radii, in sigmas.
 const RADII: [f64; 4] = [0.25, 0.5, 1.0, 2.0];
@@ -33,13 +36,12 @@ pub const CONVENTION: (&str, &str) = (
     "median smoothing: with noise from N(0, sigma^2) on every LR value (not clipped), at least half of all outputs keep `at_least` dB of SR PSNR against S(x0) without noise, whatever a perturbation of at most `radius` (L2, over the whole image on [0, 1]) does; `rms` is its root mean square in 1/255. The bounds of one image hold together with the stated confidence, over the draws of the noise",
 );
 
-/// What is certified with.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Smoothing {
-    /// Standard deviation of the noise, in 1/255.
-    pub sigma: f64,
-    /// Draws of it per image.
-    pub samples: usize,
+/// What was found at one image, as the store keeps it.
+#[derive(Serialize, Deserialize)]
+struct Found {
+    bounds: Vec<CertifiedBound>,
+    #[serde(with = "decibels")]
+    median: f64,
 }
 
 /// The bounds that samples of a scalar give, one for each radius that they are enough for, in sigmas.
@@ -60,66 +62,72 @@ fn noisy(x0: ArrayView4<'_, f32>, sigma: f64, rng: &mut ChaCha8Rng) -> Array4<f3
     })
 }
 
-impl Audit<'_> {
-    /// Certifies an image on every runtime, where it was asked for.
-    pub fn certify(&mut self, scene: usize, watch: &mut dyn Watch) -> Result<(), AuditError> {
-        let Some(smoothing) = self.plan.certify else { return Ok(()) };
-        for index in 0..self.oracles.len() {
-            let key = self.certificate_key(scene, index, smoothing);
-            let certificate: Certificate =
-                self.store.remember(&key, || self.certified(scene, index, smoothing, watch))?;
-            self.certificates.push(Certificate { model: self.subject.name.clone(), ..certificate });
-        }
-        Ok(())
-    }
-
-    /// The key of a certificate.
-    pub fn certificate_key(&self, scene: usize, index: usize, smoothing: Smoothing) -> Key {
-        let place = (&self.model_id, &self.runtime_ids[index], &self.scenes[scene].id);
-        self.store.key("certificate", &(place, smoothing.sigma, smoothing.samples, self.plan.seed))
-    }
-
-    fn certified(
-        &mut self,
-        scene: usize,
-        index: usize,
-        smoothing: Smoothing,
-        watch: &mut dyn Watch,
-    ) -> Result<Certificate, AuditError> {
-        let photo = self.scenes[scene].photo;
-        let level = smoothing.sigma / 255.0;
-        let reference = self.clean_output(scene, index)?.slice_move(s![..1, .., .., ..]);
-        // The same noise on every runtime, and draws of a random pre-processing that nothing else sees.
-        let name = format!("{}, certified", photo.name);
-        let mut rng = seeded(self.plan.seed, &name, Attack::RANDOM, Budget::default());
-        self.oracles[index].at_draw(rng.random());
-        let mut found = Vec::with_capacity(smoothing.samples);
-        for _ in 0..smoothing.samples {
-            self.oracles[index].next_draw();
-            let output = self.oracles[index]
-                .forward(noisy(photo.x.view(), level, &mut rng).view())
-                .map_err(|error| AuditError::oracle(&self.subject.name, &photo.name, error))?;
-            found.push(psnr(photo, &reference, &output)?);
-            watch.stepped()?;
-        }
-        let values = photo.x.len() as f64;
-        let bounds = bounds(&mut found).into_iter().map(|(sigmas, at_least)| CertifiedBound {
-            radius: sigmas * level,
-            rms: sigmas * smoothing.sigma / values.sqrt(),
-            at_least,
-        });
-        Ok(Certificate {
-            model: String::new(),
-            image: photo.name.clone(),
-            runtime: self.oracles[index].kind().to_string(),
+/// Certifies an image on every runtime.
+///
+/// # Errors
+/// A runtime that fails, and an interruption.
+pub fn certificate(
+    context: &mut Context<'_>,
+    index: ImageIndex,
+    smoothing: Smoothing,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Certificate>, AuditError> {
+    let mut rows = Vec::with_capacity(context.runtimes.len());
+    for judge in context.judges() {
+        let key = key(context, index, judge, smoothing);
+        let Found { bounds, median } =
+            context.store.remember(&key, || certified(context, index, judge, smoothing, watch))?;
+        rows.push(Certificate {
+            model: context.name().to_owned(),
+            image: context.image(index).name.clone(),
+            runtime: context.runtime(judge).name(),
             quantity: "sr_psnr".into(),
             sigma: smoothing.sigma,
             samples: smoothing.samples,
             confidence: CONFIDENCE,
-            bounds: bounds.collect(),
-            median: found[found.len() / 2],
-        })
+            bounds,
+            median,
+        });
     }
+    Ok(rows)
+}
+
+/// The key of a certificate.
+pub fn key(context: &Context<'_>, index: ImageIndex, judge: Judge, smoothing: Smoothing) -> Key {
+    context.key("certificate", judge, index, &(smoothing.sigma, smoothing.samples, context.settings.seed))
+}
+
+fn certified(
+    context: &mut Context<'_>,
+    index: ImageIndex,
+    judge: Judge,
+    smoothing: Smoothing,
+    watch: &mut dyn Watch,
+) -> Result<Found, AuditError> {
+    let (name, image) = (context.name(), context.image(index));
+    let level = smoothing.sigma / 255.0;
+    let reference = context.clean_output(judge, index)?.slice_move(s![..1, .., .., ..]);
+    // The same noise on every runtime, and draws of a random pre-processing that nothing else sees.
+    let stream = format!("{}, certified", image.name);
+    let mut rng = seeded(context.settings.seed, &stream, Attack::RANDOM, Budget::default());
+    let oracle = context.oracle(judge);
+    oracle.at_draw(rng.random());
+    let mut psnrs = Vec::with_capacity(smoothing.samples);
+    for _ in 0..smoothing.samples {
+        oracle.next_draw();
+        let output = oracle
+            .forward(noisy(image.x.view(), level, &mut rng).view())
+            .map_err(|error| AuditError::oracle(name, &image.name, error))?;
+        psnrs.push(psnr(image, &reference, &output)?);
+        watch.stepped()?;
+    }
+    let values = image.x.len() as f64;
+    let bounds = bounds(&mut psnrs).into_iter().map(|(sigmas, at_least)| CertifiedBound {
+        radius: sigmas * level,
+        rms: sigmas * smoothing.sigma / values.sqrt(),
+        at_least,
+    });
+    Ok(Found { bounds: bounds.collect(), median: psnrs[psnrs.len() / 2] })
 }
 
 #[cfg(test)]

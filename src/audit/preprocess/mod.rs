@@ -108,7 +108,7 @@ pub fn drawn(
         outputs.push(oracle.forward(x)?);
     }
     let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
-    Ok(concatenate(Axis(0), &views).unwrap_or_default())
+    Ok(concatenate(Axis(0), &views).expect("outputs of one model for one image stack"))
 }
 
 impl fmt::Display for Preprocessing {

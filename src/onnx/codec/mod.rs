@@ -14,14 +14,12 @@ use std::path::{Path, PathBuf};
 
 use self::external::Beside;
 use self::proto::Message;
-use self::wire::WireError;
+use self::wire::{Most, WireError};
 use super::check;
 use super::error::{OnnxError, Problem};
 use super::model::Model;
 use crate::files;
-
-/// protobuf's own limit on a message.
-const MAX_FILE_BYTES: u64 = 1 << 31;
+use crate::limits::Limit;
 
 /// What a file that is not a model may start with.
 const SIGNATURES: [(&[u8], &str); 9] = [
@@ -55,7 +53,7 @@ pub fn read(path: &Path) -> Result<Model, OnnxError> {
 
 /// Reads and checks a model file, once, and says of which bytes and files it came.
 pub fn read_source(path: &Path) -> Result<Source, OnnxError> {
-    let bytes = files::read_bounded(path, MAX_FILE_BYTES)?;
+    let bytes = files::read_bounded(path, Limit::FileBytes.get().min(Limit::ModelBytes.get()))?;
     let not_a_model = |found: &str| OnnxError::NotAModel { path: path.into(), found: found.into() };
     if let Some((_, found)) = SIGNATURES.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return Err(not_a_model(found));
@@ -65,11 +63,10 @@ pub fn read_source(path: &Path) -> Result<Source, OnnxError> {
     }
     let folder =
         path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-    let beside = Beside::new(folder, &bytes);
     // Every model starts with its IR version (field 1) or, seldom, another declared field.
     let usual = bytes.first() == Some(&0x08);
-    match decode(&bytes, &beside) {
-        Ok(model) => {
+    match decode(&bytes, folder) {
+        Ok((model, beside)) => {
             let (sha256, mut files) = beside.read_so_far();
             files.insert(0, path.into());
             Ok(Source { model, sha256, files })
@@ -100,7 +97,7 @@ fn is_text(bytes: &[u8]) -> bool {
 
 /// Reads and checks a model from bytes in memory; external data has no folder and is refused.
 pub fn from_bytes(bytes: &[u8]) -> Result<Model, Problem> {
-    decode(bytes, &Beside::new(None, bytes)).map_err(|failure| match failure {
+    decode(bytes, None).map(|(model, _)| model).map_err(|failure| match failure {
         Failure::Malformed(reason) => Problem::new("the model", reason),
         Failure::Unknown(problem) | Failure::Problem(problem) => problem,
     })
@@ -126,8 +123,25 @@ enum Failure {
     Problem(Problem),
 }
 
-fn decode(bytes: &[u8], beside: &Beside<'_>) -> Result<Model, Failure> {
-    wire::check(bytes).map_err(|error| match error {
+/// The model, and what was read for it from the folder that it lies in.
+fn decode<'a>(bytes: &[u8], folder: Option<&'a Path>) -> Result<(Model, Beside<'a>), Failure> {
+    let left = wire::check(bytes, most()).map_err(refusal)?;
+    let message = proto::ModelProto::decode(bytes).map_err(|error| Failure::Malformed(error.to_string()))?;
+    let mut beside = Beside::new(folder, bytes, left);
+    let model = read::model(message, &mut beside).map_err(Failure::Problem)?;
+    check(&model).map_err(Failure::Problem)?;
+    Ok((model, beside))
+}
+
+fn most() -> Most {
+    Most { bytes: Limit::ModelBytes.get(), nodes: Limit::Nodes.get(), nesting: Limit::Nesting.get() }
+}
+
+fn refusal(error: WireError) -> Failure {
+    let beyond = |what: &str, limit: Limit| {
+        Failure::Problem(Problem::new("the model", format!("{what} {}", limit.exceeded())))
+    };
+    match error {
         WireError::Malformed(reason) => Failure::Malformed(reason),
         WireError::Unknown { place, field } => Failure::Unknown(Problem::new(
             place,
@@ -136,12 +150,10 @@ fn decode(bytes: &[u8], beside: &Beside<'_>) -> Result<Model, Failure> {
                  for an older ONNX, or take a newer Temper"
             ),
         )),
-        WireError::TooDeep => Failure::Problem(Problem::defect("the model", "nests graphs too deep")),
-    })?;
-    let message = proto::ModelProto::decode(bytes).map_err(|error| Failure::Malformed(error.to_string()))?;
-    let model = read::model(message, beside).map_err(Failure::Problem)?;
-    check(&model).map_err(Failure::Problem)?;
-    Ok(model)
+        WireError::TooDeep => beyond("nests its graphs so deep that it", Limit::Nesting),
+        WireError::TooLarge => beyond("takes so much memory that it", Limit::ModelBytes),
+        WireError::TooManyNodes => beyond("has so many nodes that it", Limit::Nodes),
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::onnx::tensor::{DType, Data, Tensor, element_count};
 type Result<T> = std::result::Result<T, Problem>;
 
 /// Reads a decoded model, and its external data from `beside` it.
-pub fn model(proto: ModelProto, beside: &Beside<'_>) -> Result<Model> {
+pub fn model(proto: ModelProto, beside: &mut Beside<'_>) -> Result<Model> {
     let refuse = |what: &str| Err(Problem::new("the model", what));
     if let Some(function) = proto.functions.first() {
         let place = format!("local function `{}.{}`", function.domain(), function.name());
@@ -58,12 +58,12 @@ fn strings(entries: Vec<StringStringEntryProto>) -> IndexMap<String, String> {
         .collect()
 }
 
-struct Reader<'a> {
-    beside: &'a Beside<'a>,
+struct Reader<'a, 'b> {
+    beside: &'a mut Beside<'b>,
 }
 
-impl Reader<'_> {
-    fn graph(&self, proto: GraphProto) -> Result<Graph> {
+impl Reader<'_, '_> {
+    fn graph(&mut self, proto: GraphProto) -> Result<Graph> {
         if !proto.sparse_initializer.is_empty() {
             return Err(Problem::new(
                 "the graph",
@@ -93,7 +93,7 @@ impl Reader<'_> {
         })
     }
 
-    fn node(&self, proto: NodeProto) -> Result<Node> {
+    fn node(&mut self, proto: NodeProto) -> Result<Node> {
         let mut node = Node {
             name: proto.name.unwrap_or_default(),
             op: proto.op_type.unwrap_or_default(),
@@ -116,7 +116,7 @@ impl Reader<'_> {
         Ok(node)
     }
 
-    fn attribute(&self, proto: AttributeProto, place: &str) -> Result<Attribute> {
+    fn attribute(&mut self, proto: AttributeProto, place: &str) -> Result<Attribute> {
         if !proto.ref_attr_name().is_empty() {
             return Err(Problem::defect(place, "refers to a function's attribute outside a function"));
         }
@@ -144,7 +144,7 @@ impl Reader<'_> {
         })
     }
 
-    fn tensor(&self, proto: TensorProto, place: &str) -> Result<Tensor> {
+    fn tensor(&mut self, proto: TensorProto, place: &str) -> Result<Tensor> {
         let code = proto.data_type();
         let dtype = DType::from_code(code).ok_or_else(|| {
             Problem::defect(place, format!("has an element type (number {code}) that ONNX does not define"))
@@ -155,10 +155,8 @@ impl Reader<'_> {
         let data = if dtype == DType::String {
             let entries: Vec<_> = proto.string_data.iter().map(|bytes| bytes.to_vec()).collect();
             Data::String(entries.into())
-        } else if let Some(bytes) = self.raw(&proto, dtype, count, place)? {
-            from_bytes(dtype, &bytes)
         } else {
-            from_fields(dtype, &proto)
+            self.numbers(&proto, dtype, count, place)?
         };
         build(&shape, dtype, data).ok_or_else(|| {
             Problem::defect(
@@ -168,22 +166,24 @@ impl Reader<'_> {
         })
     }
 
-    /// The tensor's little-endian bytes, where it is stored as such, here or beside the model.
-    fn raw(&self, proto: &TensorProto, dtype: DType, count: usize, place: &str) -> Result<Option<Vec<u8>>> {
+    /// The elements of a tensor of `count` numbers, from wherever they are stored: here as little-endian bytes
+    /// or as typed fields, or beside the model.
+    fn numbers(&mut self, proto: &TensorProto, dtype: DType, count: usize, place: &str) -> Result<Data> {
         let bytes = dtype.bits().and_then(|bits| count.checked_mul(bits)).map(|bits| bits.div_ceil(8));
         let Some(expected) = bytes else { return Err(Problem::defect(place, "is larger than memory")) };
         if proto.data_location() == 1 || !proto.external_data.is_empty() {
-            let read = self.beside.read(&proto.external_data, expected);
-            return read.map(Some).map_err(|what| Problem::new(place, what));
+            let decode = |bytes: &[u8]| from_bytes(dtype, bytes);
+            let data = self.beside.data(&proto.external_data, dtype, expected, decode);
+            return data.map_err(|what| Problem::new(place, what));
         }
-        match &proto.raw_data {
-            Some(raw) if raw.len() == expected => Ok(Some(raw.to_vec())),
+        match proto.raw_data.as_deref() {
+            Some(raw) if raw.len() == expected => Ok(from_bytes(dtype, raw)),
             Some(raw) if !raw.is_empty() => {
                 let what =
                     format!("its shape needs {expected} bytes of {dtype}, the file holds {}", raw.len());
                 Err(Problem::defect(place, what))
             }
-            _ => Ok(None),
+            _ => Ok(from_fields(dtype, proto)),
         }
     }
 }

@@ -53,7 +53,8 @@ fn cut_and_joined() -> Vec<Case> {
             let other = graph.initializer("other", random(&[2, 2, 2]));
             let minus = graph.node("Neg", "minus", &[x], []);
             graph.node("Concat", "y", &[x, &other, &minus], [("axis", (-2_i64).into())])
-        }),
+        })
+        .about(&["Concat"]),
         split("split, all parts", true),
         split("split, one part", false),
     ]
@@ -77,6 +78,7 @@ fn split(name: &str, all: bool) -> Case {
         }
         graph.node("Concat", "y", &["c", &twice, "a"], [("axis", 1_i64.into())])
     })
+    .about(&["Split"])
 }
 
 fn shuffles() -> Vec<Case> {

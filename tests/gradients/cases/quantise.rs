@@ -55,6 +55,7 @@ fn pairs() -> Vec<Case> {
             let (scale, zero) = (graph.initializer("s", scale), graph.initializer("z", zero));
             pair(graph, x, &scale, &zero, axis)
         })
+        .about(&["QuantizeLinear", "DequantizeLinear"])
     };
     let scales = || Tensor::f32(&[3], vec![0.003, 0.01, 0.02]).unwrap();
     vec![
@@ -148,6 +149,7 @@ fn dynamic_graphs() -> Vec<Case> {
             let sum = graph.node("Cast", "float", &["sum"], float);
             graph.node("Mul", "y", &[&sum, &scale], [])
         })
+        .about(&["DynamicQuantizeLinear", op])
     };
     let pads = || ("pads", Attribute::Ints(vec![1, 0, 1, 2]));
     let strides = ("strides", Attribute::Ints(vec![2, 2]));
@@ -204,6 +206,7 @@ fn linear_graphs() -> Vec<Case> {
             let bias = Tensor::i32(&[4], vec![900, -400, 30, 0]).unwrap();
             finished(graph, "QLinearConv", inputs, Some(bias), true)
         })
+        .about(&["QLinearConv"])
     };
     vec![
         conv("integer conv, per tensor", Per::Tensor),
@@ -213,13 +216,15 @@ fn linear_graphs() -> Vec<Case> {
             let weights = [u8s(&[4, 5]), Tensor::scalar(0.01), u8_of(120)];
             inputs.extend(weights.map(|tensor| graph.initializer("w", tensor)));
             finished(graph, "QLinearMatMul", inputs, None, false)
-        }),
+        })
+        .about(&["QLinearMatMul"]),
         Case::new("integer matmul, x second", &[4, 5], move |graph, x| {
             let weights = [u8s(&[3, 4]), Tensor::scalar(0.01), u8_of(120)];
             let mut inputs = weights.map(|tensor| graph.initializer("w", tensor)).to_vec();
             inputs.extend(quantised(graph, x));
             finished(graph, "QLinearMatMul", inputs, None, false)
-        }),
+        })
+        .about(&["QLinearMatMul"]),
         Case::new("float beside integers", &[1, 2, 4, 4], |graph, x| {
             let (scale, zero) =
                 (graph.initializer("s", Tensor::scalar(0.008)), graph.initializer("z", u8_of(128)));

@@ -1,0 +1,116 @@
+//! Runs the gradient check on every runtime of a model, before anything is attacked.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::attack::AttackError;
+use crate::audit::AuditError;
+use crate::audit::context::{Context, Pace};
+use crate::audit::gradient_check::{Probe, probe, refused, require};
+use crate::audit::inputs::images::AuditImage;
+use crate::audit::store::Key;
+use crate::audit::watch::Watch;
+use crate::oracle::{OracleError, Preprocess};
+use crate::report::GradientCheck;
+
+/// The check of one runtime, as the store keeps it.
+#[derive(Serialize, Deserialize)]
+struct Checked {
+    check: GradientCheck,
+    pace: Pace,
+}
+
+/// Where new findings are to be kept, once the models beside this one have passed their check too.
+#[must_use]
+pub struct ToKeep(Option<(Key, Duration)>);
+
+/// Checks the gradient on every runtime, near the first image, where something needs one.
+///
+/// # Errors
+/// A runtime that fails, and an interruption; that a gradient is not trusted is a finding.
+pub fn check_gradients(context: &mut Context<'_>, watch: &mut dyn Watch) -> Result<ToKeep, AuditError> {
+    let settings = context.settings;
+    let needed = settings.clever.is_some() || settings.attacks.iter().any(|attack| attack.needs_gradient());
+    let Some(image) = context.all_images.first().filter(|_| needed) else { return Ok(ToKeep(None)) };
+    let ids: Vec<&String> = context.runtimes.iter().map(|runtime| &runtime.id).collect();
+    // The findings name the model.
+    let parts = (context.name(), &context.model_id, ids, image.identity(), settings.seed);
+    let key = context.store.key("gradient check", &parts);
+    let known = context.store.get::<Vec<Checked>>(&key);
+    let start = Instant::now();
+    let (checked, to_keep) = match known {
+        Some(checked) => (checked, None),
+        None => (check_all(context, image, watch)?, Some((key, start.elapsed()))),
+    };
+    for (runtime, Checked { check, pace }) in context.runtimes.iter_mut().zip(checked) {
+        (runtime.check, runtime.pace) = (Some(check), Some(pace));
+    }
+    Ok(ToKeep(to_keep))
+}
+
+/// Keeps new findings.
+///
+/// # Errors
+/// Those of the store.
+pub fn keep(context: &Context<'_>, ToKeep(key): &ToKeep) -> Result<(), AuditError> {
+    let Some((key, took)) = key else { return Ok(()) };
+    let checked = context.runtimes.iter().filter_map(|runtime| {
+        let (check, pace) = runtime.check.clone().zip(runtime.pace)?;
+        Some(Checked { check, pace })
+    });
+    Ok(context.store.put(key, &checked.collect::<Vec<_>>(), took.as_secs_f64())?)
+}
+
+fn check_all(
+    context: &mut Context<'_>,
+    image: &AuditImage,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Checked>, AuditError> {
+    let name = context.name();
+    let (seed, stopped) = (context.settings.seed, &context.model.stopped);
+    let mut first: Option<Probe> = None;
+    let mut checked = Vec::with_capacity(context.runtimes.len());
+    for runtime in &mut context.runtimes {
+        let oracle = &mut runtime.oracle;
+        watch.doing(&format!("{name}: checking the gradient on {}", oracle.kind()))?;
+        let before = oracle.effort();
+        let mut on_run = || watch.tested();
+        let check = match probe(name, oracle, image.x.view(), seed, first.as_ref(), &mut on_run) {
+            Ok(found) => {
+                let mut check = found.report.clone();
+                match require(&check, stopped) {
+                    Err(AuditError::NotTrusted { reason, .. }) => check.problem = Some(reason),
+                    _ => drop(first.get_or_insert(found)),
+                }
+                check
+            }
+            // That there is no gradient, or that none reaches the image, is a finding.
+            Err(AttackError::Oracle(OracleError::Rewrite(reason))) => {
+                refused(name, oracle, reason.to_string())
+            }
+            Err(error) => return Err(AuditError::attack(name, &image.name, error)),
+        };
+        checked.push(Checked { check, pace: Pace::of(before, oracle.effort()) });
+        // Its memory is for the models before it in the meantime.
+        oracle.rest();
+    }
+    Ok(checked)
+}
+
+/// Takes the findings of the bare model for the same model behind a pre-processing: differences cannot test
+/// what passes straight through, or is a mean over draws.
+pub fn adopt(context: &mut Context<'_>, bare: &Context<'_>) {
+    let front = context.model.front.as_ref();
+    let straight = front.is_some_and(|front| !front.preprocessing.has_derivative());
+    let name = context.name();
+    for (ours, theirs) in context.runtimes.iter_mut().zip(&bare.runtimes) {
+        ours.pace = theirs.pace;
+        ours.check = theirs.check.clone().map(|check| GradientCheck {
+            model: name.to_owned(),
+            straight_through: check.straight_through || straight,
+            draws: ours.oracle.draws(),
+            ..check
+        });
+    }
+}

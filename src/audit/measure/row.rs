@@ -1,0 +1,100 @@
+//! The report's row of one attacked image on one runtime.
+
+use super::evaluate::{Evaluation, psnr};
+use crate::attack::{Attack, AttackKind, Attacked, Discrepancy};
+use crate::audit::AuditError;
+use crate::audit::context::Context;
+use crate::audit::index::{AttackCell, ImageIndex, Judge};
+use crate::audit::objective;
+use crate::report::Row;
+
+/// The row of an attacked image that `judge` made `evaluation` of.
+///
+/// # Errors
+/// Images that cannot be compared.
+pub fn row(
+    context: &Context<'_>,
+    index: ImageIndex,
+    cell: AttackCell,
+    judge: Judge,
+    attacked: &Attacked,
+    evaluation: Evaluation,
+) -> Result<Row, AuditError> {
+    let AttackCell { attack, budget, crafter } = cell;
+    let Evaluation { sr_psnr, sr_ssim, bicubic_psnr } = evaluation;
+    let (settings, image) = (context.settings, context.image(index));
+    let strength = &settings.strength;
+    let levels = |a: &f32, b: &f32| 255.0 * (f64::from(*a) - f64::from(*b)).abs();
+    let moved = || attacked.image.iter().zip(&image.x).map(|(a, b)| levels(a, b));
+    let lr_psnr = psnr(image, &image.x, &attacked.image)?;
+    let formula = match objective::drives_apart(settings, attack) {
+        true => Discrepancy::NAME.into(),
+        false => objective::function(settings, context.model, attack)?.name().into(),
+    };
+    Ok(Row {
+        model: context.name().to_owned(),
+        image: image.name.clone(),
+        attack: attack.name().into(),
+        kind: attack.kind(),
+        budget: budget.levels(),
+        iterations: attack.steps(strength) as usize,
+        crafted_on: context.runtime(crafter).name(),
+        judged_on: context.runtime(judge).name(),
+        lr_psnr,
+        sr_psnr,
+        sr_ssim,
+        amplification: amplification(lr_psnr, sr_psnr),
+        bicubic_amplification: amplification(lr_psnr, bicubic_psnr),
+        late_gain: late_gain(attack, strength.restarts, &attacked.values),
+        restart_gain: restart_gain(attack, strength.restarts, strength.iterations, &attacked.values),
+        linf: moved().fold(0.0, f64::max),
+        l2: (moved().map(|moved| moved * moved).sum::<f64>() / image.x.len() as f64).sqrt(),
+        objective: formula,
+        objective_kind: objective::kind(settings, attack),
+        objective_start: attacked.values.first().copied().unwrap_or_default(),
+        objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
+        reached: attacked.reached,
+        seed: settings.seed,
+        model_sha256: context.model.sha256.clone(),
+    })
+}
+
+/// The share of the objective's end that the last fifth of the steps won, of attacks whose steps would cross
+/// the ball many times. I-FGSM's just reach its border with the last one, and win as much with each.
+fn late_gain(attack: Attack, restarts: usize, values: &[f64]) -> Option<f64> {
+    let (last, before) = (values.last()?, values.get(values.len() * 4 / 5)?);
+    let one_start = attack.converges() && restarts == 1;
+    let tells = one_start && values.len() >= 10 && *last > 0.0;
+    tells.then(|| ((last - before) / last).max(0.0))
+}
+
+/// The share of the best objective that the starts after the first won, of attacks that start anew.
+fn restart_gain(attack: Attack, restarts: usize, iterations: usize, values: &[f64]) -> Option<f64> {
+    let starts_anew = attack.kind() == AttackKind::WhiteBox && attack.restarts() && restarts > 1;
+    if !starts_anew || values.len() != restarts * iterations {
+        return None;
+    }
+    let best = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (all, first) = (best(values), best(&values[..iterations]));
+    (all > 0.0).then(|| (all - first) / all)
+}
+
+/// The ratio of two root mean squares on [0, 1], from their PSNRs.
+fn amplification(input: f64, output: f64) -> Option<f64> {
+    input.is_finite().then(|| 10f64.powf((input - output) / 20.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_restarts_won_is_a_share_of_the_best() {
+        let values = [1.0, 3.0, 2.0, 4.0, 1.0, 2.0];
+        assert_eq!(restart_gain(Attack::PGD, 3, 2, &values), Some(0.25));
+        assert_eq!(restart_gain(Attack::PGD, 2, 2, &values[..4]), Some(0.25));
+        assert_eq!(restart_gain(Attack::PGD, 1, 2, &values[..2]), None, "one start");
+        assert_eq!(restart_gain(Attack::PGD, 2, 3, &values[..4]), None, "one ended early");
+        assert_eq!(restart_gain(Attack::IFGSM, 3, 2, &values), None, "no starts");
+    }
+}
