@@ -29,7 +29,9 @@ pub use certificate::{Certificate, CertifiedBound};
 pub use findings::{Finding, Level, findings};
 pub use interval::Interval;
 pub use measured::Measured;
-pub use measures::{Clean, Clever, Extreme, GradientCheck, MinimalBudget, Noise, Row, Transfer, Universal};
+pub use measures::{
+    Clean, Clever, Extreme, GradientCheck, MinimalBudget, Noise, Reach, Row, Slope, Transfer, Universal,
+};
 pub use merge::{MergeError, merge};
 pub use null::decibels;
 pub use shard::Shard;
