@@ -4,8 +4,11 @@ CARGO ?= cargo
 PYTHON ?= python3
 # One profile for building, testing and measuring, so that the long native build is paid once.
 BENCH = bench --bench gradient --profile dev
-# Larger inputs for the tests; those that need them skip where there are none.
-ASSETS ?= $(wildcard ../shared)
+# Without libtorch: the program lies in a folder of its own, so that target/debug/temper stays the whole one;
+# what was compiled is shared.
+LEAN = CARGO_TARGET_DIR=target/without-libtorch CARGO_BUILD_BUILD_DIR=target $(CARGO)
+# Larger inputs for the tests; those that need them are ignored where there are none.
+ASSETS ?= $(patsubst %/models,%,$(wildcard ../shared/models))
 ifneq ($(ASSETS),)
 export TEMPER_ASSETS ?= $(abspath $(ASSETS))
 endif
@@ -31,8 +34,8 @@ test: check-test-tools setup ## check everything a reviewer would: format, lints
 	$(CARGO) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	@echo "Without libtorch, and with ONNX Runtime out of reach:"
-	$(CARGO) clippy --all-targets --no-default-features -- -D warnings
-	ORT_DYLIB_PATH=/nonexistent $(CARGO) test --no-default-features
+	$(LEAN) clippy --all-targets --no-default-features -- -D warnings
+	ORT_DYLIB_PATH=/nonexistent $(LEAN) test --no-default-features
 
 bench: setup ## measure a forward and a gradient step on each runtime
 	$(CARGO) $(BENCH)

@@ -47,7 +47,7 @@ fn compare(name: &str, model: &Model, shape: [usize; 4]) -> Result<(), Failure> 
     let (nodes, all) = (forward.graph.nodes.len() as f64, step.graph.nodes.len() as f64);
     let input = shape.map(|size| size.to_string()).join("x");
     let heading = format!("{name:<40.40} {input:<14} {floor:>5.2} {:>6.2}", (all - nodes) / nodes);
-    for kind in Kind::ALL {
+    for kind in Kind::all() {
         match sessions(kind, model, &forward, &step, &shape) {
             Ok((mut forward, mut step)) => {
                 let (forward, step) = measure(&mut *forward, &mut *step, &shape)?;

@@ -54,9 +54,9 @@ fn compare(name: &str, model: &Model, shape: [usize; 4]) -> Result<(), Failure> 
     let image = image_input(model)?;
     let input = shape.map(|size| size.to_string()).join("x");
     let least = [&forward, &step].map(|model| least_bytes(model).unwrap_or(0) as f64 / 1e6);
-    for kind in Kind::ALL {
+    for kind in Kind::all() {
         let peak = |file, image| measured(kind, &folder.path().join(file), image);
-        let step = if kind == Kind::Torch { ("objective", image.as_str()) } else { ("step", "") };
+        let step = if kind == Kind::TORCH { ("objective", image.as_str()) } else { ("step", "") };
         match (peak("forward", ""), peak(step.0, step.1)) {
             (Ok(forward), Ok(step)) => println!(
                 "{name:<40.40} {input:<14} {kind:<6} {:>9.0} {forward:>9.0} {:>9.0} {step:>9.0} {:>6.2}",

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use temper::harden::{Event, Job, Recipe, harden};
+use temper::harden::{Event, Recipe, Settings, Start, harden};
 use temper::torch;
 use temper::zoo::Preset;
 
@@ -22,8 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let size = if size == "small" { Preset::Small } else { Preset::Full };
     let (lambda, batch, patch) = (lambda.parse()?, batch.parse()?, patch.parse()?);
     let recipe = Recipe { size, lambda, batch, patch, ..Recipe::default() };
-    let device = torch::device(device)?;
-    let job = Job { device, log_every: u64::MAX, save_every: u64::MAX, ..Job::new(recipe, photographs, out) };
+    let mut settings = Settings::new(recipe, photographs, out);
+    settings.run.device.clone_from(device);
+    // The largest number that a file of settings holds.
+    (settings.run.log_every, settings.run.save_every) = (i64::MAX as u64, i64::MAX as u64);
     let stop = AtomicBool::new(false);
     let mut lines = io::stdin().lock().lines();
     let mut start = None;
@@ -31,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         stop.store(lines.next().is_none(), Ordering::Relaxed);
         Instant::now()
     };
-    harden(&job, &stop, &mut |event| match event {
+    harden(&settings, Start::Fresh, &stop, &mut |event| match event {
         Event::Ready { parameters, .. } => {
             tell(format_args!("{parameters} parameters, libtorch {}", torch::version()));
             start = Some(asked());

@@ -4,11 +4,15 @@
 //! Deliberately absent: any knowledge of what a file holds. Images and models are decoded by the
 //! modules that own their formats.
 
+mod output_folder;
+
 use std::fs;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+pub use output_folder::OutputFolder;
 
 /// Why a file could not be read or written. Every message names the path and what to do.
 #[derive(Debug, Error)]

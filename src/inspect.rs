@@ -3,13 +3,13 @@
 //!
 //! Deliberately absent: whether the gradient is right, which an audit tests on an image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ndarray::Array4;
 
 use crate::interface::Found;
-use crate::onnx::Model;
+use crate::onnx::{DType, Model, Tensor};
 use crate::oracle::{Objective, Oracle, OracleError, gradient_model};
 use crate::rewrite::{RewriteError, Status, flops, specialise, status};
 use crate::runtime::Runtime;
@@ -38,6 +38,38 @@ pub struct Cost {
     pub gradient_nodes: usize,
 }
 
+/// Numbers that a model holds: its weights, with the scales of a quantised one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// In floating point.
+    pub float: usize,
+    /// In integers of 8 bits, read by an operator that scales them.
+    pub int8: usize,
+}
+
+/// Operators that read 8-bit weights, and the inputs where they stand.
+const INT8_WEIGHTS: [(&str, usize); 5] = [
+    ("DequantizeLinear", 0),
+    ("ConvInteger", 1),
+    ("MatMulInteger", 1),
+    ("QLinearConv", 3),
+    ("QLinearMatMul", 3),
+];
+
+/// Counts a model's parameters, a weight that several nodes read once.
+pub fn parameters(model: &Model) -> Parameters {
+    let graph = &model.graph;
+    let read = graph.nodes.iter().filter_map(|node| {
+        let (_, place) = INT8_WEIGHTS.iter().find(|(op, _)| node.domain.is_empty() && node.op == *op)?;
+        node.input(*place)
+    });
+    let names: BTreeSet<&str> = read.collect();
+    let weights = names.into_iter().filter_map(|name| graph.initializers.get(name));
+    let int8 =
+        weights.filter(|tensor| matches!(tensor.dtype(), DType::I8 | DType::U8)).map(Tensor::len).sum();
+    Parameters { float: model.parameter_count(), int8 }
+}
+
 /// What one runtime makes of a model.
 #[derive(Debug)]
 pub struct Verdict {
@@ -45,8 +77,9 @@ pub struct Verdict {
     pub runtime: String,
     /// Whether a forward run gave numbers.
     pub forward: Result<(), OracleError>,
-    /// Whether a gradient step did.
-    pub gradient: Result<(), OracleError>,
+    /// Whether a gradient step did; `None` where the gradient exists and was not run, as there was no forward
+    /// run to take it from.
+    pub gradient: Option<Result<(), OracleError>>,
 }
 
 /// The operators of a model after constants are folded at the example size, by name.
@@ -93,8 +126,11 @@ pub fn verdict(model: &Model, found: &Found, runtime: Arc<dyn Runtime>) -> Verdi
     let nearby = Array4::from_shape_fn(shape(found), |(_, c, y, x)| 0.5 + 0.01 * ((c + y + x) % 3) as f32);
     let forward = oracle.forward(image.view());
     let gradient = match &forward {
-        Ok(target) => oracle.value_and_gradient(nearby.view(), target.view()).map(drop),
-        Err(_) => gradient_model(model, &Objective::Distance, &shape(found)).map(drop).map_err(Into::into),
+        Ok(target) => Some(oracle.value_and_gradient(nearby.view(), target.view()).map(drop)),
+        Err(_) => match gradient_model(model, &Objective::Distance, &shape(found)) {
+            Ok(_) => None,
+            Err(error) => Some(Err(error.into())),
+        },
     };
     Verdict { runtime: name, forward: forward.map(drop), gradient }
 }
@@ -102,4 +138,24 @@ pub fn verdict(model: &Model, found: &Found, runtime: Arc<dyn Runtime>) -> Verdi
 fn shape(found: &Found) -> [usize; 4] {
     let [height, width] = found.interface.geometry.example;
     [1, found.interface.form.channels, height, width]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::{Dim, GraphBuilder, ValueInfo};
+
+    #[test]
+    fn weights_of_8_bits_are_counted_once_and_zero_points_are_not() {
+        let mut graph = GraphBuilder::new("quantised");
+        graph.input(ValueInfo::tensor("x", DType::F32, [Dim::Known(2)]));
+        let weight = graph.initializer("w", Tensor::i8(&[2, 3], vec![1; 6]).unwrap());
+        let scale = graph.initializer("s", Tensor::scalar(0.5));
+        let zero = graph.initializer("z", Tensor::i8(&[], vec![0]).unwrap());
+        for name in ["a", "b"] {
+            graph.node("DequantizeLinear", name, &[&weight, &scale, &zero], []);
+        }
+        let model = Model { graph: graph.finish(), ..Default::default() };
+        assert_eq!(parameters(&model), Parameters { float: 1, int8: 6 });
+    }
 }

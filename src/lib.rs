@@ -14,7 +14,7 @@
 //! let image = Image::new("waves", Array3::from_shape_fn((3, 12, 12), waves));
 //! let mut settings = Settings::default();
 //! settings.strength.iterations = 3;
-//! let report = audit(&model, &[image], &[runtime::open(Kind::Tract)?.into()], &settings)?;
+//! let report = audit(&model, &[image], &[runtime::open(Kind::TRACT)?.into()], &settings)?;
 //! let row = &report.measured.rows[0];
 //! assert!(row.linf <= 4.0 && row.sr_psnr < row.lr_psnr, "the network amplifies the attack");
 //! # Ok::<_, Box<dyn std::error::Error>>(())
@@ -28,7 +28,7 @@
 //! use temper::runtime::{self, Kind};
 //!
 //! let model = temper::onnx::read("models/edsr-small-lambda1.onnx".as_ref())?;
-//! let mut oracle = Oracle::new(runtime::open(Kind::Tract)?.into(), model.into(), Objective::Distance);
+//! let mut oracle = Oracle::new(runtime::open(Kind::TRACT)?.into(), model.into(), Objective::Distance);
 //! let (x, target) = (Array4::from_elem((1, 3, 8, 8), 0.5), Array4::zeros((1, 3, 32, 32)));
 //! let (values, gradient) = oracle.value_and_gradient(x.view(), target.view())?;
 //! assert!(values[0] > 0.0 && gradient.dim() == x.dim());
@@ -54,6 +54,7 @@ pub mod oracle;
 pub mod report;
 pub mod rewrite;
 pub mod runtime;
+pub mod suggest;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod zoo;

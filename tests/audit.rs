@@ -25,17 +25,17 @@ fn runtimes() -> String {
         Err(reason) => {
             // Where `make setup` has brought it, it must be there.
             let set_up = Path::new(env!("CARGO_MANIFEST_DIR")).join("native/onnxruntime/lib").exists();
-            assert!(*kind == Kind::Torch || !set_up || std::env::var_os("ORT_DYLIB_PATH").is_some());
+            assert!(*kind == Kind::TORCH || !set_up || std::env::var_os("ORT_DYLIB_PATH").is_some());
             eprintln!("without {kind}: {reason}");
             false
         }
     };
-    let names: Vec<&str> = Kind::ALL.iter().filter(|kind| there(kind)).map(|kind| kind.name()).collect();
+    let names: Vec<&str> = Kind::all().filter(|kind| there(kind)).map(|kind| kind.name()).collect();
     names.join(",")
 }
 
 fn oracle(model: Model) -> Oracle {
-    let runtime = Arc::from(runtime::open(Kind::Tract).unwrap());
+    let runtime = Arc::from(runtime::open(Kind::TRACT).unwrap());
     Oracle::new(runtime, Arc::new(model), Objective::Distance)
 }
 

@@ -49,7 +49,7 @@ fn off_the_kinks(edsr: Edsr) -> Model {
 fn main() -> ExitCode {
     let mut tests = Vec::new();
     for (edsr, size) in CASES {
-        for kind in [Kind::Ort, Kind::Tract] {
+        for kind in [Kind::ORT, Kind::TRACT] {
             let name = format!("{} on {kind}", name(edsr, size));
             let off_kinks = move |kind| holds_within(1e-5, off_the_kinks(edsr), size, kind);
             tests.push(need(kind).trial(format!("the graph and autograd agree: {name}"), off_kinks));
@@ -76,7 +76,7 @@ fn holds_within(tolerance: f64, network: Model, size: [usize; 2], kind: Kind) {
 
 fn a_finite_difference_agrees(edsr: Edsr, size: [usize; 2]) {
     let question = Question::new(off_the_kinks(edsr), size);
-    let gradient = question.by_graph(Kind::Tract);
+    let gradient = question.by_graph(Kind::TRACT);
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let direction = gradient.mapv(|_| rng.random_range(-1.0..1.0));
     let expected = question.slope(&direction);
@@ -87,10 +87,10 @@ fn a_finite_difference_agrees(edsr: Edsr, size: [usize; 2]) {
 
 fn at_x0_the_gradient_is_zero_and_not_nan() {
     let mut question = Question::new(CASES[4].0.build(3).unwrap(), CASES[4].1);
-    let mut forward = runtime::open(Kind::Tract)
+    let mut forward = runtime::open(Kind::TRACT)
         .unwrap()
         .load(&specialise(&question.model, &[question.image.shape()]).unwrap())
         .unwrap();
     question.target = forward.run(&[question.image.view()]).unwrap().remove(0);
-    assert!(question.by_graph(Kind::Tract).iter().all(|value| *value == 0.0));
+    assert!(question.by_graph(Kind::TRACT).iter().all(|value| *value == 0.0));
 }

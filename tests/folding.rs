@@ -48,7 +48,7 @@ impl Case {
         let folded = types.constant("y");
         assert!(folded.is_some(), "{} is not folded", self.op);
         let folded = folded.unwrap();
-        let run = runtime::open(Kind::Torch).unwrap().load(&model).unwrap().run(&[]).unwrap().remove(0);
+        let run = runtime::open(Kind::TORCH).unwrap().load(&model).unwrap().run(&[]).unwrap().remove(0);
         assert_eq!(folded.shape(), run.shape(), "{}", self.op);
         assert_eq!(types.get("y").map(|ty| ty.shape.as_slice()), Some(run.shape()), "{}", self.op);
         let folded = Array::of(folded).unwrap().to_float();

@@ -151,7 +151,7 @@ fn every_network_trains_by_name_with_its_own_loss_and_lambda() {
         assert_eq!(stated, (Some(arch), Some("small"), Some(lambda)));
         let log = fs::read_to_string(folder.path().join(arch).join("train.jsonl")).unwrap();
         let line: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
-        let contest = ["fooling", "discriminator"].iter().filter(|key| line[**key].is_f64()).count();
+        let contest = ["adversarial", "discriminator"].iter().filter(|key| line[**key].is_f64()).count();
         assert_eq!(contest, parts, "{arch}: {line}");
     }
 }
@@ -312,7 +312,7 @@ fn the_configuration_is_printed_in_full_and_a_slip_in_it_named() {
     command.args(["harden", "--arch", "carn", "--preset", "small", "--steps", "7", "--print-config"]);
     let printed = command.assert().success().get_output().stdout.clone();
     let printed = String::from_utf8(printed).unwrap();
-    for line in ["arch = \"carn\"", "size = \"small\"", "steps = 7", "lambda = 1.0", "# training steps"] {
+    for line in ["arch = \"carn\"", "size = \"small\"", "steps = 7", "lambda = 1.0", "# Training steps"] {
         assert!(printed.lines().any(|found| found == line), "{line}: {printed}");
     }
     let given = |text: &str| {
@@ -459,11 +459,11 @@ fn one_image_is_enough() {
     run.stderr(contains("on 1 images"));
 }
 
-/// The settings of the model's file as it says them itself.
-fn packing(path: &Path) -> (onnx::Model, String) {
+/// The model in a file, and what its metadata say was done to it when it was written.
+fn exported(path: &Path) -> (onnx::Model, String) {
     let model = onnx::read(path).unwrap();
-    let packing = model.metadata.get("temper.packing").cloned().unwrap_or_default();
-    (model, packing)
+    let done = model.metadata.get("temper.export").cloned().unwrap_or_default();
+    (model, done)
 }
 
 #[test]
@@ -478,19 +478,19 @@ fn every_network_is_written_in_half_precision_folded_and_of_one_size() {
             command.args(["--scale", "2", "--steps", "3", "--batch", "2", "--patch", "8", "--device", "cpu"]);
             let done = command.arg("--no-audit").args(flags).assert().success();
             println!("{arch}: {}", String::from_utf8_lossy(&done.get_output().stdout));
-            let (model, packing) = packing(&folder.path().join(out).join("model.onnx"));
-            (model, packing, done)
+            let (model, exported) = exported(&folder.path().join(out).join("model.onnx"));
+            (model, exported, done)
         };
         // Larger than the photograph's LR image, which is then repeated.
         let all = ["--fp16", "--fold-batchnorm", "--fixed", "24x40"];
-        let (model, packing, done) = run(&format!("{arch}-packed"), &all);
+        let (model, exported, done) = run(&format!("{arch}-exported"), &all);
         done.stdout(contains("(at most 2e-2)").and(contains("tract gives the same within")));
         let told = match folds {
             0 => "no BatchNormalization to fold".to_owned(),
             folds => format!("{folds} BatchNormalizations folded"),
         };
-        assert!(packing.contains(&told) && packing.contains("24x40 LR pixels"), "{arch}: {packing}");
-        assert!(packing.contains("float16"), "{arch}: {packing}");
+        assert!(exported.contains(&told) && exported.contains("24x40 LR pixels"), "{arch}: {exported}");
+        assert!(exported.contains("float16"), "{arch}: {exported}");
         let known = |info: &onnx::ValueInfo| {
             let (dtype, dims) = info.dims().unwrap();
             (dtype, dims.iter().map(|dim| dim.known().unwrap()).collect::<Vec<_>>())
@@ -507,14 +507,14 @@ fn every_network_is_written_in_half_precision_folded_and_of_one_size() {
 }
 
 #[test]
-fn a_packing_that_makes_no_sense_is_refused_before_training() {
+fn export_options_that_make_no_sense_is_refused_before_training() {
     let folder = tempfile::tempdir().unwrap();
     photographs(&folder.path().join("photos"), &[(40, 50)]);
     for size in ["0x3", "48", "-4x4", "4x", "40000x4", "big"] {
         let message = format!("`{size}` is no size; give height x width in pixels");
         refused(folder.path(), &["--fixed", size], &message);
     }
-    fs::write(folder.path().join("run.toml"), "[run]\nfixed = \"7\"\n").unwrap();
+    fs::write(folder.path().join("run.toml"), "[export]\nfixed = \"7\"\n").unwrap();
     refused(folder.path(), &["--config", "run.toml"], "`7` is no size");
 }
 
@@ -575,7 +575,7 @@ fn what_probing_does_not_find_of_a_file_is_stated_by_flags() {
     for line in ["[recipe.interface]", "range = \"0..255\"", "[recipe.interface.feed]", "gain = [1.0]"] {
         assert!(config.lines().any(|found| found == line), "{line}: {config}");
     }
-    let (model, _) = packing(&folder.path().join("out/model.onnx"));
+    let (model, _) = exported(&folder.path().join("out/model.onnx"));
     let inputs = model.graph.required_inputs().map(|input| input.name.as_str()).collect::<Vec<_>>();
     assert_eq!(inputs, ["bytes", "gain"]);
     // The configuration repeats the run.
@@ -609,7 +609,7 @@ fn srgan_starts_from_a_trained_generator() {
     };
     let error = |out: &str| first(out)["reconstruction"].as_f64().unwrap();
     assert!(error("tuned") < 0.5 * error("drawn"), "{} {}", error("tuned"), error("drawn"));
-    assert!(first("tuned")["fooling"].is_f64());
+    assert!(first("tuned")["adversarial"].is_f64());
     let model = onnx::read(&folder.path().join("tuned/model.onnx")).unwrap();
     assert_eq!(model.metadata["temper.from"].len(), 64);
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::picture;
 use ndarray::{ArrayD, Axis};
-use temper::interface::{Interface, InterfaceError, Layout, Levels, Wishes, discover};
+use temper::interface::{Interface, InterfaceError, Layout, Overrides, PixelRange, discover};
 use temper::onnx::{self, Attribute, DType, Dim, GraphBuilder, Model, Node, Tensor, ValueInfo};
 use temper::rewrite::specialise;
 use temper::runtime::{self, Kind};
@@ -27,8 +27,8 @@ fn network() -> Model {
 struct Dress {
     layout: Layout,
     output_layout: Layout,
-    input: Levels,
-    output: Levels,
+    input: PixelRange,
+    output: PixelRange,
     dtype: DType,
     size: Option<[usize; 2]>,
     /// Pixels cut off the output on every side.
@@ -38,8 +38,8 @@ struct Dress {
 const PLAIN: Dress = Dress {
     layout: Layout::Nchw,
     output_layout: Layout::Nchw,
-    input: Levels::Unit,
-    output: Levels::Unit,
+    input: PixelRange::Unit,
+    output: PixelRange::Unit,
     dtype: DType::F32,
     size: None,
     margin: 0,
@@ -116,16 +116,16 @@ fn dressed(dress: Dress) -> Model {
     model
 }
 
-fn find(model: &Model, wishes: &Wishes) -> Result<Interface, InterfaceError> {
-    let tract = runtime::open(Kind::Tract).unwrap();
-    discover(model, wishes, [&*tract]).map(|found| found.interface)
+fn find(model: &Model, overrides: &Overrides) -> Result<Interface, InterfaceError> {
+    let tract = runtime::open(Kind::TRACT).unwrap();
+    discover(model, overrides, [&*tract]).map(|found| found.interface)
 }
 
 /// What a canonical model makes of a picture.
 fn upscale(model: &Model, [height, width]: [usize; 2]) -> ArrayD<f32> {
     let image = picture(height, width).insert_axis(Axis(0)).into_dyn();
     let fixed = specialise(model, &[image.shape()]).unwrap();
-    runtime::open(Kind::Tract).unwrap().load(&fixed).unwrap().run(&[image.view()]).unwrap().remove(0)
+    runtime::open(Kind::TRACT).unwrap().load(&fixed).unwrap().run(&[image.view()]).unwrap().remove(0)
 }
 
 #[test]
@@ -134,17 +134,17 @@ fn every_dress_is_recognised_and_gives_the_same_image() {
     let expected = upscale(&network(), size);
     let mut dresses = vec![PLAIN, Dress { size: Some(size), ..PLAIN }, Dress { dtype: DType::F16, ..PLAIN }];
     for layout in Layout::ALL {
-        for input in Levels::ALL {
+        for input in PixelRange::ALL {
             dresses.push(Dress { layout, output_layout: layout, input, output: input, ..PLAIN });
         }
     }
-    dresses.push(Dress { input: Levels::Signed, ..PLAIN });
-    dresses.push(Dress { output: Levels::Bytes, ..PLAIN });
+    dresses.push(Dress { input: PixelRange::Signed, ..PLAIN });
+    dresses.push(Dress { output: PixelRange::Bytes, ..PLAIN });
     dresses.push(Dress { output_layout: Layout::Nhwc, ..PLAIN });
     for dress in dresses {
         let model = dressed(dress);
-        let found = find(&model, &Wishes::default()).unwrap_or_else(|error| panic!("{dress:?}: {error}"));
-        let seen = (found.form.layout, found.form.output_layout, found.input_levels, found.output_levels);
+        let found = find(&model, &Overrides::default()).unwrap_or_else(|error| panic!("{dress:?}: {error}"));
+        let seen = (found.form.layout, found.form.output_layout, found.input_range, found.output_range);
         assert_eq!(seen, (dress.layout, dress.output_layout, dress.input, dress.output), "{dress:?}");
         assert_eq!((found.geometry.scale, found.geometry.margin, found.geometry.fixed), (4, 0, dress.size));
         let given = upscale(&found.canonical(&model), size);
@@ -157,20 +157,20 @@ fn every_dress_is_recognised_and_gives_the_same_image() {
 #[test]
 fn what_a_network_cuts_off_is_seen() {
     for size in [None, Some([40, 52])] {
-        let found = find(&dressed(Dress { margin: 14, size, ..PLAIN }), &Wishes::default()).unwrap();
+        let found = find(&dressed(Dress { margin: 14, size, ..PLAIN }), &Overrides::default()).unwrap();
         assert_eq!((found.geometry.scale, found.geometry.margin), (4, 14), "{size:?}");
         assert_eq!(found.geometry.output([40, 52]), [132, 180]);
     }
 }
 
 #[test]
-fn wishes_stand_above_what_would_be_found() {
-    let signed = Wishes { input_levels: Some(Levels::Signed), ..Default::default() };
+fn overrides_stand_above_what_would_be_found() {
+    let signed = Overrides { range: Some(PixelRange::Signed), ..Default::default() };
     let found = find(&dressed(PLAIN), &signed).unwrap();
-    assert_eq!((found.input_levels, found.output_levels), (Levels::Signed, Levels::Signed));
-    let bytes = Wishes { output_levels: Some(Levels::Bytes), ..signed };
-    assert_eq!(find(&dressed(PLAIN), &bytes).unwrap().output_levels, Levels::Bytes);
-    let scale = Wishes { scale: Some(2), ..Default::default() };
+    assert_eq!((found.input_range, found.output_range), (PixelRange::Signed, PixelRange::Signed));
+    let bytes = Overrides { output_range: Some(PixelRange::Bytes), ..signed };
+    assert_eq!(find(&dressed(PLAIN), &bytes).unwrap().output_range, PixelRange::Bytes);
+    let scale = Overrides { scale: Some(2), ..Default::default() };
     assert!(find(&network(), &scale).unwrap_err().to_string().contains("has scale 4, not 2"));
 }
 
@@ -190,7 +190,7 @@ fn a_model_that_is_no_upscaler_is_refused() {
         model.graph.outputs[0].name = "inverted".into();
         model
     };
-    let refused = find(&inverted, &Wishes::default()).unwrap_err().to_string();
+    let refused = find(&inverted, &Overrides::default()).unwrap_err().to_string();
     assert!(refused.contains("--range"), "{refused}");
 }
 
@@ -198,6 +198,6 @@ fn a_model_that_is_no_upscaler_is_refused() {
 fn foreign_operators_are_named_with_their_domain() {
     let mut model = network();
     model.graph.nodes[3].domain = "com.example".into();
-    let refused = find(&model, &Wishes::default()).unwrap_err().to_string();
+    let refused = find(&model, &Overrides::default()).unwrap_err().to_string();
     assert!(refused.contains("com.example") && refused.contains(&model.graph.nodes[3].label()), "{refused}");
 }

@@ -158,7 +158,7 @@ fn an_attack_for_a_sibling_counts_and_unmasks() {
 
 #[test]
 fn onnx_runtime_is_judged_with_and_without_its_optimisations() {
-    if runtime::open(Kind::Ort).is_err() {
+    if runtime::open(Kind::ORT).is_err() {
         eprintln!("skipped: ONNX Runtime is not there");
         return;
     }
@@ -172,7 +172,7 @@ fn onnx_runtime_is_judged_with_and_without_its_optimisations() {
     };
     assert!((of("ort", "ort-plain") - of("ort", "ort")).abs() < 0.01);
     assert!(report["gradient_checks"].as_array().unwrap().iter().all(|trust| trust["trusted"] == true));
-    if let Err(reason) = runtime::open(Kind::OrtCuda) {
+    if let Err(reason) = runtime::open(Kind::ORT_CUDA) {
         std::fs::remove_dir_all(workspace.path("out")).unwrap();
         let message =
             workspace.refused(&words("audit model.onnx --images photos --runtime ort-cuda --out out"), 2);

@@ -30,7 +30,7 @@ fn recipe(model: &Model) -> Value {
 
 /// The runtimes at hand, each with its name.
 fn runtimes() -> impl Iterator<Item = Kind> {
-    Kind::ALL.into_iter().filter(|kind| match runtime::open(*kind) {
+    Kind::all().filter(|kind| match runtime::open(*kind) {
         Ok(_) => true,
         Err(reason) => {
             eprintln!("without {kind}: {reason}");

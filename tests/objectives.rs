@@ -88,9 +88,9 @@ fn every_objective_has_one_gradient() {
             let mut oracle = Oracle::new(runtime, Arc::new(model.clone()), objective.clone());
             Some(oracle.value_and_gradient(x.view(), target.view()).unwrap())
         };
-        let (values, gradient) = ask(Kind::Torch).unwrap();
+        let (values, gradient) = ask(Kind::TORCH).unwrap();
         assert_eq!(values.len(), batch);
-        for kind in [Kind::Ort, Kind::Tract] {
+        for kind in [Kind::ORT, Kind::TRACT] {
             let Some((found, other)) = ask(kind) else { continue };
             let error = apart(&other, &gradient);
             println!("{objective:?}, {batch} image(s), {kind}: {error:.1e} from autograd");
@@ -114,7 +114,7 @@ fn every_objective_has_one_value() {
     let model = network();
     for objective in objectives(&model).into_iter().filter(Objective::takes_target) {
         let (x, target) = question(3);
-        let runtime = Arc::from(runtime::open(Kind::Tract).unwrap());
+        let runtime = Arc::from(runtime::open(Kind::TRACT).unwrap());
         let mut oracle = Oracle::new(runtime, Arc::new(model.clone()), objective.clone());
         let in_graph = oracle.value_and_gradient(x.view(), target.view()).unwrap().0;
         let from_output = oracle.values(x.view(), target.view()).unwrap();
@@ -131,7 +131,7 @@ fn features_have_a_value_without_a_gradient() {
     let model = network();
     let objective = objectives(&model).pop().unwrap();
     let (x, target) = question(2);
-    let runtime = Arc::from(runtime::open(Kind::Tract).unwrap());
+    let runtime = Arc::from(runtime::open(Kind::TRACT).unwrap());
     let mut oracle = Oracle::new(runtime, Arc::new(model), objective);
     let (with, _) = oracle.value_and_gradient(x.view(), target.view()).unwrap();
     let gradients = oracle.effort().gradients;
@@ -155,7 +155,7 @@ fn features_of_one_channel_are_no_nan() {
     let objective = Objective::Features(vec!["y".into()]);
     let mut session = {
         let graph = temper::oracle::gradient_model(&model, &objective, &[1, 1, 4, 4]).unwrap().0;
-        runtime::open(Kind::Tract).unwrap().load(&graph).unwrap()
+        runtime::open(Kind::TRACT).unwrap().load(&graph).unwrap()
     };
     let image = ArrayD::from_elem(vec![1, 1, 4, 4], 0.5_f32);
     let outputs = session.run(&[image.view()]).unwrap();

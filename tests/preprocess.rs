@@ -24,7 +24,7 @@ fn trained() -> Model {
 }
 
 fn oracle(front: impl Preprocess + 'static) -> Oracle {
-    let runtime = Arc::from(runtime::open(Kind::Tract).unwrap());
+    let runtime = Arc::from(runtime::open(Kind::TRACT).unwrap());
     Oracle::new(runtime, Arc::new(trained()), Objective::Distance).behind(Arc::new(front))
 }
 

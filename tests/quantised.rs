@@ -87,7 +87,7 @@ impl Question {
     fn rise(&self, gradient: &[f32]) -> f64 {
         let (emitter, sum) = self.objective();
         let model = emitter.finish(&[("value", &sum)]).unwrap();
-        let mut session = runtime::open(Kind::Ort).unwrap().load(&model).unwrap();
+        let mut session = runtime::open(Kind::ORT).unwrap().load(&model).unwrap();
         let mut at = |step: f32| {
             let mut moved = self.image.clone();
             moved.iter_mut().zip(gradient).for_each(|(x, g)| *x += step * g.signum());
@@ -100,7 +100,7 @@ impl Question {
     fn gradient(&self, kind: Kind) -> Vec<f32> {
         let runtime = runtime::open(kind).unwrap();
         let (mut emitter, sum) = self.objective();
-        let mut session = if kind == Kind::Torch {
+        let mut session = if kind == Kind::TORCH {
             let model = emitter.finish(&[("value", &sum)]).unwrap();
             runtime.autograd(&model, &self.input).unwrap().unwrap()
         } else {
@@ -149,11 +149,11 @@ fn sibling(path: &Path, form: &str) -> PathBuf {
 }
 
 fn a_step_raises_the_objective(path: &Path, form: &str) {
-    let float = Question::about(path).gradient(Kind::Ort);
+    let float = Question::about(path).gradient(Kind::ORT);
     let question = Question::about(&sibling(path, form));
-    let gradients = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.gradient(kind));
+    let gradients = [Kind::ORT, Kind::TRACT, Kind::TORCH].map(|kind| question.gradient(kind));
     let [ort, tract, torch] = &gradients;
-    let outputs = [Kind::Ort, Kind::Tract, Kind::Torch].map(|kind| question.output(kind));
+    let outputs = [Kind::ORT, Kind::TRACT, Kind::TORCH].map(|kind| question.output(kind));
     let [own, other] = [ort, &float].map(|gradient| question.rise(gradient));
     for (gradient, output) in [(tract, &outputs[1]), (torch, &outputs[2])] {
         let off = (output - &outputs[0]).iter().fold(0.0_f32, |most, d| most.max(d.abs()));

@@ -10,19 +10,22 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn, Slice};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use temper::onnx::{Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo, ValueType};
-use temper::runtime::{self, Kind, Ort, OrtOptions, Runtime, RuntimeError};
+use temper::runtime::{self, Kind, Level, Ort, OrtOptions, Runtime, RuntimeError};
 use temper::zoo::Edsr;
 
-/// The runtimes of this machine. ONNX Runtime is a library that may not be installed; where
-/// `make setup` has brought it, it must be there.
+/// The runtimes of this machine, but for libtorch, whose interpreter has tests of its own. ONNX Runtime is a
+/// library that may not be installed; where `make setup` has brought it, it must be there.
 fn runtimes() -> Vec<Box<dyn Runtime>> {
-    let mut runtimes = vec![runtime::open(Kind::Tract).unwrap()];
-    match runtime::open(Kind::Ort) {
-        Ok(ort) => runtimes.push(ort),
-        Err(error) => {
-            let set_up = Path::new(env!("CARGO_MANIFEST_DIR")).join("native/onnxruntime/lib").exists();
-            assert!(!set_up || std::env::var_os("ORT_DYLIB_PATH").is_some(), "{error}");
-            eprintln!("without ort: {error}");
+    let set_up = Path::new(env!("CARGO_MANIFEST_DIR")).join("native/onnxruntime/lib").exists();
+    let mut runtimes = Vec::new();
+    for kind in Kind::all().filter(|kind| *kind != Kind::TORCH) {
+        match runtime::open(kind) {
+            Ok(runtime) => runtimes.push(runtime),
+            Err(error) => {
+                let may_lack = kind == Kind::ORT && !set_up || std::env::var_os("ORT_DYLIB_PATH").is_some();
+                assert!(may_lack, "{error}");
+                eprintln!("without {kind}: {error}");
+            }
         }
     }
     runtimes
@@ -120,7 +123,10 @@ fn inputs_need_not_lie_in_one_piece() {
 
 #[test]
 fn without_optimisations_the_numbers_are_the_same_but_for_rounding() {
-    let Ok(plain) = Ort::open(OrtOptions { optimise: false, threads: Some(1), cuda: false }) else { return };
+    let Ok(plain) = Ort::open(OrtOptions { level: Level::None, threads: Some(1), ..OrtOptions::default() })
+    else {
+        return;
+    };
     let model = fixed(Edsr { features: 16, blocks: 2, scale: 2 }.build(4).unwrap(), [1, 3, 24, 31]);
     let input = image(&[1, 3, 24, 31], 4);
     let plain = run(&plain, &model, input.view()).unwrap();
@@ -223,7 +229,7 @@ fn child_opens_ort() {
         return;
     }
     for _ in 0..2 {
-        match runtime::open(Kind::Ort) {
+        match runtime::open(Kind::ORT) {
             Ok(_) => println!("\nsaid: opened"),
             Err(error) => println!("\nsaid: {error}"),
         }
@@ -245,7 +251,7 @@ fn torch_is_one_line_away_where_it_was_left_out() {
     if cfg!(feature = "torch") {
         return;
     }
-    let error = runtime::open(Kind::Torch).err().unwrap().to_string();
+    let error = runtime::open(Kind::TORCH).err().unwrap().to_string();
     let reason = "this temper was built without libtorch; build it with --features torch";
     assert_eq!(error, format!("runtime torch is not available: {reason}"));
 }

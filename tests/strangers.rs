@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         other => return trials::run(vec![other.trial("models", drop)]),
     };
     let models = models_below(&folder);
-    let need = match runtime(Kind::Ort) {
+    let need = match runtime(Kind::ORT) {
         _ if models.is_empty() => Need::Wrong(format!("no .onnx file lies below {}", folder.display())),
         other => other,
     };

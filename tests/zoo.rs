@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{Array3, ArrayD, Axis};
 use question::{Question, relative};
-use temper::harden::{Event, Job, Recipe, Record, harden};
+use temper::harden::{Event, Recipe, Record, Settings, Start, harden};
 use temper::image::save_png;
 use temper::metric::{bicubic, downscale_8_bit};
 use temper::onnx::{self, Model};
@@ -48,14 +48,14 @@ fn recipe(arch: Arch) -> Recipe {
 
 const STEPS: u64 = 300;
 
-fn job(recipe: Recipe, folder: &Path) -> Job {
+fn settings(recipe: Recipe, folder: &Path) -> Settings {
     let data = folder.join("data");
     if !data.exists() {
         std::fs::create_dir(&data).unwrap();
         save_png(&data.join("picture.png"), picture().view()).unwrap();
     }
     let out = folder.join("out");
-    Job::new(recipe, data, out)
+    Settings::new(recipe, data, out)
 }
 
 struct Trained {
@@ -75,8 +75,8 @@ static TRAINED: LazyLock<Vec<Trained>> = LazyLock::new(|| {
                 log.push(record.clone());
             }
         };
-        let job = job(recipe(arch), folder.path());
-        let outcome = harden(&job, &AtomicBool::new(false), &mut watch).unwrap();
+        let settings = settings(recipe(arch), folder.path());
+        let outcome = harden(&settings, Start::Fresh, &AtomicBool::new(false), &mut watch).unwrap();
         assert_eq!(outcome.difference, 0.0, "{arch}: the file is not what was trained");
         Trained { arch, model: onnx::read(&outcome.files[0]).unwrap(), log }
     };
@@ -91,7 +91,7 @@ fn on(kind: Kind, model: &Model, image: &ArrayD<f32>) -> ArrayD<f32> {
 /// The output of a runtime, which lies within 1e-4 of the output's range from libtorch's.
 #[track_caller]
 fn one_output(model: &Model, image: &ArrayD<f32>, kind: Kind) -> ArrayD<f32> {
-    let expected = on(Kind::Torch, model, image);
+    let expected = on(Kind::TORCH, model, image);
     let most = expected.fold(f32::MIN, |a, &b| a.max(b));
     let range = most - expected.fold(f32::MAX, |a, &b| a.min(b));
     let found = on(kind, model, image);
@@ -109,7 +109,7 @@ fn main() -> ExitCode {
     let mut tests = Vec::new();
     for arch in Arch::ALL {
         tests.push(trial(format!("overfits one image: {arch}"), move || trains_until_it_overfits(arch)));
-        for kind in [Kind::Ort, Kind::Tract] {
+        for kind in [Kind::ORT, Kind::TRACT] {
             let mut on_each = |what: &str, test: fn(Arch, Kind)| {
                 let name = format!("{what}: {arch} on {kind}");
                 tests.push(need(kind).trial(name, move |kind| test(arch, kind)));
@@ -124,7 +124,7 @@ fn main() -> ExitCode {
             every_scale(arch)
         }));
     }
-    for kind in [Kind::Ort, Kind::Tract] {
+    for kind in [Kind::ORT, Kind::TRACT] {
         let name = format!("the discriminator gives one logit per image of any size, on {kind}");
         tests.push(need(kind).trial(name, one_logit_per_image));
     }
@@ -150,7 +150,7 @@ fn trains_until_it_overfits(arch: Arch) {
     let by_bicubic = error(&bicubic(lr.view(), SIDE, SIDE));
     let Trained { model, log, .. } = trained(arch);
     let (first, last) = (&log[0], &log[log.len() - 1]);
-    let output = on(Kind::Torch, model, &lr.insert_axis(Axis(0)).into_dyn());
+    let output = on(Kind::TORCH, model, &lr.insert_axis(Axis(0)).into_dyn());
     let learned = error(&output.index_axis_move(Axis(0), 0).into_dimensionality().unwrap());
     assert!(last.reconstruction < 0.5 * first.reconstruction, "{first:?} {last:?}");
     assert!(last.entropy < first.entropy, "{first:?} {last:?}");
@@ -177,7 +177,7 @@ fn the_full_size_runs(arch: Arch, kind: Kind) {
 fn every_scale(arch: Arch) {
     for &scale in arch.scales() {
         let network = Network { arch, preset: Preset::Small, features: None, blocks: None, scale };
-        let output = on(Kind::Torch, &network.build(1).unwrap(), &part(5, 7));
+        let output = on(Kind::TORCH, &network.build(1).unwrap(), &part(5, 7));
         assert_eq!(output.shape(), [1, 3, 5 * scale, 7 * scale], "x{scale}");
     }
 }
@@ -196,7 +196,8 @@ fn one_logit_per_image(kind: Kind) {
 fn resumes_exactly(arch: Arch) {
     let files = [false, true].map(|stops| {
         let folder = tempfile::tempdir().unwrap();
-        let mut job = job(Recipe { steps: 6, features: Some(4), ..recipe(arch) }, folder.path());
+        let recipe = Recipe { steps: 6, features: Some(4), ..recipe(arch) };
+        let (settings, mut start) = (settings(recipe, folder.path()), Start::Fresh);
         if stops {
             let stop = AtomicBool::new(false);
             let mut watch = |event: Event<'_>| {
@@ -204,10 +205,10 @@ fn resumes_exactly(arch: Arch) {
                     stop.store(done >= 3, Ordering::Relaxed);
                 }
             };
-            assert!(harden(&job, &stop, &mut watch).unwrap().interrupted);
-            job.resume = true;
+            assert!(harden(&settings, start, &stop, &mut watch).unwrap().interrupted);
+            start = Start::Resume;
         }
-        let outcome = harden(&job, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        let outcome = harden(&settings, start, &AtomicBool::new(false), &mut |_| {}).unwrap();
         std::fs::read(&outcome.files[0]).unwrap()
     });
     assert!(files[0] == files[1], "the resumed run gave another file");
@@ -232,20 +233,21 @@ fn a_content_loss_on_features_trains() {
     let path = folder.path().join("features.onnx");
     onnx::write(&Discriminator { features: 8 }.build(9).unwrap(), &path).unwrap();
     let (vgg, vgg_tap) = (Some(path), Some("body.1.relu".into()));
-    let mut job = job(Recipe { steps: 40, vgg, vgg_tap, ..recipe(Arch::Srgan) }, folder.path());
+    let mut settings = settings(Recipe { steps: 40, vgg, vgg_tap, ..recipe(Arch::Srgan) }, folder.path());
     let mut errors = Vec::new();
     let mut watch = |event: Event<'_>| {
         if let Event::Logged(record) = event {
             errors.push(record.reconstruction);
         }
     };
-    harden(&job, &AtomicBool::new(false), &mut watch).unwrap();
+    harden(&settings, Start::Fresh, &AtomicBool::new(false), &mut watch).unwrap();
     assert!(errors[3] < errors[0], "{errors:?}");
-    job.recipe.vgg_tap = Some("nothing".into());
-    job.out = folder.path().join("other");
-    let error = harden(&job, &AtomicBool::new(false), &mut |_| {}).err().unwrap();
+    let other = folder.path().join("other");
+    settings.recipe.vgg_tap = Some("nothing".into());
+    settings.run.out = Some(other.clone());
+    let error = harden(&settings, Start::Fresh, &AtomicBool::new(false), &mut |_| {}).err().unwrap();
     assert!(error.is_bad_input() && error.to_string().contains("called `nothing`"), "{error}");
-    assert!(!job.out.exists());
+    assert!(!other.exists());
 }
 
 /// The picture is not flat, so that there is something to learn.

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use temper::interface::{Wishes, discover};
+use temper::interface::{Overrides, discover};
 use temper::onnx::{self, Model};
 use temper::runtime::{self, Kind};
 use temper::zoo::Edsr;
@@ -54,9 +54,9 @@ fn models() -> Vec<PathBuf> {
 /// A model as its interface wants it, at a size that it takes.
 fn stranger(name: &str, path: &Path, compare: &mut Compare<'_>) -> Result<(), Failure> {
     let model = onnx::read(path)?;
-    let runtime = runtime::open(Kind::Tract)?;
-    let interface = discover(&model, &Wishes::default(), [&*runtime])
-        .or_else(|_| discover(&model, &Wishes { scale: Some(3), ..Default::default() }, [&*runtime]))?
+    let runtime = runtime::open(Kind::TRACT)?;
+    let interface = discover(&model, &Overrides::default(), [&*runtime])
+        .or_else(|_| discover(&model, &Overrides { scale: Some(3), ..Default::default() }, [&*runtime]))?
         .interface;
     let [height, width] = interface.geometry.fixed.unwrap_or([BASELINE[2], BASELINE[3]]);
     let size = [height, width].map(|side| side.next_multiple_of(interface.geometry.multiple));

@@ -26,8 +26,8 @@ impl<'a> Discrepancy<'a> {
 
     /// Both are made to answer for the L2 distance.
     pub fn between(a: &'a mut Oracle, b: &'a mut Oracle) -> Self {
-        a.pursue(&Objective::Distance);
-        b.pursue(&Objective::Distance);
+        a.set_objective(&Objective::Distance);
+        b.set_objective(&Objective::Distance);
         Self { a, b }
     }
 

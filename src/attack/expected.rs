@@ -9,7 +9,7 @@ use ndarray::{Array4, ArrayView4, Axis};
 
 use super::goal::{Goal, stacked};
 use crate::metric::psnr;
-use crate::oracle::{Oracle, OracleError};
+use crate::oracle::{self, Oracle, OracleError};
 
 /// Means over draws of the objectives and their gradients.
 pub fn value_and_gradient(
@@ -71,7 +71,8 @@ fn targets(oracle: &mut Oracle, goals: &[&Goal]) -> Result<Array4<f32>, OracleEr
     if away_from_clean && oracle.objective().takes_target() {
         return clean(oracle, goals);
     }
-    Ok(stacked(goals.iter().map(|goal| &goal.target)))
+    let targets: Vec<Array4<f32>> = goals.iter().map(|goal| goal.target.clone()).collect();
+    Ok(oracle::stacked(&targets)?)
 }
 
 /// S(x0) at the oracle's draw.

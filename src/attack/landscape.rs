@@ -3,8 +3,8 @@
 use ndarray::{Array4, ArrayView4, Axis};
 
 use super::expected;
-use super::goal::{Goal, stacked};
-use crate::oracle::{Oracle, OracleError};
+use super::goal::Goal;
+use crate::oracle::{Oracle, OracleError, stacked};
 
 /// What an attack climbs: a number per image with its gradient. All images of a call have one shape,
 /// and `goals` has one entry for each.
@@ -41,7 +41,7 @@ impl Landscape for Oracle {
         match goals {
             _ if self.draws() > 1 => expected::value_and_gradient(self, x, goals),
             [goal] => Oracle::value_and_gradient(self, x, goal.target.view()),
-            _ => Oracle::value_and_gradient(self, x, targets(goals).view()),
+            _ => Oracle::value_and_gradient(self, x, targets(goals)?.view()),
         }
     }
 
@@ -49,7 +49,7 @@ impl Landscape for Oracle {
         if self.draws() > 1 {
             return expected::values(self, x, goals);
         }
-        Oracle::values(self, x, targets(goals).view())
+        Oracle::values(self, x, targets(goals)?.view())
     }
 
     fn sr_psnr(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
@@ -62,6 +62,8 @@ impl Landscape for Oracle {
     }
 }
 
-fn targets(goals: &[&Goal]) -> Array4<f32> {
-    stacked(goals.iter().map(|goal| &goal.target))
+/// What the outputs are compared with, as a batch.
+fn targets(goals: &[&Goal]) -> Result<Array4<f32>, OracleError> {
+    let targets: Vec<Array4<f32>> = goals.iter().map(|goal| goal.target.clone()).collect();
+    Ok(stacked(&targets)?)
 }

@@ -1,6 +1,6 @@
 //! Points around an image and along a direction, before they are projected into a ball.
 
-use ndarray::{Array4, Zip};
+use ndarray::{Array4, ArrayView4, Zip};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -8,7 +8,12 @@ use super::ball::Ball;
 
 /// x0 plus noise, uniform in [-most, most] for every value.
 pub fn near(ball: &Ball, most: f32, rng: &mut ChaCha8Rng) -> Array4<f32> {
-    ball.centre().mapv(|x0| x0 + rng.random_range(-most..=most))
+    around(ball.centre(), most, rng)
+}
+
+/// A point plus noise, uniform in [-most, most] for every value.
+pub fn around(x: ArrayView4<'_, f32>, most: f32, rng: &mut ChaCha8Rng) -> Array4<f32> {
+    x.mapv(|x| x + rng.random_range(-most..=most))
 }
 
 /// x + step * direction.

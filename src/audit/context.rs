@@ -235,7 +235,7 @@ impl<'a> Context<'a> {
 
     /// Gives back what it holds of runtimes and outputs.
     pub fn release(&mut self) {
-        self.runtimes.iter_mut().for_each(|runtime| runtime.oracle.rest());
+        self.runtimes.iter_mut().for_each(|runtime| runtime.oracle.release_sessions());
         self.image_indices().for_each(|image| self.forget_outputs(image));
     }
 }

@@ -98,7 +98,7 @@ fn check_all(context: &mut Context<'_>, watch: &mut dyn Watch) -> Result<Vec<Che
         };
         checked.push(Checked { check, pace: Pace::of(before, oracle.effort()) });
         // Its memory is for the models before it in the meantime.
-        oracle.rest();
+        oracle.release_sessions();
     }
     Ok(checked)
 }

@@ -8,7 +8,7 @@ use crate::attack::{self, Attack, Budget, Norm, Region};
 use crate::audit::inputs::images::ImageSource;
 use crate::audit::inputs::picture::{MaskPicture, TargetPicture};
 use crate::audit::preprocess::Preprocessing;
-use crate::interface::Wishes;
+use crate::interface::Overrides;
 use crate::oracle;
 use crate::report::Shard;
 use crate::runtime::{Kind, Runtime};
@@ -35,7 +35,7 @@ pub struct Plan {
 #[non_exhaustive]
 pub struct Settings {
     /// What is stated of the models' interface; the rest is found by probing.
-    pub interface: Wishes,
+    pub interface: Overrides,
     /// The attacks.
     pub attacks: Vec<Attack>,
     /// What they maximise, but for attacks that have an objective of their own.
@@ -82,7 +82,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            interface: Wishes::default(),
+            interface: Overrides::default(),
             attacks: vec![Attack::IFGSM],
             objective: Objective::L2,
             taps: Vec::new(),

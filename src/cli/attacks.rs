@@ -9,6 +9,7 @@ use super::CliError;
 use super::preset::Preset;
 use crate::attack::{Attack, Norm, Region, Settings};
 use crate::audit::{MaskPicture, Objective, TargetPicture};
+use crate::suggest::no_such;
 
 /// Attacks, what they maximise, and how hard they try.
 #[derive(Clone, Debug, clap::Args)]
@@ -81,9 +82,7 @@ impl FromStr for ObjectiveName {
         if let Some((_, name)) = OBJECTIVES.iter().find(|(name, _)| *name == given) {
             return Ok(*name);
         }
-        let names = OBJECTIVES.map(|(name, _)| name);
-        let near = names.into_iter().max_by(|a, b| strsim::jaro(a, given).total_cmp(&strsim::jaro(b, given)));
-        Err(format!("there is no objective `{given}`; did you mean `{}`?", near.unwrap_or("l2")))
+        Err(no_such("objective", given, OBJECTIVES.iter().map(|(name, _)| *name)))
     }
 }
 

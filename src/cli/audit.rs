@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use super::attacks::{AttackArgs, parse_decibels};
 use super::defences::DefenceArgs;
-use super::folder::OutputFolder;
+use super::interface::InterfaceArgs;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
 use super::preset::{self, Preset};
 use super::progress::Bar;
-use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Craft, ImageSource, Plan, Planned, Settings, Watch};
+use crate::files::OutputFolder;
 use crate::report::{LeastSrPsnr, Report, Shard, table};
 use crate::runtime::{self, Kind, Runtime, RuntimeError};
 
@@ -62,10 +62,11 @@ pub struct Args {
     /// Decides every random number: the same seed, the same report
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
-    /// Runtimes to craft and judge on: ort, ort-plain (its optimisations off), ort-cuda, tract, torch
-    /// [default: ort and tract, where they are there]
-    #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
-    runtime: Vec<Kind>,
+    /// Runtimes to craft and judge on, with their settings: ort, ort-plain (its optimisations off), ort-cuda,
+    /// tract, torch, or with settings, such as ort:opt=basic,threads=2 or torch:f64; a wrong one is answered
+    /// with those there are [default: ort and tract, where they are there]
+    #[arg(long, value_name = "NAME,NAME,...", value_parser = Kinds::parse)]
+    runtime: Option<Kinds>,
     /// The most memory that a gradient step may need, in GiB [default: what is free]
     #[arg(long, value_name = "GIB", value_parser = Memory::parse, allow_negative_numbers = true)]
     memory: Option<Memory>,
@@ -110,6 +111,16 @@ impl Budgets {
     }
 }
 
+/// Runtimes as one flag gives them.
+#[derive(Clone, Debug)]
+struct Kinds(Vec<Kind>);
+
+impl Kinds {
+    fn parse(text: &str) -> Result<Self, String> {
+        Kind::parse_list(text).map(Self)
+    }
+}
+
 fn parse_craft(name: &str) -> Result<Craft, String> {
     match name {
         "all" => Ok(Craft::All),
@@ -143,7 +154,7 @@ impl Memory {
 pub fn run(args: &Args) -> Result<(), CliError> {
     args.check_thresholds()?;
     let plan = args.plan()?;
-    let folder = OutputFolder::claim(&args.out)?;
+    let mut folder = OutputFolder::create(&args.out).map_err(CliError::usage)?;
     let mut view = Spectator::new(on_interrupt()?);
     let report =
         audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;
@@ -190,7 +201,7 @@ impl Args {
 
     fn settings(&self, preset: &Preset, runtimes: &[Arc<dyn Runtime>]) -> Result<Settings, CliError> {
         Ok(Settings {
-            interface: self.interface.wishes(),
+            interface: self.interface.overrides(),
             attacks: self.attacks.attacks(preset)?,
             objective: self.attacks.objective()?,
             taps: self.attacks.taps.clone(),
@@ -269,17 +280,11 @@ impl Args {
 
     /// The runtimes asked for, each of which must be there, or those of the default that are.
     fn runtimes(&self) -> Result<Vec<Arc<dyn Runtime>>, CliError> {
-        if self.runtime.is_empty() {
-            let opened = [Kind::Ort, Kind::Tract].into_iter().map(open);
+        let Some(Kinds(kinds)) = &self.runtime else {
+            let opened = runtime::audited_by_default().map(open);
             return Ok(opened.filter_map(|opened| opened.map_err(left_out).ok()).collect());
-        }
-        let mut runtimes: Vec<Arc<dyn Runtime>> = Vec::new();
-        for &kind in &self.runtime {
-            if runtimes.iter().all(|runtime| runtime.kind() != kind) {
-                runtimes.push(open(kind).map_err(CliError::usage)?);
-            }
-        }
-        Ok(runtimes)
+        };
+        kinds.iter().map(|&kind| open(kind).map_err(CliError::usage)).collect()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::interface::InterfaceArgs;
 use super::output::say;
-use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::files::is_same_file;
 use crate::interface::{Size, declared};
@@ -42,8 +42,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         CliError::usage(format!("`{}` cannot be differentiated: {reason}", args.model.display()))
     };
     let Size(height, width) = args.input;
-    let (model, form) =
-        declared(&source.model, &args.interface.wishes(), [height, width]).map_err(|error| refuse(&error))?;
+    let (model, form) = declared(&source.model, &args.interface.overrides(), [height, width])
+        .map_err(|error| refuse(&error))?;
     let mut shape = form.layout.shape(form.channels, [height, width]);
     shape[0] = args.batch.into();
     let (gradient, stopped) =

@@ -5,23 +5,23 @@ mod view;
 
 use std::path::PathBuf;
 
-use flags::{Flags, RecipeFlags, RunFlags};
+use flags::{Flags, stated};
+use toml::Table;
 use view::{View, summary};
 
 use super::audit::Spectator;
+use super::interface::FormArgs;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
-use super::wishes::FormArgs;
 use super::{CliError, EXIT_CODES};
-use crate::harden::{HardenError, Job, Settings, harden};
+use crate::harden::{ExportOptions, HardenError, Recipe, Run, Settings, Start, harden};
 use crate::report::table;
-use crate::torch;
 use crate::{audit, report};
 
 /// Trains a network with the entropy regularisation and exports it to ONNX.
 ///
 /// What no flag says comes from --config, and what that does not say from --preset; --print-config shows
-/// the outcome. LR images are made from the HR images of --data unless --lr-data gives them. Written to
+/// the outcome. Defaults are those of --preset paper for edsr. LR images are made from the HR images of --data unless --lr-data gives them. Written to
 /// --out: model.onnx (the network without the estimator), train.jsonl, checkpoint.safetensors (for
 /// --resume) and config.toml (for --config); with --validate also validation.jsonl and best.onnx; and
 /// audit/, a first audit. Ctrl-C finishes the step and writes what there is.
@@ -38,43 +38,40 @@ pub struct Args {
     #[arg(long)]
     print_config: bool,
     #[command(flatten)]
-    recipe: RecipeFlags,
+    recipe: Flags<Recipe>,
     #[command(flatten)]
     form: FormArgs,
     #[command(flatten)]
-    run: RunFlags,
+    run: Flags<Run>,
+    #[command(flatten)]
+    export: Flags<ExportOptions>,
     /// Go on from the checkpoint in --out; give the same flags (--steps may be larger)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "overwrite", help_heading = "Files, device and intervals")]
     resume: bool,
+    /// Start again in --out, in place of the run that it holds
+    #[arg(long, help_heading = "Files, device and intervals")]
+    overwrite: bool,
 }
 
 impl Args {
     fn settings(&self) -> Result<Settings, HardenError> {
-        let flags = Flags::new(&self.recipe, &self.form, &self.run);
-        Settings::layered(&self.preset, self.config.as_deref(), &flags)
+        let mut recipe = self.recipe.given().clone();
+        let interface = stated(&self.form, &recipe)?;
+        if !interface.is_empty() {
+            recipe.insert("interface".into(), interface.into());
+        }
+        let sections =
+            [("recipe", recipe), ("run", self.run.given().clone()), ("export", self.export.given().clone())];
+        let flags = Table::from_iter(sections.map(|(name, table)| (name.to_owned(), table.into())));
+        Settings::layered(&self.preset, self.config.as_deref(), flags)
     }
 
-    fn job(&self, settings: &Settings) -> Result<Job, CliError> {
-        let run = &settings.run;
-        let needed = |path: &Option<PathBuf>, flag: &str, what: &str| {
-            let missing = || CliError::usage(format!("no {what}: give {flag} DIR, or name it in --config"));
-            path.clone().ok_or_else(missing)
-        };
-        let data = needed(&run.data, "--data", "folder of images to train on")?;
-        let out = needed(&run.out, "--out", "folder to write to")?;
-        Ok(Job {
-            lr: run.lr.clone(),
-            validate: run.validate.clone(),
-            validate_every: run.validate_every,
-            audit: run.audit,
-            packing: run.packing().map_err(|error| told(&error))?,
-            config: Some(settings.to_toml().map_err(|error| told(&error))?),
-            device: torch::device(&run.device).map_err(|error| told(&error.into()))?,
-            log_every: run.log_every,
-            save_every: run.save_every,
-            resume: self.resume,
-            ..Job::new(settings.recipe.clone(), data, out)
-        })
+    fn start(&self) -> Start {
+        match (self.resume, self.overwrite) {
+            (true, _) => Start::Resume,
+            (false, true) => Start::Overwrite,
+            (false, false) => Start::Fresh,
+        }
     }
 }
 
@@ -82,22 +79,20 @@ impl Args {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let settings = args.settings().map_err(|error| told(&error))?;
     if args.print_config {
-        settings.recipe.check().map_err(|error| told(&error))?;
-        settings.run.packing().map_err(|error| told(&error))?;
+        settings.check().map_err(|error| told(&error))?;
         return say(settings.to_toml().map_err(|error| told(&error))?.trim_end());
     }
-    let job = args.job(&settings)?;
     let stop = on_interrupt()?;
-    let mut view = View::new(&job);
-    let outcome = harden(&job, &stop, &mut |event| view.show(event));
+    let mut view = View::new(settings.recipe.steps);
+    let outcome = harden(&settings, args.start(), &stop, &mut |event| view.show(event));
     drop(view);
     let outcome = outcome.map_err(|error| told(&error))?;
-    say(summary(&job, &outcome))?;
+    say(summary(&outcome))?;
     if let Some((plan, folder)) = &outcome.audit {
         first_audit(plan, folder, Spectator::new(stop))?;
     }
     if outcome.interrupted {
-        let (done, steps) = (outcome.steps, job.recipe.steps);
+        let (done, steps) = (outcome.steps, settings.recipe.steps);
         return Err(CliError::interrupted(format!(
             "stopped after step {done} of {steps}; the same command with --resume goes on from there"
         )));

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::interface::InterfaceArgs;
 use super::output::say;
-use super::wishes::InterfaceArgs;
 use super::{CliError, EXIT_CODES};
-use crate::inspect::{self, Use, Verdict};
+use crate::inspect::{self, Parameters, Use, Verdict};
 use crate::interface::{Found, Interface, InterfaceError, discover};
 use crate::onnx::{self, Model};
 use crate::rewrite::Status;
@@ -34,10 +34,9 @@ type Opened = (Kind, Result<Arc<dyn Runtime>, RuntimeError>);
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = onnx::read(&args.model).map_err(CliError::usage)?;
     let refuse = |reason: &dyn std::fmt::Display| format!("`{}`: {reason}", args.model.display());
-    let runtimes: Vec<Opened> =
-        Kind::ALL.into_iter().map(|kind| (kind, runtime::open(kind).map(Arc::from))).collect();
+    let runtimes: Vec<Opened> = Kind::all().map(|kind| (kind, runtime::open(kind).map(Arc::from))).collect();
     let there = runtimes.iter().filter_map(|(_, runtime)| runtime.as_deref().ok());
-    let found = discover(&model, &args.interface.wishes(), there).map_err(|error| match error {
+    let found = discover(&model, &args.interface.overrides(), there).map_err(|error| match error {
         InterfaceError::Runtime(_) => CliError::failed(refuse(&error)),
         _ => CliError::usage(refuse(&error)),
     })?;
@@ -58,7 +57,7 @@ fn heading(args: &Args, model: &Model) -> String {
 }
 
 fn interface(found: &Found) -> String {
-    let Interface { form, geometry, input_levels, output_levels, constants } = &found.interface;
+    let Interface { form, geometry, input_range, output_range, constants } = &found.interface;
     let colours = if form.channels == 1 { "luma" } else { "RGB" };
     let sizes = match (geometry.fixed, geometry.multiple) {
         (Some([height, width]), _) => format!("{height}x{width} only"),
@@ -66,7 +65,7 @@ fn interface(found: &Found) -> String {
         (None, multiple) => format!("sizes that are multiples of {multiple}"),
     };
     let mut text = format!(
-        "{:<14}`{}` takes {} {}, {colours}, {input_levels}, {sizes}\n",
+        "{:<14}`{}` takes {} {}, {colours}, {input_range}, {sizes}\n",
         "input",
         form.input,
         form.dtype.name(),
@@ -81,14 +80,17 @@ fn interface(found: &Found) -> String {
     };
     let _ = write!(
         text,
-        "{:<14}`{}` gives x{}, {output_levels}{margin}; {:.1} dB from a bicubic upscale of a test picture",
+        "{:<14}`{}` gives x{}, {output_range}{margin}; {:.1} dB from a bicubic upscale of a test picture",
         "output", form.output, geometry.scale, found.agreement
     );
     text
 }
 
 fn cost(model: &Model, canonical: &Model, found: &Found) -> Result<String, crate::rewrite::RewriteError> {
-    let mut text = format!("{:<14}{}\n", "parameters", model.parameter_count());
+    let Parameters { float, int8 } = inspect::parameters(model);
+    let count =
+        if int8 == 0 { float.to_string() } else { format!("{float} in floats, {int8} in 8-bit integers") };
+    let mut text = format!("{:<14}{count}\n", "parameters");
     match inspect::cost(canonical, found) {
         Ok(cost) => {
             let [height, width] = found.interface.geometry.example;
@@ -135,6 +137,9 @@ fn runs(verdict: &Verdict) -> String {
         verdict.runtime,
         say(&verdict.forward),
         "",
-        say(&verdict.gradient)
+        verdict
+            .gradient
+            .as_ref()
+            .map_or_else(|| "exists; not run, for want of a forward run".to_owned(), say)
     )
 }

@@ -7,18 +7,17 @@ mod attacks;
 mod audit;
 mod defences;
 mod error;
-mod folder;
 mod grad;
 #[cfg(feature = "torch")]
 mod harden;
 mod inspect;
+mod interface;
 mod interrupt;
 mod limit;
 mod output;
 mod preset;
 mod progress;
 mod report;
-mod wishes;
 
 use std::process::ExitCode;
 

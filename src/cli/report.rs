@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::CliError;
 use super::EXIT_CODES;
-use super::folder::OutputFolder;
 use super::output::say;
+use crate::files::OutputFolder;
 use crate::report::{Report, merge, table};
 
 /// Joins the reports of shards, or shows a report again.
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             let read = |path: &PathBuf| Ok((path.display().to_string(), Report::read(path)?));
             let shards: Result<Vec<_>, crate::report::ReadError> = reports.iter().map(read).collect();
             let whole = merge(shards.map_err(CliError::usage)?).map_err(CliError::usage)?;
-            let folder = OutputFolder::claim(out)?;
+            let mut folder = OutputFolder::create(out).map_err(CliError::usage)?;
             let path = out.join("report.json");
             whole.write(&path).map_err(CliError::usage)?;
             folder.keep();

@@ -6,8 +6,9 @@
 //! exported model holds nothing of this module. It knows no network, no optimiser and no file.
 //!
 //! Conventions: bits per feature element (log base 2, mean over all elements), p floored at 1e-9,
-//! c_d evaluated at Phi +/- delta/2. A probability under the floor counts as the floor, and its
-//! gradient passes as though the floor were not there: an outlier is still pulled back.
+//! c_d evaluated at Phi +/- delta/2. Below the floor the loss is constant, and its gradient is that of p
+//! over the floor, -(dp / dPhi) / (FLOOR ln 2), in place of zero. It points back towards the density's mass,
+//! but fades as p does: an element far outside, whose p underflows, is not pulled at all.
 
 mod fused;
 mod initial;
@@ -23,7 +24,7 @@ pub use shape::DensityShape;
 use crate::torch::{self, Device, Kind, Tensor, TorchError, no_grad};
 use shape::Layers;
 
-/// Probabilities below this count as this, so that no element costs more than 29.9 bits.
+/// Probabilities below this count as this: no element costs more than -log2(1e-9) = 29.9 bits.
 pub const FLOOR: f64 = 1e-9;
 
 /// What can be wrong with an estimator's settings, its input or its saved state.

@@ -213,7 +213,7 @@ fn nothing_cancels_far_in_the_tails() {
 }
 
 #[test]
-fn the_floor_bounds_the_loss_and_outliers_are_still_pulled_back() {
+fn the_floor_bounds_the_loss_and_the_pull_on_outliers_fades_with_their_probability() {
     let shape = DensityShape::default();
     for kind in [Kind::Float, Kind::Double] {
         let estimator = DensityEstimator::new(1, &shape, kind, Device::Cpu, 3).unwrap();

@@ -1,9 +1,10 @@
 //! Adam (Kingma and Ba 2015, algorithm 1) with moments that a checkpoint can hold: `tch`'s own
-//! optimisers do not give theirs. No schedule, clipping or weight decay is here; the caller gives
-//! the learning rate of every step.
+//! optimisers do not give theirs. [`Adam::step_clipped`] also clips the gradient by its L2 norm over all
+//! parameters.
 //!
 //! The moments are one flat vector each, so that a step is a dozen operations over all parameters
 //! at once and one subtraction for each, which matters where launching an operation is the cost.
+//! Deliberately absent: a schedule (the caller gives the learning rate of every step) and weight decay.
 
 use crate::torch::{Device, Kind, TchError, Tensor, TorchError, no_grad};
 
@@ -106,8 +107,8 @@ impl Adam {
         self.step_clipped(learning_rate, 0.0)
     }
 
-    /// As [`Self::step`], with a gradient that is longer than `clip` (in L2, over all parameters)
-    /// shortened to that; 0 clips nothing.
+    /// As [`Self::step`], with the gradient g over all parameters replaced by g clip / ||g||_2 where its
+    /// norm is larger than `clip`; 0 clips nothing.
     ///
     /// # Errors
     /// [`AdamError::NotFinite`] before anything is changed; libtorch cannot allocate.
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_gradient_is_shortened_and_one_that_is_no_number_refused() {
+    fn a_gradient_is_clipped_by_its_norm_and_refused_where_it_is_not_finite() {
         let weights = leaves(Kind::Double);
         let mut adam = adam(&weights);
         backward(&weights);

@@ -26,6 +26,14 @@ pub enum HardenError {
         /// What it may be.
         must: &'static str,
     },
+    /// A path that a run needs and was not given.
+    #[error("no {what}: give {flag} DIR, or name it in --config")]
+    Missing {
+        /// The flag that gives it.
+        flag: &'static str,
+        /// What it is.
+        what: &'static str,
+    },
     /// A configuration that cannot be read.
     #[error("{origin}: {problem}")]
     Config {
@@ -42,13 +50,13 @@ pub enum HardenError {
         /// What is wrong with it, and what can be done.
         problem: String,
     },
-    /// A stranger's file that cannot be trained.
+    /// A file given by `--from` that cannot be trained.
     #[error("the model cannot be trained: {problem}")]
-    Stranger {
+    Untrainable {
         /// Why, and what can be done.
         problem: String,
     },
-    /// How a stranger's file is fed cannot be found.
+    /// How the file given by `--from` is fed cannot be found.
     #[error(transparent)]
     Interface(#[from] InterfaceError),
     /// The file that an error is about.
@@ -176,7 +184,7 @@ pub enum HardenError {
     /// There is a checkpoint that a fresh run would destroy.
     #[error(
         "{path}: holds a run that stopped at step {step} of {steps}; pass --resume to go on with it, \
-         or choose another --out, or remove the file"
+         choose another --out, or pass --overwrite to start again"
     )]
     Unfinished {
         /// The file.
@@ -185,6 +193,36 @@ pub enum HardenError {
         step: u64,
         /// The steps of its recipe.
         steps: u64,
+    },
+    /// There is a finished run that a new one would replace.
+    #[error(
+        "{path}: is of a finished run of {steps} steps, whose model and checkpoint would be replaced; choose \
+         another --out, pass --overwrite, or --resume with more --steps"
+    )]
+    Finished {
+        /// Its checkpoint.
+        path: PathBuf,
+        /// The steps of its recipe.
+        steps: u64,
+    },
+    /// A file that a run would write is the one that it reads.
+    #[error(
+        "{path}: is the file that {flag} reads and that this run would replace; choose another --out, or copy \
+         the file elsewhere first"
+    )]
+    OwnSource {
+        /// The file that would be written.
+        path: PathBuf,
+        /// The flag that names the same file.
+        flag: &'static str,
+    },
+    /// A file in the output folder, of no run that can be told, would be replaced.
+    #[error("{path}: would be replaced, and {problem}; choose another --out, or pass --overwrite")]
+    Occupied {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        problem: String,
     },
     /// The loss is no number any more.
     #[error("the loss became {value} at step {step} ({parts}); {advice}; {saved}")]
@@ -230,9 +268,9 @@ pub enum HardenError {
         /// The last checkpoint.
         saved: String,
     },
-    /// A file that cannot be packed as asked for.
+    /// The written model cannot be as the export options ask.
     #[error("the model cannot be written with {problem}")]
-    Packing {
+    Export {
         /// What was asked for, why not, and what can be done.
         problem: String,
     },
@@ -249,14 +287,13 @@ pub enum HardenError {
     },
     /// The exported file does not compute what was trained.
     #[error(
-        "{path}: gives outputs that differ by up to {difference:e} from the network that was trained, where \
-         {tolerance:e} passes; \
-         do not use it, and please report this with the file and the recipe in it"
+        "{path}: gives outputs that differ by up to {difference:.1e} of the range of pixel values from the \
+         network that was trained, where {tolerance:.0e} passes; do not use it, and please report this with the file and the recipe in it"
     )]
     Unfaithful {
         /// The file.
         path: PathBuf,
-        /// The largest difference of two output values on [0, 1].
+        /// The largest difference of two output values, as a share of the range of values.
         difference: f64,
         /// The largest that passes.
         tolerance: f64,

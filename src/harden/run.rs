@@ -5,87 +5,35 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::HardenError;
-use super::checkpoint::Checkpoint;
-use super::data::{Dataset, Skipped};
-use super::export::{self, Agreement};
-use super::log::Record;
+use super::config::{Recipe, Settings};
+use super::data::{self, Dataset, Part, Skipped};
+use super::names::{AUDIT, BEST, CHECKPOINT, CONFIG, LOG, MODEL};
 use super::network::Network;
-use super::output::OutputFolder;
-use super::packing::Packing;
-use super::quick;
-use super::random::Purpose;
-use super::recipe::Recipe;
-use super::session::Session;
-use super::source::{self, Part};
-use super::trainer::{Trainer, images};
-use super::validate::{Validated, Validation};
+use super::output::{self, Agreement, Record, Reference};
+use super::seed::Purpose;
+use super::session::{Progress, Session};
+use super::train::{self, Checkpoint, Trainer, Validated, Validation};
 use crate::audit::Plan;
-use crate::files::write_atomically;
+use crate::files::{FileError, OutputFolder, is_same_file, write_atomically};
 use crate::interface::Size;
-use crate::torch::{Device, Tensor};
-
-pub(super) const MODEL: &str = "model.onnx";
-pub(super) const LOG: &str = "train.jsonl";
-pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
-const CONFIG: &str = "config.toml";
-const AUDIT: &str = "audit";
+use crate::torch::{self, Device, Tensor};
 
 /// The side of the image on which the export is compared, in LR pixels.
 const VERIFIED_SIDE: usize = 64;
 /// The spread of an undefended EDSR's Phi, which delta = 1 is meant for: 34 after 600 steps of a small
-/// one on T91. A stranger's features are counted in units that make theirs the same.
+/// one on T91. The features of a foreign file are stated in a unit that makes their spread the same.
 const SPREAD: f64 = 32.0;
 
-/// What to do, where, and how often to write it down.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// What to compute.
-    pub recipe: Recipe,
-    /// The folder of HR images, or of DIV2K.
-    pub data: PathBuf,
-    /// The folder of LR images; made by bicubic where there is none.
-    pub lr: Option<PathBuf>,
-    /// The folder of HR images to validate on.
-    pub validate: Option<PathBuf>,
-    /// A validation every so many steps, and at the end.
-    pub validate_every: u64,
-    /// Whether an audit of the written model is planned.
-    pub audit: bool,
-    /// What is asked of the written model.
-    pub packing: Packing,
-    /// The settings as a file, written beside the model.
-    pub config: Option<String>,
-    /// The folder to write to; made if it is not there.
-    pub out: PathBuf,
-    /// Where to compute.
-    pub device: Device,
-    /// A line of the log every so many steps.
-    pub log_every: u64,
-    /// A checkpoint every so many steps, and at the end.
-    pub save_every: u64,
-    /// Whether to go on from the checkpoint in `out`.
-    pub resume: bool,
-}
-
-impl Job {
-    /// A job on the CPU with the usual intervals, without validation and audit.
-    pub fn new(recipe: Recipe, data: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {
-        Self {
-            recipe,
-            data: data.into(),
-            lr: None,
-            validate: None,
-            validate_every: 1000,
-            audit: false,
-            packing: Packing::default(),
-            config: None,
-            out: out.into(),
-            device: Device::Cpu,
-            log_every: 10,
-            save_every: 1000,
-            resume: false,
-        }
-    }
+/// How a run begins in its folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At step 0, in a folder that holds no other run.
+    #[default]
+    Fresh,
+    /// Where the checkpoint in the folder left off.
+    Resume,
+    /// At step 0, in place of whatever run the folder holds.
+    Overwrite,
 }
 
 /// What happens in a run, for whoever watches.
@@ -128,6 +76,16 @@ pub enum Event<'a> {
     Validated(&'a Validated, bool),
 }
 
+impl<'a> From<Progress<'a>> for Event<'a> {
+    fn from(progress: Progress<'a>) -> Self {
+        match progress {
+            Progress::Step(done) => Self::Step { done },
+            Progress::Logged(record) => Self::Logged(record),
+            Progress::Validated(found, best) => Self::Validated(found, best),
+        }
+    }
+}
+
 /// What a run left behind.
 #[derive(Debug)]
 pub struct Outcome {
@@ -139,12 +97,16 @@ pub struct Outcome {
     pub interrupted: bool,
     /// The last line of the log, if one was written.
     pub last: Option<Record>,
-    /// The largest difference between the file's outputs and the trained network's.
+    /// The largest difference between the file's outputs and the trained network's, both in float32, as a
+    /// share of the range of the outputs.
     pub difference: f64,
+    /// The largest difference that the bfloat16 arithmetic of training makes to the same outputs on [0, 1];
+    /// `None` where training was in float32.
+    pub bfloat16: Option<f64>,
     /// The largest that passes, on libtorch and on another runtime.
     pub tolerances: [f64; 2],
     /// What was done to the graph when it was written, in words.
-    pub packed: Vec<String>,
+    pub transformed: Vec<String>,
     /// What other runtimes make of the file.
     pub agreements: Vec<Agreement>,
     /// The last validation.
@@ -157,31 +119,35 @@ pub struct Outcome {
 /// finished, and the run is saved and exported as it stands.
 ///
 /// # Errors
-/// [`HardenError`]. What is wrong with the flags, the images or the folder is found before training
+/// [`HardenError`]. What is wrong with the settings, the images or the folder is found before training
 /// starts, and nothing is left behind then.
 pub fn harden(
-    job: &Job,
+    settings: &Settings,
+    start: Start,
     stop: &AtomicBool,
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome, HardenError> {
-    job.check()?;
-    let network = Network::new(&job.recipe, job.device)?;
-    let job = &job.of(&network);
-    job.packing.pack(&network, network.model.clone())?;
-    let mut folder = OutputFolder::create(&job.out)?;
-    let saved = job.saved(&folder.file(CHECKPOINT))?;
-    let dataset = job.images(observe)?;
-    let mut trainer = job.trainer(network, &dataset, saved.as_ref())?;
-    let validate = |images: &PathBuf| Validation::load(images, &trainer, job.recipe.seed);
-    let validation = job.validate.as_ref().map(validate).transpose()?;
+    settings.check()?;
+    let (data, out) = (settings.run.data()?, settings.run.out()?);
+    guard_sources(settings, out)?;
+    let device = torch::device(&settings.run.device)?;
+    let network = Network::new(&settings.recipe, device)?;
+    let settings = &with_scale(settings, network.scale);
+    output::transform(settings.export, &network, network.model.clone())?;
+    let mut folder = OutputFolder::create(out)?;
+    let saved = saved(&settings.recipe, &folder, start)?;
+    let dataset = images(settings, data, observe)?;
+    let mut trainer = trainer(settings, network, &dataset, saved.as_ref(), device)?;
+    let validate = |images: &PathBuf| Validation::load(images, &trainer, settings.recipe.seed);
+    let validation = settings.run.validate.as_ref().map(validate).transpose()?;
     announce(&trainer, &dataset, observe);
     folder.keep();
     let dataset = Arc::new(dataset);
-    if let Some(config) = &job.config {
-        write_atomically(&folder.file(CONFIG), |out| out.write_all(config.as_bytes()))?;
-    }
+    let config = settings.to_toml()?;
+    write_atomically(&folder.file(CONFIG), |out| out.write_all(config.as_bytes()))?;
     let mut session = Session {
-        job,
+        settings,
+        device,
         stop,
         validation,
         data: dataset.sha256().to_owned(),
@@ -190,11 +156,11 @@ pub fn harden(
         validated: None,
         folder: &folder,
     };
-    let last = session.train(&mut trainer, &dataset, observe)?;
+    let last = session.train(&mut trainer, &dataset, &mut |progress| observe(progress.into()))?;
     session.save(&trainer)?;
-    session.validate_on_training(&trainer, &dataset)?;
+    session.validate_on_training(&mut trainer, &dataset)?;
     let Session { validated, .. } = session;
-    finish(job, &trainer, &dataset, (&folder, last, validated))
+    finish(settings, &mut trainer, &dataset, (&folder, last, validated))
 }
 
 /// Says that training starts, and with what.
@@ -215,114 +181,137 @@ fn announce(trainer: &Trainer, dataset: &Dataset, observe: &mut dyn FnMut(Event<
 
 /// Writes the model, verifies it, and plans its audit.
 fn finish(
-    job: &Job,
-    trainer: &Trainer,
+    settings: &Settings,
+    trainer: &mut Trainer,
     dataset: &Dataset,
     (folder, last, validated): (&OutputFolder, Option<Record>, Option<Validated>),
 ) -> Result<Outcome, HardenError> {
-    let (path, step, network) = (folder.file(MODEL), trainer.step(), trainer.network());
-    let image = verified_image(job, network, dataset)?;
-    let tolerances = job.packing.tolerances(network);
-    let (packed, difference, agreements) = trainer.served(|trainer| {
-        let clean = (dataset.sha256(), validated.as_ref());
-        let packed = export::write(trainer, (&job.recipe, job.packing), clean, &path)?;
-        let [same, runtimes] = tolerances.map(|tolerance| (&image, tolerance));
-        Ok((packed, export::verify(&path, trainer, same)?, export::agree(&path, trainer, runtimes)?))
-    })?;
-    let interrupted = step < job.recipe.steps;
-    let audit = if job.audit && !interrupted {
+    let (path, steps) = (folder.file(MODEL), trainer.step());
+    let Settings { recipe, run, export } = settings;
+    let image = verified_image(settings, trainer, dataset)?;
+    let clean = (dataset.sha256(), validated.as_ref());
+    let transformed =
+        trainer.with_exported(|trainer| output::write(trainer, (recipe, *export), clean, &path))?;
+    let reference = Reference::new(trainer, &image)?;
+    let tolerances = output::tolerances(*export, trainer.network());
+    let [same, runtimes] = tolerances.map(|tolerance| (&reference, tolerance));
+    let difference = output::verify(&path, trainer, same)?;
+    let agreements = output::agree(&path, trainer.network(), runtimes)?;
+    let interrupted = steps < recipe.steps;
+    let audit = if run.audit && !interrupted {
         let folder = folder.file(AUDIT);
-        let interface = job.recipe.interface.wishes()?;
-        let plan = quick::plan(&path, &folder, dataset, (job.recipe.scale, interface))?;
+        let interface = recipe.interface.clone();
+        let plan = output::plan(&path, &folder, dataset, (recipe.scale, interface))?;
         plan.map(|plan| (plan, folder))
     } else {
         None
     };
     let files = [path, folder.file(LOG), folder.file(CHECKPOINT)];
+    let bfloat16 = trainer.bfloat16_difference(reference.image())?;
     Ok(Outcome {
         files,
-        steps: step,
+        steps,
         interrupted,
         last,
         difference,
+        bfloat16,
         tolerances,
-        packed,
+        transformed,
         agreements,
         validated,
         audit,
     })
 }
 
-impl Job {
-    fn check(&self) -> Result<(), HardenError> {
-        self.recipe.check()?;
-        for (what, given) in [
-            ("log interval", self.log_every),
-            ("save interval", self.save_every),
-            ("validation interval", self.validate_every),
-        ] {
-            if given == 0 {
-                let must = "at least 1 step";
-                return Err(HardenError::Setting { what, given: given.to_string(), must });
+/// Refuses a run that would replace a file which it reads.
+fn guard_sources(settings: &Settings, out: &Path) -> Result<(), HardenError> {
+    let Recipe { from, weights, vgg, .. } = &settings.recipe;
+    for (flag, source) in [("--from", from), ("--weights", weights), ("--vgg", vgg)] {
+        let Some(source) = source else { continue };
+        for name in [MODEL, BEST] {
+            let path = out.join(name);
+            if is_same_file(&path, source) {
+                return Err(HardenError::OwnSource { path, flag });
             }
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// The job with what a stranger's file decides of its recipe.
-    fn of(&self, network: &Network) -> Self {
-        let recipe = Recipe { scale: network.scale, ..self.recipe.clone() };
-        Self { recipe, ..self.clone() }
-    }
+/// The settings with the scale that a foreign file turned out to have.
+fn with_scale(settings: &Settings, scale: usize) -> Settings {
+    let mut settings = settings.clone();
+    settings.recipe.scale = scale;
+    settings
+}
 
-    /// The images to train on, decoded.
-    fn images(&self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Dataset, HardenError> {
-        let Recipe { scale, patch, .. } = self.recipe;
-        let files = source::find(&self.data, self.lr.as_deref(), scale, Part::Train)?;
-        let total = files.len();
-        Dataset::load(&self.data, &files, scale, patch, &mut |done| observe(Event::Loading { done, total }))
-    }
+/// The images to train on, decoded.
+fn images(
+    settings: &Settings,
+    folder: &Path,
+    observe: &mut dyn FnMut(Event<'_>),
+) -> Result<Dataset, HardenError> {
+    let Recipe { scale, patch, .. } = settings.recipe;
+    let files = data::find(folder, settings.run.lr.as_deref(), scale, Part::Train)?;
+    let total = files.len();
+    Dataset::load(folder, &files, scale, patch, &mut |done| observe(Event::Loading { done, total }))
+}
 
-    /// The trainer at its first step, or where the checkpoint of a run on the same images left it.
-    fn trainer(
-        &self,
-        network: Network,
-        dataset: &Dataset,
-        saved: Option<&Checkpoint>,
-    ) -> Result<Trainer, HardenError> {
-        let mut trainer = Trainer::new(&self.recipe, network, self.device)?;
-        match saved {
-            Some(saved) if saved.data != dataset.sha256() => {
-                return Err(HardenError::OtherImages { path: self.out.join(CHECKPOINT) });
-            }
-            Some(saved) => trainer.restore(saved)?,
-            None if self.recipe.from.is_some() => {
-                let (seed, Recipe { batch, patch, .. }) =
-                    (Purpose::Crops.seed(self.recipe.seed), &self.recipe);
-                let spread = trainer.spread(&dataset.batch(seed, 0, *batch, *patch))?;
-                trainer.set_unit(spread / SPREAD);
-            }
-            None => {}
+/// The trainer at its first step, or where the checkpoint of a run on the same images left it.
+fn trainer(
+    settings: &Settings,
+    network: Network,
+    dataset: &Dataset,
+    saved: Option<&Checkpoint>,
+    device: Device,
+) -> Result<Trainer, HardenError> {
+    let recipe = &settings.recipe;
+    let mut trainer = Trainer::new(recipe, network, device)?;
+    match saved {
+        Some(saved) if saved.data != dataset.sha256() => {
+            return Err(HardenError::OtherImages { path: settings.run.out()?.join(CHECKPOINT) });
         }
-        Ok(trainer)
+        Some(saved) => trainer.restore(saved)?,
+        None if recipe.from.is_some() => {
+            let batch = dataset.batch(Purpose::Crops.seed(recipe.seed), 0, recipe.batch, recipe.patch);
+            let spread = trainer.spread(&batch)?;
+            trainer.set_unit(spread / SPREAD);
+        }
+        None => {}
     }
+    Ok(trainer)
+}
 
-    /// The checkpoint to go on from; an unfinished run is not overwritten unasked.
-    fn saved(&self, path: &Path) -> Result<Option<Checkpoint>, HardenError> {
-        if self.resume {
-            let saved = Checkpoint::read(path)?;
-            if !self.recipe.continues(&saved.recipe) {
-                let differs = first_difference(&self.recipe, &saved.recipe);
-                return Err(HardenError::OtherRecipe { path: path.to_owned(), differs });
+/// The checkpoint to go on from; a run that is there is not replaced unasked.
+fn saved(recipe: &Recipe, folder: &OutputFolder, start: Start) -> Result<Option<Checkpoint>, HardenError> {
+    let path = || folder.file(CHECKPOINT);
+    match start {
+        Start::Overwrite => Ok(None),
+        Start::Resume => {
+            let saved = Checkpoint::read(&path())?;
+            if !recipe.continues(&saved.recipe) {
+                let differs = first_difference(recipe, &saved.recipe);
+                return Err(HardenError::OtherRecipe { path: path(), differs });
             }
-            return Ok(Some(saved));
+            Ok(Some(saved))
         }
-        match Checkpoint::read(path) {
-            Ok(Checkpoint { step, recipe, .. }) if step < recipe.steps => {
-                Err(HardenError::Unfinished { path: path.to_owned(), step, steps: recipe.steps })
+        Start::Fresh => match Checkpoint::read(&path()) {
+            Ok(Checkpoint { step, recipe: Recipe { steps, .. }, .. }) if step < steps => {
+                Err(HardenError::Unfinished { path: path(), step, steps })
             }
-            _ => Ok(None),
-        }
+            Ok(Checkpoint { recipe: Recipe { steps, .. }, .. }) => {
+                Err(HardenError::Finished { path: path(), steps })
+            }
+            Err(HardenError::File(FileError::Missing { .. })) if !folder.file(MODEL).exists() => Ok(None),
+            Err(HardenError::File(FileError::Missing { .. })) => {
+                let problem = "has no checkpoint beside it".into();
+                Err(HardenError::Occupied { path: folder.file(MODEL), problem })
+            }
+            Err(error) => {
+                let problem = format!("is no checkpoint of this program ({error})");
+                Err(HardenError::Occupied { path: path(), problem })
+            }
+        },
     }
 }
 
@@ -343,10 +332,11 @@ fn first_difference(given: &Recipe, saved: &Recipe) -> String {
 }
 
 /// A part of a training image of a size that the file takes; repeated where the image is smaller.
-fn verified_image(job: &Job, network: &Network, dataset: &Dataset) -> Result<Tensor, HardenError> {
-    let side = if network.is_stranger() { job.recipe.patch } else { VERIFIED_SIDE };
-    let Some(Size(height, width)) = job.packing.fixed else { return sample(dataset, side, job.device) };
-    let part = sample(dataset, height.max(width), job.device)?;
+fn verified_image(settings: &Settings, trainer: &Trainer, dataset: &Dataset) -> Result<Tensor, HardenError> {
+    let device = trainer.program().device();
+    let side = if trainer.network().is_foreign() { settings.recipe.patch } else { VERIFIED_SIDE };
+    let Some(Size(height, width)) = settings.export.fixed else { return sample(dataset, side, device) };
+    let part = sample(dataset, height.max(width), device)?;
     let (height, width, there) = (height as i64, width as i64, part.size());
     let times = |wanted: i64, axis: usize| (wanted - 1) / there[axis] + 1;
     let repeated = part.f_repeat([1, 1, times(height, 2), times(width, 3)])?;
@@ -355,5 +345,5 @@ fn verified_image(job: &Job, network: &Network, dataset: &Dataset) -> Result<Ten
 
 fn sample(dataset: &Dataset, side: usize, device: Device) -> Result<Tensor, HardenError> {
     let (pixels, height, width) = dataset.sample(side);
-    images(&pixels, height as i64, width as i64, device)
+    train::images(&pixels, height as i64, width as i64, device)
 }

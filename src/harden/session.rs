@@ -8,27 +8,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::HardenError;
-use super::checkpoint::Checkpoint;
-use super::data::Dataset;
-use super::export;
-use super::feed::Feed;
-use super::log::{Log, Means, Record};
-use super::memory;
-use super::output::OutputFolder;
-use super::recipe::Recipe;
-use super::run::{CHECKPOINT, Event, Job, LOG};
-use super::trainer::{Losses, Trainer};
-use super::validate::{Validated, Validation};
+use super::config::{Recipe, Settings};
+use super::data::{Dataset, Prefetcher};
+use super::names::{BEST, CHECKPOINT, LOG, VALIDATIONS};
+use super::output::{self, Log, Means, Record};
+use super::train::{self, Checkpoint, Losses, Trainer, Validated, Validation};
+use crate::files::OutputFolder;
 use crate::torch::Device;
 
-const VALIDATIONS: &str = "validation.jsonl";
-const BEST: &str = "best.onnx";
 /// Threads that cut crops for a GPU; a CPU needs its cores itself.
-const FEEDERS_OF_A_GPU: usize = 4;
+const PREFETCHERS_OF_A_GPU: usize = 4;
+
+/// What happens in the loop, for whoever watches.
+#[derive(Debug)]
+pub(super) enum Progress<'a> {
+    /// So many steps are done.
+    Step(u64),
+    /// A line was written to the log.
+    Logged(&'a Record),
+    /// The network was validated; whether it is the best so far.
+    Validated(&'a Validated, bool),
+}
 
 /// The training loop.
 pub(super) struct Session<'a> {
-    pub job: &'a Job,
+    pub settings: &'a Settings,
+    pub device: Device,
     pub stop: &'a AtomicBool,
     pub folder: &'a OutputFolder,
     pub validation: Option<Validation>,
@@ -48,38 +53,38 @@ impl Session<'_> {
         &mut self,
         trainer: &mut Trainer,
         dataset: &Arc<Dataset>,
-        observe: &mut dyn FnMut(Event<'_>),
+        observe: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Option<Record>, HardenError> {
-        let recipe = &self.job.recipe;
+        let (recipe, run) = (&self.settings.recipe, &self.settings.run);
         let mut log = Log::open(&self.folder.file(LOG), trainer.step())?;
         let mut validations =
             Log::open_where(&self.folder.file(VALIDATIONS), trainer.step(), self.validation.is_some())?;
-        if trainer.network().is_stranger() && trainer.step() == 0 {
-            // What there is to lose, and to gain.
+        if trainer.network().is_foreign() && trainer.step() == 0 {
+            // The network as it was given: what training is measured against.
             self.validate(trainer, &mut validations, observe)?;
             self.best = None;
         }
-        let threads = if self.job.device == Device::Cpu { 1 } else { FEEDERS_OF_A_GPU };
-        let mut feed = Feed::new(dataset, recipe, trainer.step(), threads);
+        let threads = if self.device == Device::Cpu { 1 } else { PREFETCHERS_OF_A_GPU };
+        let mut prefetcher = Prefetcher::new(dataset, recipe, trainer.step(), threads);
         let (mut means, mut clock, mut last) = (Means::default(), Clock::start(), None);
-        while let Some(batch) = feed.next() {
+        while let Some(batch) = prefetcher.next() {
             means.add(&trainer.train(&batch).map_err(|error| self.stopped(error, trainer))?);
             let step = trainer.step();
-            observe(Event::Step { done: step });
+            observe(Progress::Step(step));
             let ends = step == recipe.steps || self.stop.load(Ordering::Relaxed);
-            if ends || step.is_multiple_of(self.job.log_every) {
-                let record = clock.record(step, recipe, &mut means, feed.take_waited());
+            if ends || step.is_multiple_of(run.log_every) {
+                let record = clock.record(step, recipe, &mut means, prefetcher.take_waited());
                 log.write(&record)?;
-                observe(Event::Logged(&record));
+                observe(Progress::Logged(&record));
                 last = Some(record);
             }
-            if ends || step.is_multiple_of(self.job.validate_every) {
+            if ends || step.is_multiple_of(run.validate_every) {
                 self.validate(trainer, &mut validations, observe)?;
             }
             if ends {
                 break;
             }
-            if step.is_multiple_of(self.job.save_every) {
+            if step.is_multiple_of(run.save_every) {
                 self.save(trainer)?;
             }
         }
@@ -96,10 +101,10 @@ impl Session<'_> {
 
     /// Why a step failed, with what there is to go on from.
     fn stopped(&self, error: HardenError, trainer: &mut Trainer) -> HardenError {
-        let Recipe { batch, patch, .. } = self.job.recipe;
+        let Recipe { batch, patch, .. } = self.settings.recipe;
         let cause = error.to_string();
-        let error = if memory::ran_out(&cause) {
-            let advice = memory::advice([batch, patch], trainer.fitting());
+        let error = if train::ran_out(&cause) {
+            let advice = train::advice([batch, patch], trainer.fitting());
             let step = trainer.step() + 1;
             HardenError::Memory { step, batch, patch, cause, advice, saved: String::new() }
         } else {
@@ -109,11 +114,11 @@ impl Session<'_> {
     }
 
     /// Without images to validate on, says how the network does on some that it was trained on.
-    pub fn validate_on_training(&mut self, trainer: &Trainer, data: &Dataset) -> Result<(), HardenError> {
+    pub fn validate_on_training(&mut self, trainer: &mut Trainer, data: &Dataset) -> Result<(), HardenError> {
         if self.validated.is_none()
-            && let Some(validation) = Validation::of_training(data, trainer, self.job.recipe.seed)
+            && let Some(validation) = Validation::of_training(data, trainer, self.settings.recipe.seed)
         {
-            self.validated = Some(trainer.served(|trainer| validation.measure(trainer))?);
+            self.validated = Some(trainer.with_exported(|trainer| validation.measure(trainer))?);
         }
         Ok(())
     }
@@ -128,28 +133,29 @@ impl Session<'_> {
         }
     }
 
-    /// Judges the network as it stands, and keeps it where it is the best so far.
+    /// Validates the network as it stands, and writes it where it is the best so far.
     fn validate(
         &mut self,
-        trainer: &Trainer,
+        trainer: &mut Trainer,
         log: &mut Log,
-        observe: &mut dyn FnMut(Event<'_>),
+        observe: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(), HardenError> {
         let Some(validation) = &self.validation else { return Ok(()) };
         let path = self.folder.file(BEST);
-        let (recipe, data, before) = ((&self.job.recipe, self.job.packing), self.data.as_str(), self.best);
-        let (found, best) = trainer.served(|trainer| {
+        let Settings { recipe, export, .. } = self.settings;
+        let (data, before) = (self.data.as_str(), self.best);
+        let (found, best) = trainer.with_exported(|trainer| {
             let found = validation.measure(trainer)?;
-            let score = found.score(trainer.network().is_stranger());
+            let score = found.score(trainer.network().is_foreign());
             let better = before.is_none_or(|before| score > before);
             if better && trainer.step() > 0 {
-                export::write(trainer, recipe, (data, Some(&found)), &path)?;
+                output::write(trainer, (recipe, *export), (data, Some(&found)), &path)?;
             }
             Ok((found, better.then_some(score)))
         })?;
         self.best = best.or(self.best);
         log.write(&found)?;
-        observe(Event::Validated(&found, best.is_some()));
+        observe(Progress::Validated(&found, best.is_some()));
         self.validated = Some(found);
         Ok(())
     }
@@ -172,7 +178,8 @@ impl Clock {
         let now = Instant::now();
         let seconds = (now - self.line).as_secs_f64().max(f64::MIN_POSITIVE);
         let examples = (means.steps() * recipe.batch as u64) as f64;
-        let Losses { total: loss, reconstruction, entropy, spread, fooling, discriminator } = means.take();
+        let Losses { total: loss, reconstruction, entropy, spread, adversarial, discriminator } =
+            means.take();
         self.line = now;
         Record {
             step,
@@ -180,7 +187,7 @@ impl Clock {
             reconstruction,
             entropy,
             spread,
-            fooling,
+            adversarial,
             discriminator,
             learning_rate: recipe.learning_rate_at(step - 1),
             seconds: (now - self.start).as_secs_f64(),

@@ -2,11 +2,14 @@
 
 use std::str::FromStr;
 
-use super::Wishes;
+use serde::{Deserialize, Serialize};
+
+use super::Overrides;
 use crate::onnx::{DType, Dim, Model, Problem, ValueInfo};
 
 /// The order of an image batch's axes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Layout {
     /// Image, channel, row, column.
     Nchw,
@@ -60,6 +63,20 @@ impl FromStr for Layout {
     }
 }
 
+impl TryFrom<String> for Layout {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        name.parse()
+    }
+}
+
+impl From<Layout> for String {
+    fn from(layout: Layout) -> Self {
+        layout.name().to_owned()
+    }
+}
+
 /// Names, layout and colours of a model's image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Form {
@@ -82,8 +99,8 @@ pub struct Form {
 }
 
 /// The image input: the one of four axes and floating point.
-pub fn image_input<'a>(model: &'a Model, wishes: &Wishes) -> Result<&'a ValueInfo, Problem> {
-    let fed = |input: &&ValueInfo| wishes.feeds.iter().all(|(name, _)| *name != input.name);
+pub fn image_input<'a>(model: &'a Model, overrides: &Overrides) -> Result<&'a ValueInfo, Problem> {
+    let fed = |input: &&ValueInfo| !overrides.feed.contains_key(&input.name);
     let open: Vec<&ValueInfo> = model.graph.required_inputs().filter(fed).collect();
     let is_image = |input: &&&ValueInfo| input.dims().is_some_and(|(_, dims)| dims.len() == 4);
     let images: Vec<&&ValueInfo> = open.iter().filter(is_image).collect();
@@ -112,10 +129,10 @@ fn float(image: &ValueInfo) -> Result<&ValueInfo, Problem> {
 }
 
 /// The image output: the one there is, or the one the user named.
-pub fn image_output<'a>(model: &'a Model, wishes: &Wishes) -> Result<&'a ValueInfo, Problem> {
+pub fn image_output<'a>(model: &'a Model, overrides: &Overrides) -> Result<&'a ValueInfo, Problem> {
     let outputs = &model.graph.outputs;
     let names = || outputs.iter().map(|output| format!("`{}`", output.name)).collect::<Vec<_>>().join(", ");
-    match (&wishes.output, &outputs[..]) {
+    match (&overrides.output, &outputs[..]) {
         (Some(name), _) => outputs
             .iter()
             .find(|output| output.name == *name)
@@ -130,9 +147,9 @@ pub fn image_output<'a>(model: &'a Model, wishes: &Wishes) -> Result<&'a ValueIn
 
 /// Every form that the declarations allow, the most usual first. The output's layout is the
 /// input's; shapes will tell.
-pub fn forms(model: &Model, wishes: &Wishes) -> Result<Vec<Form>, Problem> {
-    let input = image_input(model, wishes)?;
-    let output = image_output(model, wishes)?;
+pub fn forms(model: &Model, overrides: &Overrides) -> Result<Vec<Form>, Problem> {
+    let input = image_input(model, overrides)?;
+    let output = image_output(model, overrides)?;
     let Some((dtype, dims)) = input.dims() else { return Ok(vec![]) };
     if dims[0].known().is_some_and(|batch| batch != 1) {
         let what = format!("{}: batches of one are fed; export it with a batch of 1 or any", one(input));
@@ -142,9 +159,9 @@ pub fn forms(model: &Model, wishes: &Wishes) -> Result<Vec<Form>, Problem> {
     for layout in Layout::ALL {
         for channels in [3, 1] {
             let fits = dims[layout.channel_axis()].known().is_none_or(|known| known == channels);
-            let wished = wishes.layout.is_none_or(|wish| wish == layout)
-                && wishes.channels.is_none_or(|wish| wish == channels);
-            if fits && wished {
+            let allowed = overrides.layout.is_none_or(|stated| stated == layout)
+                && overrides.channels.is_none_or(|stated| stated == channels);
+            if fits && allowed {
                 let row = layout.row_axis();
                 forms.push(Form {
                     input: input.name.clone(),
@@ -201,7 +218,7 @@ mod tests {
     }
 
     fn kinds(shape: &[usize]) -> Vec<(Layout, usize)> {
-        let forms = forms(&model(&[("x", DType::F32, shape)]), &Wishes::default()).unwrap();
+        let forms = forms(&model(&[("x", DType::F32, shape)]), &Overrides::default()).unwrap();
         forms.iter().map(|form| (form.layout, form.channels)).collect()
     }
 
@@ -215,16 +232,16 @@ mod tests {
     }
 
     #[test]
-    fn wishes_decide_between_forms() {
-        let wishes = Wishes { layout: Some(Layout::Nhwc), channels: Some(1), ..Default::default() };
-        let forms = forms(&model(&[("x", DType::F32, &[0, 0, 0, 0])]), &wishes).unwrap();
+    fn overrides_decide_between_forms() {
+        let overrides = Overrides { layout: Some(Layout::Nhwc), channels: Some(1), ..Default::default() };
+        let forms = forms(&model(&[("x", DType::F32, &[0, 0, 0, 0])]), &overrides).unwrap();
         assert_eq!((forms.len(), forms[0].layout, forms[0].channels), (1, Layout::Nhwc, 1));
     }
 
     #[test]
     fn what_cannot_be_an_image_is_named() {
         let refusal = |inputs: &[(&str, DType, &[usize])]| {
-            forms(&model(inputs), &Wishes::default()).unwrap_err().to_string()
+            forms(&model(inputs), &Overrides::default()).unwrap_err().to_string()
         };
         assert!(refusal(&[("x", DType::F32, &[1, 4, 8, 8])]).contains("float32 [1, 4, 8, 8]"));
         assert!(refusal(&[("x", DType::U8, &[1, 3, 8, 8])]).contains("uint8"));

@@ -9,52 +9,24 @@
 mod canonical;
 mod form;
 mod geometry;
-mod levels;
+mod overrides;
 mod picture;
 mod probe;
+mod range;
 mod size;
 mod upsampling;
 
 pub use form::{Form, Layout};
 pub use geometry::Geometry;
-pub use levels::Levels;
+pub use overrides::Overrides;
 pub use probe::{Found, declared, discover};
+pub use range::PixelRange;
 pub use size::Size;
 pub use upsampling::find_tap;
 
-use crate::onnx::{Model, Problem, Tensor};
+use crate::onnx::{Problem, Tensor};
 use crate::rewrite::RewriteError;
 use crate::runtime::RuntimeError;
-
-/// The metadata key of our own exports, whose images are on [0, 1].
-const OWN: &str = "temper.scale";
-
-/// What a user states about a model; what is left open is found.
-#[derive(Clone, Debug, Default)]
-pub struct Wishes {
-    /// The layout of the image.
-    pub layout: Option<Layout>,
-    /// Channels of the image: 3 for RGB, 1 for luma.
-    pub channels: Option<usize>,
-    /// What a model's numbers stand for at its input.
-    pub input_levels: Option<Levels>,
-    /// The same at its output; as at the input where only that is stated.
-    pub output_levels: Option<Levels>,
-    /// Output side over input side.
-    pub scale: Option<usize>,
-    /// The output that is the image.
-    pub output: Option<String>,
-    /// Values of inputs other than the image, by name.
-    pub feeds: Vec<(String, Vec<f64>)>,
-}
-
-impl Wishes {
-    /// With what our own exports state of themselves, where the user states nothing.
-    fn or_own(&self, model: &Model) -> Self {
-        let own = model.metadata.contains_key(OWN).then_some(Levels::Unit);
-        Self { input_levels: self.input_levels.or(own), ..self.clone() }
-    }
-}
 
 /// How a model is fed and read.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,9 +36,9 @@ pub struct Interface {
     /// Sizes it takes and gives.
     pub geometry: Geometry,
     /// The range of values at its input.
-    pub input_levels: Levels,
+    pub input_range: PixelRange,
     /// The range of values at its output.
-    pub output_levels: Levels,
+    pub output_range: PixelRange,
     /// Values of its other inputs.
     pub constants: Vec<(String, Tensor)>,
 }

@@ -5,9 +5,9 @@ use ndarray::{Array3, Axis, Ix4};
 
 use super::form::{Form, forms, image_input};
 use super::geometry::{Geometry, GeometryError};
-use super::levels::Levels;
 use super::picture::picture;
-use super::{Interface, InterfaceError, Wishes};
+use super::range::PixelRange;
+use super::{Interface, InterfaceError, Overrides};
 use crate::metric::{bicubic, psnr};
 use crate::onnx::{DType, Dim, Model, Problem, Tensor, ValueInfo};
 use crate::rewrite::specialise;
@@ -36,14 +36,14 @@ const SCALES: [f64; 3] = [2.0, 3.0, 4.0];
 /// [`InterfaceError::Unclear`] names what is ambiguous or unusual, and the flag that settles it.
 pub fn discover<'a>(
     model: &Model,
-    wishes: &Wishes,
+    overrides: &Overrides,
     runtimes: impl IntoIterator<Item = &'a dyn Runtime>,
 ) -> Result<Found, InterfaceError> {
-    let wishes = &wishes.or_own(model);
-    let candidates = candidates(model, wishes)?;
+    let overrides = &overrides.or_own(model);
+    let candidates = candidates(model, overrides)?;
     let mut failure = None;
     for runtime in runtimes {
-        match probe(model, &candidates, wishes, runtime) {
+        match probe(model, &candidates, overrides, runtime) {
             Err(InterfaceError::Runtime(error)) => failure = failure.or(Some(error)),
             other => return other,
         }
@@ -58,13 +58,17 @@ pub fn discover<'a>(
 ///
 /// # Errors
 /// [`InterfaceError::Unclear`], as for [`discover`].
-pub fn declared(model: &Model, wishes: &Wishes, size: [usize; 2]) -> Result<(Model, Form), InterfaceError> {
+pub fn declared(
+    model: &Model,
+    overrides: &Overrides,
+    size: [usize; 2],
+) -> Result<(Model, Form), InterfaceError> {
     standard_domain_only(model)?;
-    let constants = constants(model, wishes)?;
+    let constants = constants(model, overrides)?;
     let [constants] = &constants[..] else { return Err(ambiguous(&constants[0], &[]).into()) };
     let mut declared = with_constants(model, constants);
     let mut first_error = None;
-    for form in forms(&declared, wishes)? {
+    for form in forms(&declared, overrides)? {
         match specialise(&declared, &[&form.layout.shape(form.channels, size)]) {
             Ok(_) => {
                 declared.graph.outputs.retain(|output| output.name == form.output);
@@ -78,14 +82,14 @@ pub fn declared(model: &Model, wishes: &Wishes, size: [usize; 2]) -> Result<(Mod
 }
 
 /// What the declarations and the shapes leave open: at least one.
-fn candidates(model: &Model, wishes: &Wishes) -> Result<Vec<Candidate>, InterfaceError> {
+fn candidates(model: &Model, overrides: &Overrides) -> Result<Vec<Candidate>, InterfaceError> {
     standard_domain_only(model)?;
     let mut candidates = Vec::new();
     let mut first_error = None;
-    for constants in constants(model, wishes)? {
+    for constants in constants(model, overrides)? {
         let fed = with_constants(model, &constants);
-        for form in forms(&fed, wishes)? {
-            match shaped(&fed, &form, wishes) {
+        for form in forms(&fed, overrides)? {
+            match shaped(&fed, &form, overrides) {
                 Ok((form, geometry)) => candidates.push((constants.clone(), form, geometry)),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
@@ -102,12 +106,12 @@ fn candidates(model: &Model, wishes: &Wishes) -> Result<Vec<Candidate>, Interfac
 fn probe(
     model: &Model,
     candidates: &[Candidate],
-    wishes: &Wishes,
+    overrides: &Overrides,
     runtime: &dyn Runtime,
 ) -> Result<Found, InterfaceError> {
     let mut best: Option<Found> = None;
     for (constants, form, geometry) in candidates.iter().cloned() {
-        let found = with_levels(model, constants, form, geometry, wishes, runtime)?;
+        let found = with_ranges(model, constants, form, geometry, overrides, runtime)?;
         if best.as_ref().is_none_or(|best| found.agreement > best.agreement + CLEAR) {
             best = Some(found);
         }
@@ -142,9 +146,9 @@ impl From<GeometryError> for InterfaceError {
 }
 
 /// The form with what its output is like, and the sizes that go with it.
-fn shaped(model: &Model, form: &Form, wishes: &Wishes) -> Result<(Form, Geometry), GeometryError> {
+fn shaped(model: &Model, form: &Form, overrides: &Overrides) -> Result<(Form, Geometry), GeometryError> {
     let (geometry, form) = Geometry::find(model, form)?;
-    match wishes.scale {
+    match overrides.scale {
         Some(scale) if scale != geometry.scale => {
             let what = format!("has scale {}, not {scale}", geometry.scale);
             Err(Problem::new("the model", what).into())
@@ -154,25 +158,23 @@ fn shaped(model: &Model, form: &Form, wishes: &Wishes) -> Result<(Form, Geometry
 }
 
 /// The values that the inputs beside the image may have: those the user gave, else scales.
-fn constants(model: &Model, wishes: &Wishes) -> Result<Vec<Constants>, Problem> {
-    let image = image_input(model, wishes)?;
+fn constants(model: &Model, overrides: &Overrides) -> Result<Vec<Constants>, Problem> {
+    let image = image_input(model, overrides)?;
     let mut given = Constants::new();
     let mut open = Vec::new();
     for input in model.graph.required_inputs().filter(|input| input.name != image.name) {
-        match wishes.feeds.iter().find(|(name, _)| *name == input.name) {
-            Some((_, values)) => given.push((input.name.clone(), constant(input, values)?)),
+        match overrides.feed.get(&input.name) {
+            Some(values) => given.push((input.name.clone(), constant(input, values)?)),
             None => open.push(input),
         }
     }
-    if let Some((name, _)) =
-        wishes.feeds.iter().find(|(name, _)| given.iter().all(|(known, _)| known != name))
-    {
+    if let Some(name) = overrides.feed.keys().find(|name| given.iter().all(|(known, _)| known != *name)) {
         return Err(Problem::new("the model", format!("has no input `{name}` to feed")));
     }
     if open.is_empty() {
         return Ok(vec![given]);
     }
-    let guesses = SCALES.iter().filter(|&&scale| wishes.scale.is_none_or(|wish| wish as f64 == scale));
+    let guesses = SCALES.iter().filter(|&&scale| overrides.scale.is_none_or(|stated| stated as f64 == scale));
     let guess = |&scale: &f64| -> Option<Constants> {
         let values = open.iter().map(|input| guess(input, scale));
         let guessed: Option<Constants> = values.collect();
@@ -208,6 +210,13 @@ fn constant(input: &ValueInfo, values: &[f64]) -> Result<Tensor, Problem> {
         [one] => vec![one.known().unwrap_or(values.len())],
         _ => dims.iter().map(|dim| dim.known().unwrap_or(1)).collect(),
     };
+    let needed: usize = shape.iter().product();
+    if needed != values.len() {
+        return Err(refuse(format!(
+            "has the shape {shape:?} and takes {needed} values; {} came with --feed",
+            values.len()
+        )));
+    }
     let mismatch = |error: crate::onnx::SizeMismatch| refuse(format!("cannot be fed: {error}"));
     match dtype {
         DType::F32 => Tensor::f32(&shape, values.iter().map(|&value| value as f32).collect::<Vec<_>>()),
@@ -255,27 +264,27 @@ fn ambiguous(constants: &Constants, scales: &[usize]) -> Problem {
 }
 
 /// The ranges at input and output under which the model agrees best with a bicubic upscale.
-fn with_levels(
+fn with_ranges(
     model: &Model,
     constants: Constants,
     form: Form,
     geometry: Geometry,
-    wishes: &Wishes,
+    overrides: &Overrides,
     runtime: &dyn Runtime,
 ) -> Result<Found, InterfaceError> {
-    let interface = |input_levels, output_levels| Interface {
+    let interface = |input_range, output_range| Interface {
         form: form.clone(),
         geometry,
-        input_levels,
-        output_levels,
+        input_range,
+        output_range,
         constants: constants.clone(),
     };
     let picture = picture(form.channels, geometry.example);
     let expected = reference(&picture, &geometry);
     let mut best: Option<Found> = None;
-    for input in allowed(wishes.input_levels) {
-        let raw = run(&interface(input, Levels::Unit), model, &picture, runtime)?;
-        let outputs = allowed(wishes.output_levels.or(wishes.input_levels));
+    for input in allowed(overrides.range) {
+        let raw = run(&interface(input, PixelRange::Unit), model, &picture, runtime)?;
+        let outputs = allowed(overrides.output_range.or(overrides.range));
         for output in outputs {
             let upscaled = raw.mapv(|value| output.to_unit(value));
             // No number, no agreement.
@@ -290,7 +299,7 @@ fn with_levels(
         }
     }
     // What is stated is believed, though it may be a poor network.
-    let settled = wishes.input_levels.is_some();
+    let settled = overrides.range.is_some();
     match best {
         Some(best) if best.agreement >= LEAST || settled => Ok(best),
         best => {
@@ -308,8 +317,8 @@ fn with_levels(
     }
 }
 
-fn allowed(wish: Option<Levels>) -> Vec<Levels> {
-    wish.map_or_else(|| Levels::ALL.to_vec(), |wish| vec![wish])
+fn allowed(stated: Option<PixelRange>) -> Vec<PixelRange> {
+    stated.map_or_else(|| PixelRange::ALL.to_vec(), |range| vec![range])
 }
 
 /// What bicubic makes of the picture, where the model gives an output.
@@ -331,4 +340,17 @@ fn run(
     let output = outputs.swap_remove(0).into_dimensionality::<Ix4>();
     let output = output.map_err(|_| Problem::new("the model", "gives no image of four axes"))?;
     Ok(output.index_axis_move(Axis(0), 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_are_too_few_are_counted() {
+        let input = ValueInfo::tensor("factor", DType::F32, [Dim::Known(4)]);
+        let refused = constant(&input, &[3.0]).unwrap_err().to_string();
+        assert_eq!(refused, "input `factor` has the shape [4] and takes 4 values; 1 came with --feed");
+        assert_eq!(constant(&input, &[1.0, 1.0, 3.0, 3.0]).unwrap().shape(), [4]);
+    }
 }

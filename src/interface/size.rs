@@ -2,8 +2,11 @@
 
 use std::str::FromStr;
 
-/// Height and width in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// Height and width in pixels; in files as text, such as `48x64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Size(pub usize, pub usize);
 
 impl FromStr for Size {
@@ -17,6 +20,20 @@ impl FromStr for Size {
             format!("`{text}` is no size; give height x width in pixels, each from 1 to 32768, such as 48x64")
         })?;
         Ok(Self(height, width))
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> Self {
+        size.to_string()
     }
 }
 

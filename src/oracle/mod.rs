@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use ndarray::{Array4, ArrayD, ArrayView4, Axis, CowArray, Ix4, s};
 
+pub use batch::{UnevenOutputs, stacked};
 pub use models::{GRADIENT, VALUE, VALUES, gradient_model, image_input, objective_model};
 pub use objective::{Fragment, Objective, TARGET};
 pub use preprocess::Preprocess;
@@ -36,6 +37,9 @@ pub enum OracleError {
     /// The runtime is not there, or failed.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// Output sizes that depend on pixels.
+    #[error(transparent)]
+    Uneven(#[from] UnevenOutputs),
     /// A result that is no number.
     #[error(
         "on runtime {kind}, the {what} holds {count} values that are not finite numbers; \
@@ -147,7 +151,7 @@ impl Oracle {
     }
 
     /// Answers for another objective from now on; sessions of the others are kept.
-    pub fn pursue(&mut self, objective: &Objective) {
+    pub fn set_objective(&mut self, objective: &Objective) {
         if self.objective != *objective {
             self.objective = objective.clone();
             (self.values, self.features) = (Sessions::default(), Sessions::default());
@@ -170,7 +174,7 @@ impl Oracle {
     }
 
     /// Gives the memory of its sessions back; they are prepared anew when it is asked again.
-    pub fn rest(&mut self) {
+    pub fn release_sessions(&mut self) {
         (self.forward, self.values) = (Sessions::default(), Sessions::default());
         self.features = Sessions::default();
         self.gradients.clear();

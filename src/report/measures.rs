@@ -87,6 +87,26 @@ pub struct Reach {
     pub zero_share: f64,
 }
 
+/// Whether a model behaves as an SR network on one image, and twice as the same one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkCheck {
+    /// The model.
+    pub model: String,
+    /// The image.
+    pub image: String,
+    /// The runtime.
+    pub runtime: String,
+    /// The largest difference between two runs on the image, on [0, 1].
+    #[serde(with = "number")]
+    pub repeat_difference: f64,
+    /// The output's standard deviation over that of a bicubic upscale; null for an image without contrast.
+    #[serde(with = "number")]
+    pub contrast: f64,
+    /// The output's correlation with a bicubic upscale; null for an image without contrast.
+    #[serde(with = "number")]
+    pub correlation: f64,
+}
+
 /// Quality without attack, next to bicubic's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Clean {

@@ -30,7 +30,8 @@ pub use findings::{Finding, Level, findings};
 pub use interval::Interval;
 pub use measured::Measured;
 pub use measures::{
-    Clean, Clever, Extreme, GradientCheck, MinimalBudget, Noise, Reach, Row, Slope, Transfer, Universal,
+    Clean, Clever, Extreme, GradientCheck, MinimalBudget, NetworkCheck, Noise, Reach, Row, Slope, Transfer,
+    Universal,
 };
 pub use merge::{MergeError, merge};
 pub use null::decibels;

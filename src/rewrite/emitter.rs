@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::error::RewriteError;
-use super::fuse::fuse;
 use super::naming::name_outputs;
-use super::prune::prune;
-use super::specialise::fold;
+use super::passes::fold;
+use super::passes::fuse;
+use super::passes::prune;
 use super::types::{TensorType, Types, infer};
 use crate::onnx::{Attribute, DType, GraphBuilder, Model, Node, Problem, Tensor, ValueInfo};
 

@@ -1,39 +1,25 @@
-//! Passes from graph to graph: fix a size, infer types, differentiate.
+//! Passes from graph to graph: fix a size, infer types, differentiate, change precision.
 //!
-//! The result is always a plain ONNX model of standard operators that any runtime can run.
-//! Everything that must know an operator asks the table in `ops`; the passes name none.
+//! The result is always a plain ONNX model of standard operators that any runtime can run. What an operator
+//! computes, its types and its gradient are in the table in `ops`; the passes are in `passes`.
 //! Deliberately absent: running anything.
 
 mod array;
-mod branches;
-mod cost;
 mod emitter;
 mod error;
-mod fuse;
-mod gradient;
-mod halve;
 mod naming;
-mod norms;
 mod ops;
-mod promote;
-mod prune;
-mod specialise;
+mod passes;
 mod types;
-mod upgrade;
 
 pub use array::Array;
-pub use cost::flops;
 pub use emitter::{Emitter, Value};
 pub use error::RewriteError;
-pub use gradient::{Gradient, Stop, gradient};
-pub use halve::halve;
-pub use norms::fold_norms;
 pub use ops::{Operator, Status, all as operators, status};
-pub use promote::promote;
-pub use prune::prune;
-pub use specialise::{resized, specialise};
+pub use passes::{
+    Gradient, Stop, flops, fold_norms, gradient, promote, prune, resized, specialise, to_f16, upgrade,
+};
 pub use types::{TensorType, Types, infer};
-pub use upgrade::upgrade;
 
 use std::collections::HashSet;
 

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn reason(part: impl FnOnce() -> Result<(), String>) -> String {
-        guarded(Kind::Tract, RUN, |error| error, part).unwrap_err().to_string()
+        guarded(Kind::TRACT, RUN, |error| error, part).unwrap_err().to_string()
     }
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(reason(|| panic!("no {}", "room")), format!("{prefix}it panicked: no room"));
         assert_eq!(reason(|| panic!("no room")), format!("{prefix}it panicked: no room"));
         assert_eq!(reason(|| panic::panic_any(7)), format!("{prefix}it panicked: without a message"));
-        assert!(guarded(Kind::Tract, RUN, |error: String| error, || Ok(1)).is_ok());
+        assert!(guarded(Kind::TRACT, RUN, |error: String| error, || Ok(1)).is_ok());
         assert!(!GUARDED.get());
     }
 

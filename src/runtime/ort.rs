@@ -1,7 +1,8 @@
 //! ONNX Runtime, loaded from a shared library when first used: the only file that names `ort`.
 //!
 //! `ort` panics when it has to load the library by itself, so nothing of it is called before
-//! `library` has succeeded. Execution providers other than the CPU's and CUDA's are deliberately absent.
+//! `library` has succeeded. Execution providers other than the
+//! CPU's, CUDA's and OpenVINO's are deliberately absent.
 
 use std::error::Error as _;
 use std::ffi::CStr;
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use ::ort::environment::Environment;
-use ::ort::ep::{CUDA, ExecutionProvider};
+use ::ort::ep::{CUDA, ExecutionProvider, OpenVINO};
 use ::ort::logging::LogLevel;
 use ::ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ::ort::session::{Session as OrtSession, SessionInputValue};
@@ -18,63 +19,152 @@ use ndarray::{ArrayD, ArrayViewD};
 
 use super::failure::{LOAD, RUN, first_line, guarded};
 use super::find::{Candidate, VARIABLE, candidate};
+use super::kind::{Setting, Settings};
 use super::signature::{Signature, load_failed, without_idle_inputs};
+use super::table::Row;
 use super::{Kind, Runtime, RuntimeError, Session};
 use crate::onnx::{self, Model};
 
+impl Kind {
+    /// ONNX Runtime on the CPU, loaded when first used.
+    pub const ORT: Kind = Kind::named("ort");
+    /// The same, running the graph as it is written: nothing fused, nothing laid out anew.
+    pub const ORT_PLAIN: Kind = Kind::named("ort-plain");
+    /// ONNX Runtime on an NVIDIA GPU, where its library was built for one.
+    pub const ORT_CUDA: Kind = Kind::named("ort-cuda");
+}
+
+pub(super) const ROW: Row = Row {
+    name: "ort",
+    help: "ONNX Runtime",
+    settings: &[
+        Setting::flag("cuda", &["openvino"]),
+        Setting { needs: Some("cuda"), ..Setting::one_of("tf32", &["on", "off"]) },
+        Setting::flag("openvino", &["cuda"]),
+        Setting::one_of("opt", &["none", "basic", "extended", "all"]),
+        Setting::count("threads"),
+    ],
+    short: &[("ort-plain", "opt=none"), ("ort-cuda", "cuda")],
+    audits_by_default: true,
+    open: |kind, settings| Ok(Box::new(Ort::named(kind, Options::of(settings))?)),
+};
+
+/// How much of the graph ONNX Runtime rewrites before it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing: the graph runs as it is written.
+    None,
+    /// Folding and elimination that any provider understands.
+    Basic,
+    /// Fusions into its own operators as well.
+    Extended,
+    /// Memory layouts of the processor as well.
+    #[default]
+    All,
+}
+
+/// Where ONNX Runtime computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Provider {
+    /// Its own kernels on the processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda {
+        /// Whether convolutions and products may round their factors to TF32's ten bits.
+        tf32: bool,
+    },
+    /// Intel's OpenVINO on the processor; what it lacks runs on ONNX Runtime's own kernels.
+    OpenVino,
+}
+
 /// How sessions are prepared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Threads that share the work of one operator; `None` is one per physical core.
     pub threads: Option<usize>,
-    /// Whether the graph is optimised (fused, laid out for the processor) before it runs.
-    pub optimise: bool,
-    /// Whether it runs on an NVIDIA GPU instead of the processor.
-    pub cuda: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { threads: None, optimise: true, cuda: false }
-    }
+    /// How much of the graph is rewritten first.
+    pub level: Level,
+    /// Where it runs.
+    pub provider: Provider,
 }
 
 impl Options {
+    fn of(settings: &Settings) -> Self {
+        let level = match settings.get("opt") {
+            Some("none") => Level::None,
+            Some("basic") => Level::Basic,
+            Some("extended") => Level::Extended,
+            _ => Level::All,
+        };
+        let provider = match (settings.has("cuda"), settings.has("openvino")) {
+            (true, _) => Provider::Cuda { tf32: settings.has("tf32") },
+            (_, true) => Provider::OpenVino,
+            _ => Provider::Cpu,
+        };
+        Self { threads: settings.count("threads"), level, provider }
+    }
+
     /// What reports call a runtime of these options.
-    fn kind(self) -> Kind {
-        match self {
-            Options { cuda: true, .. } => Kind::OrtCuda,
-            Options { optimise: false, .. } => Kind::OrtPlain,
-            Options { .. } => Kind::Ort,
+    fn name(self) -> String {
+        let mut settings: Vec<String> = Vec::new();
+        match self.provider {
+            Provider::Cpu => {}
+            Provider::Cuda { tf32 } => {
+                settings.push(format!("cuda,tf32={}", if tf32 { "on" } else { "off" }))
+            }
+            Provider::OpenVino => settings.push("openvino".into()),
         }
+        settings.push(format!("opt={}", format!("{:?}", self.level).to_lowercase()));
+        settings.extend(self.threads.map(|threads| format!("threads={threads}")));
+        format!("ort:{}", settings.join(","))
     }
 }
 
 /// ONNX Runtime.
 #[derive(Debug)]
 pub struct Ort {
+    kind: Kind,
     library: &'static Library,
     options: Options,
 }
 
 impl Ort {
     /// Loads the library, the first time, and stands ready to make sessions.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unavailable`] where there is no library, or it lacks the provider.
     pub fn open(options: Options) -> Result<Self, RuntimeError> {
-        let kind = options.kind();
-        let library = library().map_err(|reason| RuntimeError::Unavailable { kind, reason })?;
-        if options.cuda && !CUDA::is_available().unwrap_or(false) {
-            let reason = "the ONNX Runtime that was loaded has no CUDA provider; `pip install \
-                          onnxruntime-gpu` on a machine with an NVIDIA GPU, and set ORT_DYLIB_PATH to its \
-                          onnxruntime/capi/libonnxruntime.so.1.*";
-            return Err(RuntimeError::Unavailable { kind, reason: reason.into() });
+        Self::named(options.name().parse().unwrap_or(Kind::ORT), options)
+    }
+
+    fn named(kind: Kind, options: Options) -> Result<Self, RuntimeError> {
+        let unavailable = |reason| RuntimeError::Unavailable { kind, reason };
+        let library = library().map_err(unavailable)?;
+        let lacks = match options.provider {
+            Provider::Cuda { .. } if !CUDA::is_available().unwrap_or(false) => {
+                Some(("CUDA", "`pip install onnxruntime-gpu` on a machine with an NVIDIA GPU"))
+            }
+            Provider::OpenVino if !OpenVINO::is_available().unwrap_or(false) => {
+                Some(("OpenVINO", "`pip install onnxruntime-openvino`"))
+            }
+            _ => None,
+        };
+        match lacks {
+            Some((provider, install)) => Err(unavailable(format!(
+                "the ONNX Runtime that was loaded has no {provider} provider; {install}, and set {VARIABLE} to \
+                 its onnxruntime/capi/libonnxruntime.so.1.*"
+            ))),
+            None => Ok(Self { kind, library, options }),
         }
-        Ok(Self { library, options })
     }
 
     fn builder(&self) -> ::ort::Result<SessionBuilder> {
-        let level = match self.options.optimise {
-            true => GraphOptimizationLevel::All,
-            false => GraphOptimizationLevel::Disable,
+        let level = match self.options.level {
+            Level::None => GraphOptimizationLevel::Disable,
+            Level::Basic => GraphOptimizationLevel::Level1,
+            Level::Extended => GraphOptimizationLevel::Level2,
+            Level::All => GraphOptimizationLevel::All,
         };
         // Errors come back as values and are told once; the session need not print them as well.
         // Memory patterns double the peak, for the second run plans its memory beside what the first
@@ -89,18 +179,19 @@ impl Ort {
             Some(threads) => builder.with_intra_threads(threads)?,
             None => builder,
         };
-        if !self.options.cuda {
-            return Ok(builder);
-        }
-        // TF32 would round a convolution's factors to ten bits, and a gradient's finite differences with them.
-        let cuda = CUDA::default().with_tf32(false).build().error_on_failure();
-        Ok(builder.with_execution_providers([cuda])?)
+        let provider = match self.options.provider {
+            Provider::Cpu => return Ok(builder),
+            // TF32 would round a gradient's finite differences with the factors, so it is off by default.
+            Provider::Cuda { tf32 } => CUDA::default().with_tf32(tf32).build(),
+            Provider::OpenVino => OpenVINO::default().with_device_type("CPU").build(),
+        };
+        Ok(builder.with_execution_providers([provider.error_on_failure()])?)
     }
 }
 
 impl Runtime for Ort {
     fn kind(&self) -> Kind {
-        self.options.kind()
+        self.kind
     }
 
     fn version(&self) -> String {

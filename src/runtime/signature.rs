@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn refusal(inputs: Vec<ValueInfo>, output: DType) -> String {
-        Signature::of(&model(inputs, output), Kind::Tract).unwrap_err().to_string()
+        Signature::of(&model(inputs, output), Kind::TRACT).unwrap_err().to_string()
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn tensors_are_held_to_the_inputs() {
         let inputs = vec![float("a", &[Dim::Known(2)]), float("b", &[Dim::Known(1), Dim::Known(3)])];
-        let signature = Signature::of(&model(inputs, DType::F32), Kind::Ort).unwrap();
+        let signature = Signature::of(&model(inputs, DType::F32), Kind::ORT).unwrap();
         let (a, b) = (ArrayD::zeros(IxDyn(&[2])), ArrayD::zeros(IxDyn(&[1, 3])));
         assert!(signature.check(&[a.view(), b.view()]).is_ok());
         let one = signature.check(&[a.view()]).unwrap_err().to_string();
@@ -164,7 +164,7 @@ mod tests {
         let mut model = model(inputs, DType::F32);
         model.graph.initializers.insert("w".into(), Tensor::scalar(1.0));
         assert_eq!(without_idle_inputs(&model).graph.inputs.len(), 1);
-        assert_eq!(Signature::of(&model, Kind::Ort).unwrap().inputs.len(), 1);
+        assert_eq!(Signature::of(&model, Kind::ORT).unwrap().inputs.len(), 1);
         model.ir_version = 3;
         assert_eq!(without_idle_inputs(&model).graph.inputs.len(), 2);
     }

@@ -25,22 +25,29 @@ use super::{Kind, Runtime, RuntimeError, Session};
 use crate::onnx::Model;
 use crate::torch::{self, Device, Tensor, no_grad};
 
-/// The runtime `torch` on one device, computing in float32.
+/// The runtime `torch` on one device, with its floating-point values in one kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Torch {
+    kind: Kind,
     device: Device,
+    number: torch::Kind,
 }
 
 impl Torch {
-    /// The runtime on `device`.
+    /// The runtime on `device`, computing in float32.
     pub fn new(device: Device) -> Self {
-        Self { device }
+        Self::with_numbers(Kind::TORCH, device, torch::Kind::Float)
+    }
+
+    /// The same under a name of its own, computing in `number`: `Float`, `Double` or `BFloat16`.
+    pub fn with_numbers(kind: Kind, device: Device, number: torch::Kind) -> Self {
+        Self { kind, device, number }
     }
 }
 
 impl Runtime for Torch {
     fn kind(&self) -> Kind {
-        Kind::Torch
+        self.kind
     }
 
     fn version(&self) -> String {
@@ -48,11 +55,11 @@ impl Runtime for Torch {
     }
 
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, RuntimeError> {
-        Ok(Box::new(Forward { program: Program::compile(model, self.device, torch::Kind::Float)? }))
+        Ok(Box::new(Forward { program: Program::compile(model, self.device, self.number)? }))
     }
 
     fn autograd(&self, model: &Model, wrt: &str) -> Option<Result<Box<dyn Session>, RuntimeError>> {
-        Some(Gradient::new(model, self.device, wrt).map(|session| Box::new(session) as Box<dyn Session>))
+        Some(Gradient::new(model, *self, wrt).map(|session| Box::new(session) as Box<dyn Session>))
     }
 }
 
@@ -76,8 +83,8 @@ struct Gradient {
 }
 
 impl Gradient {
-    fn new(model: &Model, device: Device, wrt: &str) -> Result<Self, RuntimeError> {
-        let program = Program::compile(model, device, torch::Kind::Float)?;
+    fn new(model: &Model, Torch { device, number, .. }: Torch, wrt: &str) -> Result<Self, RuntimeError> {
+        let program = Program::compile(model, device, number)?;
         let position = program.inputs().position(|name| name == wrt);
         let wrt = position.ok_or_else(|| {
             failed("load the model", format!("it has no input `{wrt}` to differentiate by"))

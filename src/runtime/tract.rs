@@ -7,16 +7,35 @@ use tract_onnx::prelude::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
 
 use super::failure::{LOAD, RUN, WORKER, first_line, guarded};
+use super::kind::Setting;
 use super::signature::{Signature, load_failed, without_idle_inputs};
+use super::table::Row;
 use super::{Kind, RuntimeError, Session};
 use crate::onnx::{self, Model, Node};
 
 /// The version of tract this program is built with; a test holds it to `Cargo.lock`.
 const VERSION: &str = "0.23.9";
 
+impl Kind {
+    /// tract, part of this program.
+    pub const TRACT: Kind = Kind::named("tract");
+}
+
+pub(super) const ROW: Row = Row {
+    name: "tract",
+    help: "tract, part of this program",
+    settings: &[Setting::one_of("opt", &["off", "on"])],
+    short: &[],
+    audits_by_default: true,
+    open: |kind, settings| Ok(Box::new(Tract { kind, optimise: !settings.has("opt"), ..Tract::open()? })),
+};
+
 /// tract on the CPU.
 #[derive(Debug)]
 pub struct Tract {
+    kind: Kind,
+    /// Whether the graph is decluttered and lowered to fused kernels, or runs as it was typed.
+    optimise: bool,
     executor: Executor,
 }
 
@@ -26,17 +45,17 @@ impl Tract {
     pub fn open() -> Result<Self, RuntimeError> {
         let executor = match thread::available_parallelism().map_or(1, |count| count.get()) {
             1 => Executor::SingleThread,
-            count => guarded(Kind::Tract, "start its threads", told, || {
+            count => guarded(Kind::TRACT, "start its threads", told, || {
                 Ok(Executor::multithread_with_name(count, WORKER))
             })?,
         };
-        Ok(Self { executor })
+        Ok(Self { kind: Kind::TRACT, optimise: true, executor })
     }
 }
 
 impl super::Runtime for Tract {
     fn kind(&self) -> Kind {
-        Kind::Tract
+        self.kind
     }
 
     fn version(&self) -> String {
@@ -49,25 +68,26 @@ impl super::Runtime for Tract {
     }
 
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, RuntimeError> {
-        let signature = Signature::of(model, Kind::Tract)?;
+        let signature = Signature::of(model, self.kind)?;
         if let Some(node) = model.graph.nodes.iter().find(|node| is_foreign(node)) {
-            return Err(load_failed(Kind::Tract, lacks(node)));
+            return Err(load_failed(self.kind, lacks(node)));
         }
         let bytes = onnx::to_bytes(&without_idle_inputs(model));
-        let plan = guarded(Kind::Tract, LOAD, |error| blame(model, error), || prepare(&bytes, &signature))?;
-        Ok(Box::new(Prepared { plan, signature, executor: self.executor.clone() }))
+        let prepare = || prepare(&bytes, &signature, self.optimise);
+        let plan = guarded(self.kind, LOAD, |error| blame(model, error), prepare)?;
+        Ok(Box::new(Prepared { kind: self.kind, plan, signature, executor: self.executor.clone() }))
     }
 }
 
 /// Every size follows from those of the inputs. What the model states about its other values is
 /// not read: it may still speak of open sizes.
-fn prepare(mut bytes: &[u8], signature: &Signature) -> TractResult<Arc<TypedRunnableModel>> {
+fn prepare(mut bytes: &[u8], signature: &Signature, optimise: bool) -> TractResult<Arc<TypedRunnableModel>> {
     let reader = onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
     let mut model = reader.model_for_read(&mut bytes)?;
     for (index, input) in signature.inputs.iter().enumerate() {
         model.set_input_fact(index, f32::fact(&input.shape).into())?;
     }
-    let model = model.into_optimized()?;
+    let model = if optimise { model.into_optimized()? } else { model.into_typed()? };
     for (name, &outlet) in signature.outputs.iter().zip(model.output_outlets()?) {
         let found = model.outlet_fact(outlet)?.datum_type;
         if found != f32::datum_type() {
@@ -108,6 +128,7 @@ fn told(error: TractError) -> String {
 }
 
 struct Prepared {
+    kind: Kind,
     plan: Arc<TypedRunnableModel>,
     signature: Signature,
     executor: Executor,
@@ -116,7 +137,7 @@ struct Prepared {
 impl Session for Prepared {
     fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Vec<ArrayD<f32>>, RuntimeError> {
         self.signature.check(inputs)?;
-        let compute = || guarded(Kind::Tract, RUN, told, || compute(&self.plan, inputs));
+        let compute = || guarded(self.kind, RUN, told, || compute(&self.plan, inputs));
         multithread_tract_scope(self.executor.clone(), compute)
     }
 }

@@ -35,8 +35,10 @@ impl Sources {
         }
         let mut paths = Vec::new();
         walk(&root().join("src"), &mut paths);
+        // Unit tests lie in `tests.rs`, or in a folder `tests`.
+        let is_tests = |path: &Path| path.ends_with("tests.rs") || path.parent().unwrap().ends_with("tests");
         let is_code =
-            |path: &PathBuf| path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs");
+            |path: &PathBuf| path.extension().is_some_and(|end| end == "rs") && !is_tests(path.as_path());
         let texts = paths.into_iter().filter(is_code).map(|path| {
             let text = fs::read_to_string(&path).unwrap();
             (path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/"), text)
@@ -63,7 +65,7 @@ impl Sources {
     /// where it is defined. What a file re-exports, it does not use.
     pub fn uses(&self, module: &Module) -> BTreeSet<Module> {
         let source = &self.0[module];
-        let own = without_exports(&source.tokens);
+        let own = without_visibilities(&without_exports(&source.tokens));
         let mut used: BTreeSet<Module> =
             self.named(module, &own).iter().filter_map(|path| self.home(path, 0)).collect();
         used.remove(module);
@@ -188,6 +190,19 @@ fn absolute(module: &Module, path: Vec<String>) -> Vec<String> {
     full
 }
 
+/// The tokens without the paths of `pub(in ...)`, which say who may use an item.
+fn without_visibilities(tokens: &[String]) -> Vec<String> {
+    let mut inside = false;
+    let mut kept = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        inside = (inside && token != ")") || (token == "in" && at > 0 && tokens[at - 1] == "(");
+        if !inside {
+            kept.push(token.clone());
+        }
+    }
+    kept
+}
+
 /// The tokens without `pub use ...;`.
 fn without_exports(tokens: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
@@ -215,7 +230,7 @@ fn paths_are_read_with_all_their_branches() {
                 "src/a/mod.rs",
                 "mod x; mod y; pub mod z;\npub use self::x::{X, Y as Z};\nuse y::Hidden;\npub struct Own;",
             ),
-            file("src/a/x.rs", "pub struct X; pub struct Y;"),
+            file("src/a/x.rs", "pub struct X; pub(in crate::a) struct Y;"),
             file("src/a/y.rs", "use super::{X, z::{self, deep::Deep}}; pub struct Hidden;"),
             file("src/a/z/mod.rs", "mod deep; fn f() { crate::a::Own; super::y::g::<u8>() }"),
             file("src/a/z/deep.rs", "use super::super::Hidden; // use crate::a::x::X;\nuse crate::a::{x};"),

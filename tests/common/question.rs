@@ -27,7 +27,7 @@ impl Question {
         let x0 = ArrayD::from_shape_simple_fn(shape, || rng.random_range(0.05_f32..0.95));
         let image = x0.mapv(|value| value + rng.random_range(-0.2_f32..0.2));
         let fixed = specialise(&model, &[x0.shape()]).unwrap();
-        let mut forward = runtime::open(Kind::Tract).unwrap().load(&fixed).unwrap();
+        let mut forward = runtime::open(Kind::TRACT).unwrap().load(&fixed).unwrap();
         let target = forward.run(&[x0.view()]).unwrap().remove(0);
         Self { model, image, target }
     }
@@ -42,7 +42,7 @@ impl Question {
 
     pub fn by_autograd(&self) -> ArrayD<f32> {
         let model = objective_model(&self.model, &Objective::Distance, self.image.shape()).unwrap();
-        let runtime = runtime::open(Kind::Torch).unwrap();
+        let runtime = runtime::open(Kind::TORCH).unwrap();
         let mut session = runtime.autograd(&model, "image").unwrap().unwrap();
         session.run(&[self.image.view(), self.target.view()]).unwrap().remove(1)
     }

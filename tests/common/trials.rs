@@ -67,9 +67,9 @@ pub fn runtime(kind: Kind) -> Need<Kind> {
     let named = env::var_os("ORT_DYLIB_PATH").map(PathBuf::from);
     let set_up = Path::new(env!("CARGO_MANIFEST_DIR")).join("native/onnxruntime/lib");
     match kind {
-        Kind::Ort if named.unwrap_or(set_up).exists() => Need::Wrong(error.to_string()),
-        Kind::Ort => Need::Missing("ONNX Runtime"),
-        Kind::Torch => Need::Missing("libtorch"),
+        Kind::ORT if named.unwrap_or(set_up).exists() => Need::Wrong(error.to_string()),
+        Kind::ORT => Need::Missing("ONNX Runtime"),
+        Kind::TORCH => Need::Missing("libtorch"),
         _ => Need::Wrong(error.to_string()),
     }
 }

@@ -28,7 +28,7 @@ pub fn answers(case: &Case) -> Vec<Answer> {
     };
     let x = input(case);
     let mut answers = Vec::new();
-    for kind in [Kind::Ort, Kind::Tract] {
+    for kind in [Kind::ORT, Kind::TRACT] {
         if case.excluded.iter().any(|(excluded, _)| *excluded == kind) {
             continue;
         }
@@ -54,7 +54,7 @@ pub fn outputs(case: &Case) -> Vec<Answer> {
     let x = input(case);
     let excluded = |kind: &Kind| case.excluded.iter().any(|(excluded, _)| excluded == kind);
     let mut answers = Vec::new();
-    for kind in [Kind::Torch, Kind::Tract, Kind::Ort].into_iter().filter(|kind| !excluded(kind)) {
+    for kind in [Kind::TORCH, Kind::TRACT, Kind::ORT].into_iter().filter(|kind| !excluded(kind)) {
         let Ok(runtime) = runtime::open(kind) else { continue };
         let outputs = runtime.load(&fixed).and_then(|mut session| session.run(&[x.view()]));
         answers.push(match outputs {
@@ -130,7 +130,7 @@ fn libtorch(_: &Model, _: &ArrayD<f32>, _: &mut Vec<Answer>) {}
 #[cfg(feature = "torch")]
 fn libtorch(objective: &Model, x: &ArrayD<f32>, answers: &mut Vec<Answer>) {
     let who = || "libtorch".to_owned();
-    let runtime = runtime::open(Kind::Torch).expect("built with libtorch");
+    let runtime = runtime::open(Kind::TORCH).expect("built with libtorch");
     let session = runtime.autograd(objective, "x").expect("libtorch differentiates");
     match session.and_then(|mut session| session.run(&[x.view()])) {
         Ok(outputs) => {

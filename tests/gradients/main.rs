@@ -29,13 +29,13 @@ const TOLERANCE: f64 = 1e-5;
 const SLOPE_TOLERANCE: f64 = 1e-4;
 
 fn main() -> ExitCode {
-    let at_hand = Kind::ALL.into_iter().filter(|kind| matches!(runtime(*kind), Need::Met(_))).collect();
+    let at_hand = Kind::all().filter(|kind| matches!(runtime(*kind), Need::Met(_))).collect();
     let mut tests: Vec<Trial> = cases::all().into_iter().flat_map(|case| tests_of(case, &at_hand)).collect();
     tests.extend(refused::all().into_iter().map(|(case, words)| {
         trial(format!("refused: {}", case.name), move || is_refused_in_words(&case, words))
     }));
     tests.push(trial("every rule has a case", every_rule_has_a_case));
-    tests.extend(Kind::ALL.map(|kind| runtime(kind).trial(format!("{kind} answers"), drop)));
+    tests.extend(Kind::all().map(|kind| runtime(kind).trial(format!("{kind} answers"), drop)));
     trials::run(tests)
 }
 

@@ -8,20 +8,23 @@ mod ifgsm;
 mod mifgsm;
 mod pgd;
 mod random;
+mod smooth;
 mod spsa;
 mod square;
 
 use std::str::FromStr;
 
 use crate::attack::row::Attack;
+use crate::suggest::no_such;
 
 /// Every attack, those with gradients first; every file of this folder declares its own.
-const TABLE: [Attack; 10] = [
+const TABLE: [Attack; 11] = [
     Attack::FGSM,
     Attack::IFGSM,
     Attack::PGD,
     Attack::MIFGSM,
     Attack::APGD,
+    Attack::SMOOTH,
     Attack::CW,
     Attack::FDA,
     Attack::SQUARE,
@@ -43,10 +46,7 @@ impl FromStr for Attack {
         if let Some(attack) = TABLE.iter().find(|attack| attack.name() == given) {
             return Ok(*attack);
         }
-        let likeness = |attack: &Attack| strsim::jaro(attack.name(), given);
-        let near = TABLE.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let near = near.map_or("ifgsm", |attack| attack.name());
-        Err(format!("there is no attack `{given}`; did you mean `{near}`?"))
+        Err(no_such("attack", given, TABLE.iter().map(|attack| attack.name())))
     }
 }
 

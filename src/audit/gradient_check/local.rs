@@ -55,7 +55,7 @@ pub fn local(
     let point = x0.mapv(|value| (value + rng.random_range(-AWAY..=AWAY)).clamp(0.0, 1.0));
     let target = oracle.forward(x0.view())?;
     on_run()?;
-    oracle.pursue(&question.objectives[0]);
+    oracle.set_objective(&question.objectives[0]);
     let (_, gradient) = oracle.value_and_gradient(point.view(), target.view())?;
     on_run()?;
     // Half precision and int8 give every runtime a target of its own; the same one must give the same.
@@ -76,7 +76,7 @@ pub fn local(
     let mut slopes =
         vec![Slope { objective: name(&question.objectives[0]), slope, gradient_slope: expected }];
     for objective in &question.objectives[1..] {
-        oracle.pursue(objective);
+        oracle.set_objective(objective);
         let (_, gradient) = oracle.value_and_gradient(point.view(), target.view())?;
         on_run()?;
         let mut surface = Surface::new(oracle, &point, &target, on_run)?;

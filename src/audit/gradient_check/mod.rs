@@ -79,7 +79,7 @@ pub fn probe(
         zero_share: near.zero_share,
         disagreement: near.disagreement,
         reach,
-        source: if oracle.kind() == Kind::Torch { "autograd".into() } else { "gradient graph".into() },
+        source: if oracle.kind() == Kind::TORCH { "autograd".into() } else { "gradient graph".into() },
         ..unchecked(question.model, oracle)
     };
     report.problem = problem(&report, standard);

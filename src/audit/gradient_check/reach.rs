@@ -54,7 +54,7 @@ pub fn reach(
 ) -> Result<Vec<Reach>, AttackError> {
     let mut rng = ChaCha8Rng::seed_from_u64(question.seed);
     let mut found = Vec::new();
-    oracle.pursue(match &question.objectives[0] {
+    oracle.set_objective(match &question.objectives[0] {
         // Toward S(p) there is no way to go from p.
         Objective::Targeted => &Objective::Distance,
         other => other,

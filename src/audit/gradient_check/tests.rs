@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::arithmetic::SINGLE;
 use super::*;
@@ -10,15 +12,13 @@ use crate::attack::Interrupted;
 use crate::onnx::{DType, Dim, GraphBuilder, Model, ValueInfo};
 use crate::oracle::Objective;
 use crate::runtime::{Runtime, RuntimeError, Session};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 /// A runtime that hands its input through, and spoils the gradient of the distance.
 struct Spoilt(fn(usize, f32) -> f32);
 
 impl Runtime for Spoilt {
     fn kind(&self) -> Kind {
-        Kind::Tract
+        Kind::TRACT
     }
 
     fn version(&self) -> String {

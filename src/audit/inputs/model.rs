@@ -10,7 +10,7 @@ use crate::audit::inputs::memory::bound;
 use crate::audit::inputs::requirements::ImageRequirements;
 use crate::audit::preprocess::Preprocessing;
 use crate::digest;
-use crate::interface::{Found, Interface, Wishes, discover, find_tap};
+use crate::interface::{Found, Interface, Overrides, discover, find_tap};
 use crate::onnx::{self, Dim, Model, Problem, Source};
 use crate::oracle::{Objective, gradient_model};
 use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
@@ -59,24 +59,24 @@ impl AuditedModel {
     /// Reads the models, in order, and finds how each is fed.
     pub fn read_all(
         paths: &[PathBuf],
-        wishes: &Wishes,
+        overrides: &Overrides,
         runtimes: &[Arc<dyn Runtime>],
     ) -> Result<Vec<Self>, AuditError> {
         let sources: Vec<Source> =
             paths.iter().map(|path| onnx::read_source(path)).collect::<Result<_, _>>()?;
         let named = paths.iter().zip(short_names(paths)).zip(sources);
-        named.map(|((path, name), source)| Self::find(path, name, source, wishes, runtimes)).collect()
+        named.map(|((path, name), source)| Self::find(path, name, source, overrides, runtimes)).collect()
     }
 
     fn find(
         path: &Path,
         name: String,
         source: Source,
-        wishes: &Wishes,
+        overrides: &Overrides,
         runtimes: &[Arc<dyn Runtime>],
     ) -> Result<Self, AuditError> {
         let sha256 = digest::hex(&source.sha256);
-        Self::probed(path.into(), name, &source.model, sha256, wishes, runtimes)
+        Self::probed(path.into(), name, &source.model, sha256, overrides, runtimes)
     }
 
     /// A model from memory.
@@ -85,12 +85,12 @@ impl AuditedModel {
     /// An interface that is not taken or not found.
     pub fn from_memory(
         model: &Model,
-        wishes: &Wishes,
+        overrides: &Overrides,
         runtimes: &[Arc<dyn Runtime>],
     ) -> Result<Self, AuditError> {
         let name = if model.graph.name.is_empty() { "model" } else { &model.graph.name };
         let sha256 = digest::of_bytes(&onnx::to_bytes(model));
-        Self::probed(PathBuf::from(name), name.to_owned(), model, sha256, wishes, runtimes)
+        Self::probed(PathBuf::from(name), name.to_owned(), model, sha256, overrides, runtimes)
     }
 
     fn probed(
@@ -98,10 +98,10 @@ impl AuditedModel {
         name: String,
         model: &Model,
         sha256: String,
-        wishes: &Wishes,
+        overrides: &Overrides,
         runtimes: &[Arc<dyn Runtime>],
     ) -> Result<Self, AuditError> {
-        let found = discover(model, wishes, runtimes.iter().map(|runtime| &**runtime))
+        let found = discover(model, overrides, runtimes.iter().map(|runtime| &**runtime))
             .map_err(|source| AuditError::Model { path: path.clone(), source })?;
         let canonical = Arc::new(found.interface.canonical(model));
         let shown = || find_tap(&model.graph).map(|(tap, _)| tap);
@@ -214,7 +214,7 @@ impl AuditedModel {
     }
 
     fn interface(&self) -> InterfaceInfo {
-        let Interface { form, geometry, input_levels, output_levels, constants } = &self.found.interface;
+        let Interface { form, geometry, input_range, output_range, constants } = &self.found.interface;
         InterfaceInfo {
             input: form.input.clone(),
             output: form.output.clone(),
@@ -222,8 +222,8 @@ impl AuditedModel {
             layout: form.layout.name().into(),
             output_layout: form.output_layout.name().into(),
             channels: form.channels,
-            range: input_levels.name().into(),
-            output_range: output_levels.name().into(),
+            range: input_range.name().into(),
+            output_range: output_range.name().into(),
             margin: geometry.margin,
             fixed: geometry.fixed,
             multiple: geometry.multiple,

@@ -114,7 +114,7 @@ fn craft(
         rngs.push(seeded(settings.seed, &image.name, attack, budget));
     }
     let oracle = context.oracle(crafter);
-    oracle.pursue(&objective::function(settings, model, attack)?);
+    oracle.set_objective(&objective::function(settings, model, attack)?);
     oracle.at_draw(rngs[0].clone().random());
     let all: Vec<&Goal> = goals.iter().collect();
     let of = context.image(first);

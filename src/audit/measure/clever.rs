@@ -84,7 +84,7 @@ fn measured(
     let mut rng = seeded(context.settings.seed, &image.name, Attack::RANDOM, Budget::default());
     let batch = context.settings.strength.batch;
     let oracle = context.oracle(crafter);
-    oracle.pursue(&Objective::Distance);
+    oracle.set_objective(&Objective::Distance);
     let points = Points { x0: image.x.view(), clean: clean.view(), samples, batch };
     points
         .largest_gradient(oracle, &mut rng, &mut || watch.stepped())

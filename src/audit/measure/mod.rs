@@ -7,6 +7,7 @@ pub mod clean;
 pub mod clever;
 pub mod evaluate;
 pub mod minimal_budget;
+pub mod network;
 pub mod noise;
 pub mod row;
 pub mod transfer;
@@ -85,6 +86,7 @@ fn measure_group(
     let settings = context.settings;
     for &image in group {
         watch.doing(&format!("{}: {}", context.name(), context.image(image).name))?;
+        report.measured.network_checks.extend(network::network(context, image)?);
         report.measured.clean.extend(clean::clean(context, image)?);
         if let Some(samples) = settings.clever {
             report.measured.clever.extend(clever::clever(context, image, samples, watch)?);

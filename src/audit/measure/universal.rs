@@ -40,7 +40,7 @@ fn find(
         goals.push(objective::goal(settings, model, context.image(index), Attack::PGD, budget, &clean)?);
     }
     let oracle = context.oracle(crafter);
-    oracle.pursue(&settings.objective.function());
+    oracle.set_objective(&settings.objective.function());
     let all: Vec<&Goal> = goals.iter().collect();
     let mut rng = seeded(settings.seed, "all images", Attack::PGD, budget);
     Perturbation::find(oracle, &all, &settings.strength, &mut rng, &mut || watch.stepped())

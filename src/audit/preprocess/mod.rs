@@ -16,6 +16,7 @@ use rand::RngExt;
 use crate::attack::{Attack, Budget, seeded};
 use crate::oracle::{Oracle, OracleError, Preprocess};
 use crate::report::PreprocessInfo;
+use crate::suggest::{no_such, suggest};
 
 /// Draws of a random one that attacks and judges average over.
 const DRAWS: usize = 8;
@@ -127,12 +128,10 @@ impl FromStr for Preprocessing {
     fn from_str(given: &str) -> Result<Self, String> {
         let (name, value) = given.split_once('=').unwrap_or((given, ""));
         let Some((_, takes)) = NAMES.iter().find(|(known, _)| *known == name) else {
-            let near = |known: &str| strsim::jaro(known, name);
-            let nearest = NAMES.iter().max_by(|a, b| near(a.0).total_cmp(&near(b.0))).unwrap_or(&NAMES[0]);
-            return Err(format!(
-                "there is no pre-processing `{name}`; did you mean `{}`? It takes {}",
-                nearest.0, nearest.1
-            ));
+            let near = suggest(name, NAMES.iter().map(|(known, _)| *known));
+            let near = NAMES.iter().find(|(known, _)| Some(*known) == near);
+            let takes = near.map(|(_, takes)| format!(" It takes {takes}")).unwrap_or_default();
+            return Err(no_such("pre-processing", name, NAMES.iter().map(|(known, _)| *known)) + &takes);
         };
         let whole = |most: u8| value.parse().ok().filter(|value| (1..=most).contains(value));
         let share = || value.parse().ok().filter(|value| *value > 0.0 && *value < 1.0);

@@ -2,7 +2,7 @@
 
 use crate::cli::output::note;
 use crate::cli::progress::Bar;
-use crate::harden::{Agreement, Event, Job, Outcome, Reason, Record, Skipped, Validated};
+use crate::harden::{Agreement, Event, Outcome, Reason, Record, Skipped, Validated};
 
 /// The progress bar.
 pub(super) struct View {
@@ -12,8 +12,9 @@ pub(super) struct View {
 }
 
 impl View {
-    pub fn new(job: &Job) -> Self {
-        Self { bar: Bar::hidden(), steps: job.recipe.steps, loading: false }
+    /// A view of a run of so many steps.
+    pub fn new(steps: u64) -> Self {
+        Self { bar: Bar::hidden(), steps, loading: false }
     }
 
     pub fn show(&mut self, event: Event<'_>) {
@@ -89,7 +90,8 @@ fn describe(images: usize, skipped: &[Skipped], parameters: usize, estimator: us
     }
 }
 
-pub(super) fn summary(job: &Job, outcome: &Outcome) -> String {
+/// What is said of a run when it has ended.
+pub(super) fn summary(outcome: &Outcome) -> String {
     let [model, log, checkpoint] = &outcome.files;
     let mut lines = Vec::new();
     if let Some(last) = &outcome.last {
@@ -108,7 +110,12 @@ pub(super) fn summary(job: &Job, outcome: &Outcome) -> String {
         model.display(),
         outcome.difference
     ));
-    lines.extend(outcome.packed.iter().map(|what| format!("  {what}")));
+    if let Some(difference) = outcome.bfloat16 {
+        lines.push(format!(
+            "  the bfloat16 arithmetic of training moves its outputs by up to {difference:.1e}; the file computes in float32"
+        ));
+    }
+    lines.extend(outcome.transformed.iter().map(|what| format!("  {what}")));
     if let Some(Validated { psnr, ssim, images, training: true, .. }) = &outcome.validated {
         lines
             .push(format!("  PSNR {psnr:.2} dB, SSIM {ssim:.4} on {images} of the images it was trained on"));
@@ -122,7 +129,8 @@ pub(super) fn summary(job: &Job, outcome: &Outcome) -> String {
         });
     }
     lines.push(format!("Wrote {} and {}", log.display(), checkpoint.display()));
-    let next = job.out.join("audit");
+    // The initial audit has the other folder.
+    let next = model.with_file_name(if outcome.audit.is_some() { "audit-full" } else { "audit" });
     lines.push(format!("Next: temper audit {} --images DIR --out {}", model.display(), next.display()));
     lines.join("\n")
 }

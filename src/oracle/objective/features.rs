@@ -8,11 +8,10 @@
 use super::{Fragment, norms, summed};
 use crate::onnx::{DType, Problem};
 use crate::rewrite::{Emitter, RewriteError, Value};
+use crate::suggest::did_you_mean;
 
 /// Keeps the logarithm of an empty set a number.
 const EMPTY: f32 = 1e-12;
-/// Names suggested for a tap that is not there.
-const SUGGESTED: usize = 3;
 
 /// The feature maps of these taps.
 pub fn maps(emitter: &Emitter, taps: &[String], batch: usize) -> Result<Vec<Value>, RewriteError> {
@@ -48,11 +47,8 @@ fn find(emitter: &Emitter, tap: &str) -> Result<Value, RewriteError> {
         Some(node) => emitter.value(&node.outputs[0]),
         None => {
             let names = graph.iter().flat_map(|node| &node.outputs).filter(|name| !name.is_empty());
-            let mut names: Vec<&String> = names.collect();
-            let likeness = |name: &str| strsim::jaro(name, tap);
-            names.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)));
-            let near: Vec<String> = names.iter().take(SUGGESTED).map(|name| format!("`{name}`")).collect();
-            let what = format!("is no value of the graph; the nearest names are {}", near.join(", "));
+            let near = did_you_mean(tap, names.map(String::as_str));
+            let what = format!("is no value of the graph{near}");
             Err(Problem::new(format!("tap `{tap}`"), what).into())
         }
     }

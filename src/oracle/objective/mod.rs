@@ -16,6 +16,7 @@ use ndarray::ArrayView3;
 use serde::Serialize;
 
 use crate::rewrite::{Emitter, RewriteError, Value};
+use crate::suggest::no_such;
 
 /// The name of the input that holds what the output is compared with.
 pub const TARGET: &str = "target";
@@ -121,11 +122,7 @@ impl FromStr for Objective {
         if let Some((_, objective)) = NAMES.iter().find(|(name, _)| *name == given) {
             return Ok(objective.clone());
         }
-        let near = NAMES.iter().max_by(|a, b| strsim::jaro(a.0, given).total_cmp(&strsim::jaro(b.0, given)));
-        Err(format!(
-            "there is no objective `{given}`; did you mean `{}`?",
-            near.map_or("l2", |(name, _)| name)
-        ))
+        Err(no_such("objective", given, NAMES.iter().map(|(name, _)| *name)))
     }
 }
 

@@ -10,6 +10,7 @@ mod convergence;
 mod defences;
 mod gradients;
 mod masking;
+mod network;
 mod runtimes;
 
 use indexmap::IndexMap;
@@ -63,6 +64,7 @@ pub struct Finding {
 pub fn findings(report: &Report) -> Vec<Finding> {
     let measured = &report.measured;
     let mut found: Vec<Finding> = measured.gradient_checks.iter().flat_map(gradients::of).collect();
+    found.extend(network::of(measured));
     for case in case::cases(measured) {
         found.extend(masking::of(&case, measured));
         found.extend(convergence::of(&case));

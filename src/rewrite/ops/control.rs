@@ -1,5 +1,5 @@
 //! Control flow: If, Loop, Scan. None is read: a decided `If` has been put in its place before
-//! (`rewrite::branches`), and loops are not unrolled.
+//! (`rewrite::passes::branches`), and loops are not unrolled.
 
 use super::{Call, Operator};
 use crate::rewrite::TensorType;

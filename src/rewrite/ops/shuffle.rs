@@ -3,7 +3,7 @@
 //!
 //! Each moves every element once, so the adjoint is the inverse. SpaceToDepth has one order of
 //! channels, DCR's; a Gather brings them into CRD order, and often disappears into the next Conv
-//! (see `rewrite::fuse`). Measured, it takes a third of the time of Reshape, Transpose, Reshape.
+//! (see `rewrite::passes::fuse`). Measured, it takes a third of the time of Reshape, Transpose, Reshape.
 
 use super::{Call, Operator, Vjp};
 use crate::onnx::{Attribute, Tensor};

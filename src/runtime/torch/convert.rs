@@ -12,7 +12,7 @@ use crate::torch::{self, Device, Kind, Tensor, no_grad};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Place {
     pub device: Device,
-    /// `Float` or `Double`.
+    /// `Float`, `Double` or `BFloat16`.
     pub kind: Kind,
 }
 

@@ -95,8 +95,8 @@ pub(super) struct Step {
 pub type Replace<'a, E> = &'a mut dyn FnMut(Tensor) -> Result<Tensor, E>;
 
 impl Program {
-    /// Compiles a model to run on `device`, with its floating-point numbers as `kind` (`Float`, or
-    /// `Double` for finite differences).
+    /// Compiles a model to run on `device`, with its floating-point numbers as `kind`: `Float`, `Double` for
+    /// finite differences and arbitration, or `BFloat16`.
     ///
     /// # Errors
     /// [`RuntimeError::Failed`] naming the node: an operator that the interpreter lacks, an
@@ -308,7 +308,7 @@ fn half_precision(kernel: &Kernel, inputs: &Inputs<'_>) -> Result<Vec<Tensor>, R
 const WRITE_BACK: &str = "write its weights back into the model";
 
 pub(super) fn failed(action: &'static str, reason: String) -> RuntimeError {
-    RuntimeError::Failed { kind: runtime::Kind::Torch, action, reason }
+    RuntimeError::Failed { kind: runtime::Kind::TORCH, action, reason }
 }
 
 fn at_run(step: &Step, inputs: &Inputs<'_>, refusal: &Refusal) -> RuntimeError {

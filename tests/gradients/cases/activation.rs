@@ -40,8 +40,8 @@ fn bent() -> Vec<Case> {
         of("elu, 0.5", "Elu", 0.5),
         of("elu, 2", "Elu", 2.0),
         plain(17, "Celu", -4.0, 4.0),
-        of("celu, 0.5", "Celu", 0.5).without(Kind::Tract, CELU),
-        of("celu, 2", "Celu", 2.0).without(Kind::Tract, CELU),
+        of("celu, 0.5", "Celu", 0.5).without(Kind::TRACT, CELU),
+        of("celu, 2", "Celu", 2.0).without(Kind::TRACT, CELU),
         plain(17, "Selu", -4.0, 4.0),
         plain(17, "Selu", -200.0, 200.0),
         node(
@@ -90,25 +90,25 @@ fn smooth() -> Vec<Case> {
     };
     vec![
         of(17, "Sigmoid", 4.0),
-        of(17, "Sigmoid", 200.0).inexact(Kind::Tract, 2e-4, SATURATED),
+        of(17, "Sigmoid", 200.0).inexact(Kind::TRACT, 2e-4, SATURATED),
         of(17, "Tanh", 3.0),
-        of(17, "Tanh", 200.0).inexact(Kind::Tract, 1e-3, SATURATED),
+        of(17, "Tanh", 200.0).inexact(Kind::TRACT, 1e-3, SATURATED),
         of(17, "Softplus", 4.0),
         of(17, "Softplus", 80.0),
-        of(17, "Softplus", 200.0).without(Kind::Tract, "its Softplus is infinite beyond 88"),
+        of(17, "Softplus", 200.0).without(Kind::TRACT, "its Softplus is infinite beyond 88"),
         of(17, "Softsign", 3.0),
         of(17, "Softsign", 200.0),
         of(20, "Gelu", 4.0),
         gelu("none", 100.0),
         gelu("tanh", 4.0),
-        gelu("tanh", 100.0).inexact(Kind::Tract, 1e-4, SATURATED),
+        gelu("tanh", 100.0).inexact(Kind::TRACT, 1e-4, SATURATED),
         of(24, "Swish", 4.0),
-        of(24, "Swish", 200.0).inexact(Kind::Tract, 1e-4, SATURATED),
+        of(24, "Swish", 200.0).inexact(Kind::TRACT, 1e-4, SATURATED),
         node_at(24, "swish, 1.7", "Swish", &[4, 6], vec![], [("alpha", 1.7.into())])
             .over(-4.0, 4.0)
-            .without(Kind::Tract, "its Swish does not read alpha"),
+            .without(Kind::TRACT, "its Swish does not read alpha"),
         of(18, "Mish", 4.0),
-        of(18, "Mish", 200.0).inexact(Kind::Tract, 1e-4, SATURATED),
+        of(18, "Mish", 200.0).inexact(Kind::TRACT, 1e-4, SATURATED),
     ]
 }
 
@@ -121,11 +121,11 @@ fn softmaxes() -> Vec<Case> {
         };
         let large = match op {
             "Softmax" => along(17, -1, 200.0).inexact(
-                Kind::Tract,
+                Kind::TRACT,
                 1e-4,
                 "what is left of a saturated Softmax is as small as its error",
             ),
-            _ => along(17, -1, 200.0).without(Kind::Tract, "its LogSoftmax is infinite from -104 on"),
+            _ => along(17, -1, 200.0).without(Kind::TRACT, "its LogSoftmax is infinite from -104 on"),
         };
         cases.extend([
             along(13, 1, 1.0),

@@ -149,7 +149,7 @@ fn transposed() -> Vec<Case> {
             weights(),
             [stride(), ("output_shape", ints(&[8, 10]))],
         )
-        .without(Kind::Tract, "it cuts the odd entry off the other end"),
+        .without(Kind::TRACT, "it cuts the odd entry off the other end"),
         node(
             "transposed conv, SAME_UPPER",
             "ConvTranspose",

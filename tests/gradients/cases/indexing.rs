@@ -57,7 +57,7 @@ fn gathers() -> Vec<Case> {
             axis(-1),
         ),
         tuples("gather tuples of all", 0, indices(&[2, 3], &[0, 1, 2, 1, -1, 3]))
-            .without(Kind::Tract, "it counts no tuple from the end"),
+            .without(Kind::TRACT, "it counts no tuple from the end"),
         tuples("gather tuples of slices", 0, indices(&[3, 1], &[1, 0, 1])),
         tuples("gather tuples, shaped", 0, indices(&[2, 2, 2], &[0, 0, 1, 2, 1, 1, 0, 0])),
         tuples("gather tuples, batched", 1, indices(&[2, 2, 1], &[2, 0, 1, 1])),
@@ -145,7 +145,7 @@ fn grids() -> Vec<Case> {
                     let grid = between(&[1, 4, 3, 2], -1.4, 1.4);
                     let case = node_at(opset, &name, "GridSample", &[1, 2, 5, 6], vec![grid], attributes);
                     let strange = mode.ends_with("cubic") && padding == "border";
-                    cases.push(if strange { case.without(Kind::Tract, CUBIC_BORDER) } else { case });
+                    cases.push(if strange { case.without(Kind::TRACT, CUBIC_BORDER) } else { case });
                 }
             }
         }

@@ -39,7 +39,7 @@ fn matmuls() -> Vec<Case> {
                 graph.node("MatMul", "y", &inputs, [])
             });
             let scalar = (left.len(), right.len()) == (1, 1);
-            cases.push(if scalar { case.without(Kind::Tract, "it multiplies no two vectors") } else { case });
+            cases.push(if scalar { case.without(Kind::TRACT, "it multiplies no two vectors") } else { case });
         }
     }
     cases
@@ -104,6 +104,6 @@ fn einsums() -> Vec<Case> {
         with("i,i->", &[4], &[4], false),
         alone("ijk->kji", &[2, 3, 4]),
         alone("ij->i", &[3, 4]),
-        alone("ij->", &[3, 4]).without(Kind::Tract, "it sums nothing to a scalar"),
+        alone("ij->", &[3, 4]).without(Kind::TRACT, "it sums nothing to a scalar"),
     ]
 }

@@ -18,11 +18,11 @@ pub fn cases() -> Vec<Case> {
             vec![Tensor::ints(&[1, 2]), Tensor::scalar(0.5), Tensor::ints(&[-1])],
             [],
         )
-        .without(Kind::Tract, "its Pad ignores axes"),
+        .without(Kind::TRACT, "its Pad ignores axes"),
         node("pad, cutting alone", "Pad", &[4, 5], pads(&[-1, 0, -2, -1]), [])
-            .without(Kind::Tract, "its Pad does not cut"),
+            .without(Kind::TRACT, "its Pad does not cut"),
         node("pad, edge, cutting", "Pad", &[4, 5], pads(&[-1, 2, 0, 1]), [mode("edge")])
-            .without(Kind::Tract, "its Pad does not cut"),
+            .without(Kind::TRACT, "its Pad does not cut"),
         node(
             "pad, reflect, all of it",
             "Pad",
@@ -66,9 +66,9 @@ pub fn cases() -> Vec<Case> {
             vec![Tensor::ints(&[1, 2, 0, 1]), Tensor::scalar(0.0), Tensor::ints(&[-1, 2])],
             [mode("reflect")],
         )
-        .without(Kind::Tract, "its Pad ignores axes"),
+        .without(Kind::TRACT, "its Pad ignores axes"),
         node_at(19, "pad, wrap", "Pad", &image, pads(&[0, 0, 1, 2, 0, 0, 3, 4]), [mode("wrap")])
-            .without(Kind::Tract, "its Pad does not wrap"),
+            .without(Kind::TRACT, "its Pad does not wrap"),
     ];
     for name in ["edge", "reflect"] {
         cases.push(node(

@@ -47,7 +47,7 @@ fn case(opset: i64, shape: &[usize], inputs: Vec<Tensor>, what: &str, attributes
         "y".into()
     });
     match strange_on_tract(&words, what) {
-        Some(reason) => case.without(Kind::Tract, reason),
+        Some(reason) => case.without(Kind::TRACT, reason),
         None => case,
     }
 }

@@ -1,4 +1,4 @@
-//! Element by element, with broadcasting: Add Sub Mul Div Pow Max Min Sum Mean, Neg Abs Sign
+//! Element by element, with broadcasting: Add Sub Mul Div Pow Mod Max Min Sum Mean, Neg Abs Sign
 //! Floor Ceil Round Sqrt Exp Log Reciprocal Erf Sin Cos Tan Atan Sinh Cosh Clip.
 
 use super::{Attributes, Inputs, Kernel, MANY, Operator, Refusal, binary, one, standard, unary};
@@ -10,6 +10,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     standard("Mul", 2..=2, |_| binary(|a, b| Ok(a.f_mul(b)?))),
     standard("Div", 2..=2, |_| binary(div)),
     standard("Pow", 2..=2, |_| binary(pow)),
+    standard("Mod", 2..=2, modulo),
     standard("Max", 1..=MANY, |_| one(|inputs| fold(inputs, Tensor::f_maximum))),
     standard("Min", 1..=MANY, |_| one(|inputs| fold(inputs, Tensor::f_minimum))),
     standard("Sum", 1..=MANY, |_| one(|inputs| fold(inputs, Tensor::f_add))),
@@ -37,6 +38,12 @@ pub(super) const OPERATORS: &[Operator] = &[
 /// Integers are divided towards zero, as ONNX has it.
 fn div(a: &Tensor, b: &Tensor) -> Result<Tensor, Refusal> {
     if a.is_floating_point() { Ok(a.f_div(b)?) } else { Ok(a.f_div_tensor_mode(b, "trunc")?) }
+}
+
+/// The sign is the divisor's, as in Python; with `fmod` the dividend's, as in C.
+fn modulo(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
+    let as_in_c = attributes.flag("fmod", false)?;
+    binary(move |a, b| Ok(if as_in_c { a.f_fmod_tensor(b)? } else { a.f_remainder_tensor(b)? }))
 }
 
 /// The exponent may be of another type; the result has the base's.

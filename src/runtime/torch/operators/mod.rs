@@ -183,6 +183,15 @@ mod tests {
         assert!(knows("ai.onnx", "Conv") && !knows("com.example", "Conv"));
     }
 
+    /// If and Loop hold graphs: a decided If is put in its place by `specialise`, and a Loop is refused.
+    #[test]
+    fn every_operator_of_the_rewrite_table_is_here() {
+        let lacking = |name: &&str| !knows("", name) && !["If", "Loop"].contains(name);
+        let missing: Vec<&str> =
+            crate::rewrite::operators().map(|operator| operator.name).filter(lacking).collect();
+        assert!(missing.is_empty(), "the interpreter lacks {}", missing.join(", "));
+    }
+
     #[test]
     fn axes_count_from_either_end() {
         assert_eq!(axes(&[0, -1, 2], 3), Ok(vec![0, 2, 2]));

@@ -1,5 +1,5 @@
 //! The same elements under another shape: Reshape Flatten Squeeze Unsqueeze Transpose Expand, and
-//! Shape, which gives the shape itself.
+//! Shape and Size, which give the shape itself.
 
 use super::{Attributes, Inputs, Kernel, Operator, Refusal, axes, axis, one, standard, unary};
 use crate::torch::Tensor;
@@ -12,6 +12,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     standard("Transpose", 1..=1, transpose),
     standard("Expand", 2..=2, |_| one(|inputs| expand(inputs.get(0)?, &inputs.ints(1)?))),
     standard("Shape", 1..=1, shape),
+    standard("Size", 1..=1, |_| unary(|x| Ok(Tensor::from(x.numel() as i64)))),
 ];
 
 /// 0 keeps the input's own length, -1 takes what is left.

@@ -1,13 +1,19 @@
-//! Parts of tensors, taken or put together: Slice Concat Split Gather.
+//! Parts of tensors, taken or put together: Slice Concat Split Gather TopK, and
+//! NonZero, which says where they are.
 
-use super::{Attributes, Inputs, Kernel, MANY, Operator, Refusal, axes, axis, binary, one, standard};
-use crate::torch::{Kind, Tensor};
+use super::{Attributes, Inputs, Kernel, MANY, Operator, Refusal, axes, axis, binary, one, standard, unary};
+use crate::torch::{Device, Kind, Tensor};
 
 pub(super) const OPERATORS: &[Operator] = &[
     standard("Slice", 1..=5, slice),
     standard("Concat", 1..=MANY, concat),
     standard("Split", 1..=2, split),
     standard("Gather", 2..=2, gather),
+    standard("TopK", 2..=2, top_k),
+    // One column per element that is not zero, one row per axis.
+    standard("NonZero", 1..=1, |_| {
+        unary(|x| Ok(x.f_nonzero()?.f_transpose(0, 1)?.f_to_device(Device::Cpu)?))
+    }),
 ];
 
 /// Starts and ends are attributes before opset 10 and inputs, with steps, since.
@@ -125,4 +131,22 @@ fn gather(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
         let shape = [before, &indices.size(), after].concat();
         Ok(x.f_index_select(dim, &from_front)?.f_reshape(shape)?)
     })
+}
+
+/// The K largest or smallest along an axis, in order, and where they were; of equals the first come first.
+fn top_k(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
+    let dim = attributes.int("axis")?.unwrap_or(-1);
+    let largest = attributes.flag("largest", true)?;
+    // Unsorted results may come in any order, this one included.
+    attributes.flag("sorted", true)?;
+    Ok(Box::new(move |inputs| {
+        let x = inputs.get(0)?;
+        let dim = axis(dim, x.dim())?;
+        let length = x.size()[dim as usize];
+        let count = inputs.ints(1)?.first().copied().filter(|count| (0..=length).contains(count));
+        let count = count.ok_or_else(|| Refusal::new(format!("K is not a number from 0 to {length}")))?;
+        let (values, places) = x.f_sort_stable(true, dim, largest)?;
+        let places = places.f_narrow(dim, 0, count)?.f_to_device(Device::Cpu)?;
+        Ok(vec![values.f_narrow(dim, 0, count)?, places])
+    }))
 }

@@ -1,0 +1,142 @@
+//! APGD on the randomized-smoothed objective: steps along the mean gradient over uniform noise inside the
+//! ball, E[grad f(x + w u)], u uniform in [-1, 1] for every value (expectation over transformation, Athalye et
+//! al., ICML 2018, with noise as the transformation; the smoothing of Cohen et al., ICML 2019).
+//!
+//! Where roundings, ripples or gates make the slope at a point say nothing of the way ahead, the slope of the
+//! smoothed objective does. The width w is the smallest that is enough: it doubles from an eighth of the budget
+//! until a step of its own size along the signs of the mean gradient rises by a good part of what the gradient
+//! promises, w ||g||_1. The objective itself is not smoothed: the best point is the best for the model.
+
+use ndarray::{Array4, ArrayView4, Axis};
+use rand_chacha::ChaCha8Rng;
+
+use super::apgd::Apgd;
+use crate::attack::goal::{Goal, stacked};
+use crate::attack::kind::AttackKind;
+use crate::attack::landscape::Landscape;
+use crate::attack::points::{along, around, near};
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::settings::Settings;
+use crate::attack::template::{AttackError, Attacked, OnStep, Steps, climb};
+use crate::oracle::OracleError;
+
+impl Attack {
+    /// APGD along mean gradients over noise inside the ball.
+    pub const SMOOTH: Self = Self(&Row {
+        name: "smooth",
+        kind: AttackKind::WhiteBox,
+        restarts: true,
+        converges: false,
+        maximises: Maximises::Chosen,
+        calls: Calls::Iterations(DRAWS),
+        help: "apgd along the mean gradient over noise inside the ball, for rugged landscapes",
+        method: Method::Own(smooth),
+    });
+}
+
+/// Gradients that are averaged at a step.
+const DRAWS: usize = 8;
+/// Widths that are tried, in budgets.
+const WIDTHS: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
+/// The least share of the promised rise that a width has to bring. Along a distance from x0, which is convex,
+/// an honest gradient brings 1 and more.
+const KEPT: f64 = 1.0 / 3.0;
+
+/// Attacks one image.
+fn smooth(
+    landscape: &mut dyn Landscape,
+    goal: &Goal,
+    settings: &Settings,
+    rng: &mut ChaCha8Rng,
+    on_step: &mut OnStep<'_>,
+) -> Result<Attacked, AttackError> {
+    let mut smoothed = Smoothed { landscape, rng: rng.clone(), width: 0.0, batch: settings.batch.max(1) };
+    smoothed.widen(goal, rng)?;
+    let iterations = settings.iterations;
+    let make = |goal: &Goal| -> Box<dyn Steps> { Box::new(Apgd::new(goal.ball.level(), iterations)) };
+    let mut each = || (0..DRAWS).try_for_each(|_| on_step());
+    let found = climb(&make, &mut smoothed, &[goal], settings, std::slice::from_mut(rng), &mut each)?;
+    Ok(found.into_iter().next().expect("a climb gives one result per goal"))
+}
+
+/// A landscape whose gradients are means over noise; its values are those of the points themselves.
+struct Smoothed<'a> {
+    landscape: &'a mut dyn Landscape,
+    rng: ChaCha8Rng,
+    /// The noise is uniform in [-width, width], on [0, 1].
+    width: f32,
+    /// Points that go through the model together.
+    batch: usize,
+}
+
+impl Smoothed<'_> {
+    /// Sets the width, at a point in the ball.
+    fn widen(&mut self, goal: &Goal, rng: &mut ChaCha8Rng) -> Result<(), AttackError> {
+        let ball = &goal.ball;
+        let mut x = near(ball, ball.level() as f32, rng);
+        ball.project(&mut x);
+        let before = self.value(&x, goal)?;
+        let mut best = (f64::NEG_INFINITY, 0.0);
+        for width in WIDTHS {
+            self.width = (width * ball.level()) as f32;
+            let gradient = self.mean_gradient(&x, goal)?;
+            let direction = ball.direction(&gradient);
+            let mut ahead = along(&x, self.width, &direction);
+            ball.project(&mut ahead);
+            let promised: f64 = (&ahead - &x).iter().zip(&gradient).map(|(d, g)| f64::from(d * g)).sum();
+            let kept = (self.value(&ahead, goal)? - before) / promised.max(f64::MIN_POSITIVE);
+            if kept > best.0 {
+                best = (kept, self.width);
+            }
+            if kept >= KEPT {
+                break;
+            }
+        }
+        self.width = best.1;
+        Ok(())
+    }
+
+    fn value(&mut self, x: &Array4<f32>, goal: &Goal) -> Result<f64, OracleError> {
+        let values = self.landscape.values(x.view(), &[goal])?;
+        Ok(*values.first().expect("a landscape gives one value per goal"))
+    }
+
+    fn mean_gradient(&mut self, x: &Array4<f32>, goal: &Goal) -> Result<Array4<f32>, OracleError> {
+        let mut mean = Array4::zeros(x.raw_dim());
+        let mut points: Vec<Array4<f32>> =
+            (0..DRAWS).map(|_| around(x.view(), self.width, &mut self.rng)).collect();
+        points.iter_mut().for_each(|point| goal.ball.project(point));
+        for group in points.chunks(self.batch) {
+            let goals = vec![goal; group.len()];
+            let (_, gradients) = self.landscape.value_and_gradient(stacked(group.iter()).view(), &goals)?;
+            for gradient in gradients.axis_chunks_iter(Axis(0), 1) {
+                mean.scaled_add(1.0 / DRAWS as f32, &gradient);
+            }
+        }
+        Ok(mean)
+    }
+}
+
+impl Landscape for Smoothed<'_> {
+    fn value_and_gradient(
+        &mut self,
+        x: ArrayView4<'_, f32>,
+        goals: &[&Goal],
+    ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
+        let mut gradient = Array4::zeros(x.raw_dim());
+        for ((x, mut gradient), goal) in
+            x.axis_chunks_iter(Axis(0), 1).zip(gradient.axis_chunks_iter_mut(Axis(0), 1)).zip(goals)
+        {
+            gradient.assign(&self.mean_gradient(&x.to_owned(), goal)?);
+        }
+        Ok((self.landscape.values(x, goals)?, gradient))
+    }
+
+    fn values(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
+        self.landscape.values(x, goals)
+    }
+
+    fn sr_psnr(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
+        self.landscape.sr_psnr(x, goals)
+    }
+}

@@ -1,0 +1,93 @@
+//! The folder that a verb writes to: made and proven writable before the work starts, and removed again
+//! where the work fails before it has written anything.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{FileError, create_output_folder};
+
+/// An output folder. Dropped before [`OutputFolder::keep`], it removes the folders that it made, as far as
+/// they are empty; what was there before stays.
+#[derive(Debug)]
+pub struct OutputFolder {
+    path: PathBuf,
+    /// The folders that were made, the deepest first.
+    made: Vec<PathBuf>,
+}
+
+impl OutputFolder {
+    /// Makes sure that the folder exists, its parents included, and takes files.
+    ///
+    /// # Errors
+    /// As [`create_output_folder`]; nothing is left behind then.
+    pub fn create(path: &Path) -> Result<Self, FileError> {
+        let named = |folder: &&Path| !folder.as_os_str().is_empty();
+        let missing = path.ancestors().filter(named).take_while(|folder| !folder.exists());
+        let folder = Self { path: path.to_owned(), made: missing.map(Path::to_owned).collect() };
+        create_output_folder(path)?;
+        Ok(folder)
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Keeps the folder, whatever happens from now on.
+    pub fn keep(&mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for OutputFolder {
+    fn drop(&mut self) {
+        for folder in &self.made {
+            // The system refuses to remove a folder that holds something, which is then there to stay.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_was_made_in_vain_is_removed_and_an_older_one_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("a").join("b");
+        drop(OutputFolder::create(&deep).unwrap());
+        assert!(!root.path().join("a").exists());
+        fs::create_dir(root.path().join("a")).unwrap();
+        drop(OutputFolder::create(&deep).unwrap());
+        assert!(root.path().join("a").exists() && !deep.exists());
+        OutputFolder::create(&deep).unwrap().keep();
+        assert!(deep.exists());
+        drop(OutputFolder::create(&deep).unwrap());
+        assert!(deep.exists(), "it was there before");
+    }
+
+    #[test]
+    fn a_folder_that_holds_something_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = OutputFolder::create(&root.path().join("a")).unwrap();
+        fs::write(folder.file("report.json"), b"{}").unwrap();
+        drop(folder);
+        assert!(root.path().join("a/report.json").exists());
+    }
+
+    #[test]
+    fn a_path_that_goes_up_again_is_cleared_too() {
+        let root = tempfile::tempdir().unwrap();
+        drop(OutputFolder::create(&root.path().join("a/../b")).unwrap());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("file"), b"x").unwrap();
+        assert!(OutputFolder::create(&root.path().join("file").join("out")).is_err());
+        assert!(root.path().join("file").is_file());
+    }
+}

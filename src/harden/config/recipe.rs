@@ -1,0 +1,404 @@
+//! Everything that decides what a run computes: two runs of one recipe on the same images, device
+//! and number of threads give the same file.
+
+use std::path::PathBuf;
+
+use clap::ArgAction::Set;
+use serde::{Deserialize, Serialize};
+
+use super::parsers::{on_or_off, one_of};
+use super::schedule::Schedule;
+use crate::density::DensityShape;
+use crate::harden::HardenError;
+use crate::interface::Overrides;
+use crate::onnx::Model;
+use crate::zoo::{Arch, Loss, Network, Preset};
+
+/// The settings of a run; the defaults are the paper's, for EDSR-baseline at scale 4.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "What is computed")]
+pub struct Recipe {
+    /// Network to train
+    #[arg(long, value_name = "NAME", value_parser = one_of::<Arch, 6>(Arch::ALL.map(Arch::name)))]
+    pub arch: Arch,
+    /// Fine-tune this ONNX file instead: any network that libtorch can run here. The result is the same
+    /// graph with new weights; arch, size, features, blocks and scale are then its own
+    #[arg(long, value_name = "MODEL.onnx", conflicts_with = "arch")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
+    /// How that file is fed, as far as it is stated.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Overrides::is_empty")]
+    pub interface: Overrides,
+    /// Start with the weights of this file of the same network, and not with drawn ones; a generator that
+    /// was trained as srresnet is what srgan starts from
+    #[arg(long, value_name = "MODEL.onnx", conflicts_with = "from")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Its size: the original's, or a small one for tests and CPUs
+    #[arg(long, value_name = "full|small", value_parser = one_of::<Preset, 2>(["full", "small"]))]
+    pub size: Preset,
+    /// Channels of the network's feature maps [default: those of its size]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<usize>,
+    /// Blocks of the network, of rcan in each group; carn has a fixed number [default: those of its size]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<usize>,
+    /// Upscaling factor: 2, 3 or 4; srresnet and srgan: 2 or 4; of a file given by --from, where it is not
+    /// to be found by probing
+    #[arg(long, value_name = "N")]
+    pub scale: usize,
+    /// Training steps
+    #[arg(long, value_name = "N")]
+    pub steps: u64,
+    /// Crops per step
+    #[arg(long, value_name = "N")]
+    pub batch: usize,
+    /// Side of a crop in LR pixels
+    #[arg(long, value_name = "PIXELS")]
+    pub patch: usize,
+    /// Learning rate of Adam at the first step
+    #[arg(long = "lr", value_name = "RATE", allow_negative_numbers = true)]
+    pub learning_rate: f64,
+    /// How the learning rate falls: halved every --halve-every steps, or by a cosine to 0 at the last step
+    #[arg(long, value_name = "step|cosine", value_parser = one_of::<Schedule, 2>(["step", "cosine"]))]
+    pub schedule: Schedule,
+    /// The learning rate halves every so many steps, where the schedule is by steps
+    #[arg(long, value_name = "STEPS")]
+    pub halve_every: u64,
+    /// Shorten gradients that are longer than this in L2; 0 for none
+    #[arg(long, value_name = "LENGTH", allow_negative_numbers = true)]
+    pub clip: f64,
+    /// Export averaged weights, of which this share stays at every step, such as 0.999; 0 for none
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub ema: f64,
+    /// Convolutions and matrix products in bfloat16 (mixed precision); weights stay float32
+    #[arg(long)]
+    pub amp: bool,
+    /// Regularise the entropy of the features, eq. (1) to (11) of the paper; off with noise on is the
+    /// ablation's case of noise alone
+    #[arg(long, value_name = "on|off", value_parser = on_or_off, action = Set)]
+    pub estimator: bool,
+    /// Add noise to the features while training, eq. (12)
+    #[arg(long, value_name = "on|off", value_parser = on_or_off, action = Set)]
+    pub noise: bool,
+    /// Weight of the entropy loss; 0 trains the plain network, without estimator and noise. Where neither
+    /// flag nor file states it, 0.1 for srresnet and srgan
+    #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
+    pub lambda: f64,
+    /// Width of the probability's bins, eq. (11), and of the noise, in units of the features
+    #[arg(long, value_name = "WIDTH", allow_negative_numbers = true)]
+    pub delta: f64,
+    /// Hidden widths of the density estimator: K - 1 numbers
+    #[arg(long, value_delimiter = ',', value_name = "N,N,...")]
+    pub widths: Vec<usize>,
+    /// Spread of the features that the estimator assumes at its start
+    #[arg(long, value_name = "SPREAD", allow_negative_numbers = true)]
+    pub init_scale: f64,
+    /// The features that estimator and noise work on: last or first feature map, or the name of a value
+    /// or node
+    #[arg(long, value_name = "last|first|NAME")]
+    pub tap: String,
+    /// Train on every crop and on the same crop attacked by one step of I-FGSM of this budget, in 1/255
+    /// (the paper's is 8); 0 for none
+    #[arg(long, value_name = "BUDGET", allow_negative_numbers = true)]
+    pub adversarial: f64,
+    /// SRGAN: compare outputs by features of this VGG network, an ONNX file fed as torchvision's are
+    /// (RGB, ImageNet's mean and deviation), and not by pixels
+    #[arg(long, value_name = "FILE", requires = "vgg_tap")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vgg: Option<PathBuf>,
+    /// SRGAN: the feature map of --vgg to compare, by the name of a value that a node writes
+    #[arg(long, value_name = "NAME", requires = "vgg")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vgg_tap: Option<String>,
+    /// Decides initial weights, crops and noise
+    #[arg(long, value_name = "N")]
+    pub seed: u64,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        let density = DensityShape::default();
+        Self {
+            arch: Arch::Edsr,
+            from: None,
+            interface: Overrides::default(),
+            weights: None,
+            size: Preset::Full,
+            features: None,
+            blocks: None,
+            scale: 4,
+            steps: 300_000,
+            batch: 16,
+            patch: 48,
+            learning_rate: 1e-4,
+            halve_every: 200_000,
+            schedule: Schedule::Step,
+            clip: 0.0,
+            ema: 0.0,
+            amp: false,
+            estimator: true,
+            noise: true,
+            lambda: 1.0,
+            delta: 1.0,
+            widths: density.hidden,
+            init_scale: density.init_scale,
+            tap: LAST.to_owned(),
+            adversarial: 0.0,
+            vgg: None,
+            vgg_tap: None,
+            seed: 0,
+        }
+    }
+}
+
+/// The tap that is the last feature map before upsampling.
+pub(in crate::harden) const LAST: &str = "last";
+
+/// More pixels in a batch than any device holds.
+const MAX_BATCH_PIXELS: usize = 1 << 28;
+
+impl Recipe {
+    /// The paper's settings for a network.
+    pub fn of(arch: Arch) -> Self {
+        Self { arch, lambda: arch.lambda(), ..Self::default() }
+    }
+
+    /// The network with its initial weights.
+    ///
+    /// # Errors
+    /// [`HardenError::Network`] where there is none of these settings.
+    pub fn network(&self) -> Result<Model, HardenError> {
+        let Self { arch, size, features, blocks, scale, .. } = *self;
+        Ok(Network { arch, preset: size, features, blocks, scale }.build(self.seed)?)
+    }
+
+    /// L_r of eq. (2); that of EDSR for a stranger's file.
+    pub fn loss(&self) -> Loss {
+        if self.from.is_some() { Loss::L1 } else { self.arch.loss() }
+    }
+
+    /// The same recipe with the network's features and blocks in numbers, as files state it.
+    pub fn spelled_out(&self) -> Self {
+        let Self { arch, size, .. } = *self;
+        Self {
+            features: self.features.or(Some(arch.features(size))),
+            blocks: self.blocks.or(arch.blocks(size)),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the entropy is regularised.
+    pub fn estimated(&self) -> bool {
+        self.estimator && self.lambda > 0.0
+    }
+
+    /// Whether noise is added. Without the estimator lambda has no other say, so that `estimator`
+    /// off is the ablation's case of noise alone.
+    pub fn noisy(&self) -> bool {
+        self.noise && self.lambda > 0.0
+    }
+
+    /// The shape of the estimator's networks.
+    pub fn density(&self) -> DensityShape {
+        DensityShape { hidden: self.widths.clone(), init_scale: self.init_scale }
+    }
+
+    /// The learning rate of a step, counted from 0.
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        self.learning_rate * self.schedule.factor(step, self.halve_every, self.steps)
+    }
+
+    /// Whether a checkpoint of `other` may be continued under this recipe: all but the number of
+    /// steps must agree, and that too where the learning rate depends on it.
+    pub fn continues(&self, other: &Self) -> bool {
+        let bound = self.schedule == Schedule::Cosine && self.steps != other.steps;
+        !bound && self.spelled_out() == Self { steps: self.steps, ..other.spelled_out() }
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`HardenError::Setting`] naming the first that does not hold, or [`HardenError::Network`].
+    pub fn check(&self) -> Result<(), HardenError> {
+        self.check_numbers()?;
+        self.check_vgg()?;
+        self.check_start()?;
+        let side = self.patch.checked_mul(self.scale);
+        let pixels = side.and_then(|side| side.checked_mul(side)?.checked_mul(self.batch));
+        if pixels.is_none_or(|pixels| pixels > MAX_BATCH_PIXELS) {
+            let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
+            return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
+        }
+        if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
+    }
+
+    fn check_numbers(&self) -> Result<(), HardenError> {
+        let at_least_1 = [
+            ("steps", self.steps),
+            ("batch", self.batch as u64),
+            ("patch", self.patch as u64),
+            ("halve_every", self.halve_every),
+        ];
+        if let Some((what, given)) = at_least_1.into_iter().find(|(_, value)| *value == 0) {
+            return Err(setting(what, given, "at least 1"));
+        }
+        let zero_is_fine = self.lambda == 0.0;
+        if !(self.lambda.is_finite() && (self.lambda > 0.0 || zero_is_fine)) {
+            let must = "0 or a positive number; the paper's is 1, and 0.1 for srresnet and srgan";
+            return Err(setting("lambda", self.lambda, must));
+        }
+        let positive = [
+            ("delta", self.delta, "a positive number; the paper's is 1"),
+            ("learning rate", self.learning_rate, "a positive number; the paper's is 1e-4"),
+            ("init_scale", self.init_scale, "a positive number"),
+        ];
+        if let Some((what, given, must)) =
+            positive.into_iter().find(|(_, value, _)| !(value.is_finite() && *value > 0.0))
+        {
+            return Err(setting(what, given, must));
+        }
+        if self.widths.contains(&0) {
+            return Err(setting("widths", format!("{:?}", self.widths), "numbers of at least 1"));
+        }
+        if !(0.0..=255.0).contains(&self.adversarial) {
+            let must = "from 0 (none) to 255, in 1/255; the paper's is 8";
+            return Err(setting("adversarial budget", self.adversarial, must));
+        }
+        if !(0.0..1.0).contains(&self.ema) {
+            return Err(setting("ema", self.ema, "from 0 (none) up to below 1, such as 0.999"));
+        }
+        if !(self.clip.is_finite() && self.clip >= 0.0) {
+            return Err(setting("clip", self.clip, "0 (none) or a positive number"));
+        }
+        Ok(())
+    }
+
+    /// What is stated of a file to start from goes with such a file.
+    fn check_start(&self) -> Result<(), HardenError> {
+        match (&self.from, &self.weights) {
+            (Some(_), Some(file)) => {
+                Err(setting("weights", file.display(), "left out with --from, whose file has weights"))
+            }
+            (None, _) if !self.interface.is_empty() => {
+                let given = toml::to_string(&self.interface).unwrap_or_default().trim().replace('\n', ", ");
+                Err(setting("interface", given, "left out: only a file given by --from has one to state"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_vgg(&self) -> Result<(), HardenError> {
+        match (&self.vgg, &self.vgg_tap) {
+            (None, None) => Ok(()),
+            (Some(_), Some(_)) if self.arch.adversarial() => Ok(()),
+            (Some(file), Some(_)) => {
+                Err(setting("vgg", file.display(), "left out: only srgan has a content loss on features"))
+            }
+            (Some(file), None) => Err(setting("vgg", file.display(), "given together with --vgg-tap")),
+            (None, Some(tap)) => Err(setting("vgg-tap", tap, "given together with --vgg")),
+        }
+    }
+}
+
+/// A setting outside its range.
+pub(super) fn setting(what: &'static str, given: impl ToString, must: &'static str) -> HardenError {
+    HardenError::Setting { what, given: given.to_string(), must }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_papers() {
+        let recipe = Recipe::default();
+        recipe.check().unwrap();
+        assert_eq!((recipe.lambda, recipe.delta, recipe.widths.as_slice()), (1.0, 1.0, &[3, 3, 3][..]));
+        assert_eq!(crate::zoo::parameter_count(&recipe.network().unwrap()), 1_517_571);
+    }
+
+    #[test]
+    fn a_file_states_the_size_in_numbers() {
+        let states = |recipe: Recipe| {
+            let json = serde_json::to_value(recipe.spelled_out()).unwrap();
+            ["arch", "size", "features", "blocks"].map(|key| json.get(key).map(ToString::to_string))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let edsr = states(Recipe { features: Some(16), ..Recipe::default() });
+        assert_eq!(edsr, [some("\"edsr\""), some("\"full\""), some("16"), some("16")]);
+        let carn = states(Recipe { size: Preset::Small, ..Recipe::of(Arch::Carn) });
+        assert_eq!(carn, [some("\"carn\""), some("\"small\""), some("16"), None]);
+        assert_eq!(Recipe::of(Arch::SrResNet).lambda, 0.1);
+    }
+
+    #[test]
+    fn the_learning_rate_halves_on_schedule() {
+        let recipe = Recipe::default();
+        assert_eq!(recipe.learning_rate_at(199_999), 1e-4);
+        assert_eq!(recipe.learning_rate_at(200_000), 5e-5);
+        assert_eq!(recipe.learning_rate_at(400_000), 2.5e-5);
+        assert_eq!(recipe.learning_rate_at(u64::MAX), 0.0);
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let with = |change: fn(&mut Recipe)| {
+            let mut recipe = Recipe::default();
+            change(&mut recipe);
+            recipe.check().unwrap_err().to_string()
+        };
+        assert_eq!(
+            with(|recipe| recipe.lambda = -1.0),
+            "lambda is -1; it must be 0 or a positive number; the paper's is 1, and 0.1 for srresnet and srgan"
+        );
+        assert!(with(|recipe| recipe.lambda = f64::NAN).starts_with("lambda is NaN"));
+        assert!(with(|recipe| recipe.delta = 0.0).starts_with("delta is 0"));
+        assert!(with(|recipe| recipe.learning_rate = f64::INFINITY).starts_with("learning rate is inf"));
+        assert!(with(|recipe| recipe.ema = 1.0).starts_with("ema is 1"));
+        assert!(with(|recipe| recipe.clip = f64::NAN).starts_with("clip is NaN"));
+        assert!(with(|recipe| recipe.adversarial = -1.0).starts_with("adversarial budget is -1"));
+        assert!(with(|recipe| recipe.batch = 0).starts_with("batch is 0"));
+        assert!(with(|recipe| recipe.patch = usize::MAX).starts_with("batch is 16 crops"));
+        assert!(with(|recipe| recipe.steps = 0).starts_with("steps is 0"));
+        assert!(
+            with(|recipe| recipe.interface.layout = Some(crate::interface::Layout::Nhwc))
+                .contains("layout = \"nhwc\"")
+        );
+        let both = |recipe: &mut Recipe| {
+            (recipe.from, recipe.weights) = (Some("a.onnx".into()), Some("b.onnx".into()));
+        };
+        assert!(with(both).starts_with("weights is b.onnx"));
+        assert!(with(|recipe| recipe.vgg = Some("a.onnx".into())).ends_with("together with --vgg-tap"));
+        assert!(with(|recipe| recipe.vgg_tap = Some("a".into())).starts_with("vgg-tap is a"));
+        let (vgg, vgg_tap) = (Some("a.onnx".into()), Some("a".into()));
+        let edsr = Recipe { vgg, vgg_tap, ..Recipe::default() };
+        assert!(edsr.check().unwrap_err().to_string().contains("only srgan"));
+        assert!(Recipe { arch: Arch::Srgan, ..edsr }.check().is_ok());
+        assert!(with(|recipe| recipe.widths = vec![3, 0]).starts_with("widths is [3, 0]"));
+        assert!(with(|recipe| recipe.scale = 5).contains("scales 2, 3 and 4"));
+    }
+
+    #[test]
+    fn a_recipe_survives_its_json_and_unknown_keys_do_not() {
+        let recipe = Recipe { lambda: 0.1, widths: vec![2], ..Recipe::default() };
+        let json = serde_json::to_string(&recipe).unwrap();
+        assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
+        assert!(serde_json::from_str::<Recipe>(r#"{"lamda": 1}"#).is_err());
+    }
+
+    #[test]
+    fn only_the_number_of_steps_may_change_on_resuming() {
+        let recipe = Recipe::default();
+        assert!(Recipe { steps: 1, ..recipe.clone() }.continues(&recipe));
+        assert!(Recipe { features: Some(64), ..recipe.clone() }.continues(&recipe));
+        assert!(!Recipe { seed: 1, ..recipe.clone() }.continues(&recipe));
+        let cosine = Recipe { schedule: Schedule::Cosine, ..recipe };
+        assert!(cosine.continues(&cosine));
+        assert!(!Recipe { steps: 1, ..cosine.clone() }.continues(&cosine));
+    }
+}

@@ -1,0 +1,17 @@
+//! The training images: which files they are, decoded pairs, and batches of random crops cut ahead of the
+//! training loop.
+//!
+//! Deliberately absent: libtorch.
+
+mod batch;
+mod dataset;
+mod files;
+mod load;
+mod pixels;
+mod prefetcher;
+
+pub(super) use batch::Batch;
+pub use dataset::Dataset;
+pub(super) use files::{Part, find};
+pub use load::{Reason, Skipped};
+pub(super) use prefetcher::Prefetcher;

@@ -1,0 +1,232 @@
+//! Validation between steps: clean PSNR and SSIM on luma, SR PSNR under a short attack, and the
+//! entropy of Phi by counting.
+//!
+//! Quick, and no audit: the middle of every image, ten steps of I-FGSM by autograd. The entropy is a
+//! histogram's with bins of width delta, so that networks without an estimator have one too.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use ndarray::{Array3, Array4, ArrayView3, Axis, Ix4, s};
+use serde::{Deserialize, Serialize};
+
+use super::adversary::Adversary;
+use super::trainer::Trainer;
+use crate::harden::HardenError;
+use crate::harden::data::{self, Dataset, Part};
+use crate::image::load;
+use crate::metric::{clean_quality, crop_to_multiple, downscale_8_bit, psnr, smallest_side};
+use crate::torch::{self, Tensor};
+
+/// The most LR pixels a side that are evaluated, and attacked.
+const EVALUATED: usize = 256;
+const ATTACKED: usize = 48;
+/// The same, and how many images, where training images stand in.
+const EVALUATED_OF_TRAINING: usize = 96;
+const IMAGES_OF_TRAINING: usize = 3;
+/// The attack: a budget in 1/255 and its steps.
+const BUDGET: f64 = 4.0;
+const STEPS: u32 = 10;
+
+/// Images to validate on.
+pub(in crate::harden) struct Validation {
+    /// LR and HR images (3, H, W) on [0, 1].
+    pairs: Vec<(Array3<f32>, Array3<f32>)>,
+    training: bool,
+    adversary: Adversary,
+}
+
+/// What a validation found: means over the images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Validated {
+    /// Steps done.
+    pub step: u64,
+    /// Images.
+    pub images: usize,
+    /// Whether they are among those that were trained on, for want of others.
+    #[serde(default)]
+    pub training: bool,
+    /// PSNR on luma, in dB.
+    pub psnr: f64,
+    /// SSIM on luma.
+    pub ssim: f64,
+    /// SR PSNR in dB under I-FGSM of 4/255 in 10 steps, on the middle of every image.
+    pub attacked: f64,
+    /// Bits per element of Phi, by a histogram with bins of width delta for every channel.
+    pub entropy: f64,
+    /// The standard deviation of Phi.
+    pub spread: f64,
+}
+
+impl Validation {
+    /// Reads the images of a folder, or of DIV2K's validation part, as the network takes them.
+    ///
+    /// # Errors
+    /// A file that cannot be read, LR and HR images that do not fit, or an image that is too small.
+    pub fn load(folder: &Path, trainer: &Trainer, seed: u64) -> Result<Self, HardenError> {
+        let scale = trainer.network().scale;
+        let mut pairs = Vec::new();
+        for files in data::find(folder, None, scale, Part::Valid)? {
+            let hr = load(&files.hr)?.pixels;
+            let hr = crop_to_multiple(hr.view(), scale).to_owned();
+            let lr = match &files.lr {
+                Some(path) => load(path)?.pixels,
+                None => downscale_8_bit(hr.view(), scale),
+            };
+            let size = trainer.network().fitting([lr.shape()[1], lr.shape()[2]], EVALUATED);
+            let least = smallest_side(scale).div_ceil(scale);
+            let wanted = size.filter(|size| size.iter().all(|&side| side >= least));
+            let Some(size) = wanted.filter(|_| hr.shape()[1] == lr.shape()[1] * scale) else {
+                let [height, width] = [lr.shape()[1], lr.shape()[2]];
+                return Err(HardenError::Validation { path: files.hr, size: format!("{width}x{height}") });
+            };
+            pairs.push((middle(&lr, size, 1), middle(&hr, size, scale)));
+        }
+        Ok(Self { pairs, training: false, adversary: Adversary::new(BUDGET, STEPS, seed) })
+    }
+
+    /// A few of the images that are trained on, for a run without others; `None` where none is large
+    /// enough.
+    pub fn of_training(data: &Dataset, trainer: &Trainer, seed: u64) -> Option<Self> {
+        let scale = trainer.network().scale;
+        let least = smallest_side(scale).div_ceil(scale);
+        let evaluated = |index: usize| {
+            let (lr, hr) = data.pair(index)?;
+            let size = trainer.network().fitting([lr.shape()[1], lr.shape()[2]], EVALUATED_OF_TRAINING)?;
+            let wanted = size.iter().all(|&side| side >= least);
+            wanted.then(|| (middle(&lr, size, 1), middle(&hr, size, scale)))
+        };
+        let pairs: Vec<_> = (0..data.len()).filter_map(evaluated).take(IMAGES_OF_TRAINING).collect();
+        let adversary = Adversary::new(BUDGET, STEPS, seed);
+        (!pairs.is_empty()).then_some(Self { pairs, training: true, adversary })
+    }
+
+    /// Evaluates the network as it stands, which [`Trainer::with_exported`] makes the exported one.
+    pub fn measure(&self, trainer: &Trainer) -> Result<Validated, HardenError> {
+        let mut sums = [0.0; 3];
+        let mut counts = Counts::default();
+        let network = trainer.network();
+        for (index, (lr, hr)) in self.pairs.iter().enumerate() {
+            let x = network.colours(batch(lr, trainer))?;
+            let truth = image(&network.inside(network.colours(batch(hr, trainer))?)?)?;
+            let (output, phi) = trainer.run_with_phi(&x)?;
+            counts.add(&phi, trainer.bin())?;
+            let quality = clean_quality(image(&output)?.view(), truth.view(), network.scale)?;
+            let size = network.fitting([lr.shape()[1], lr.shape()[2]], ATTACKED);
+            let small = middle(lr, size.unwrap_or([lr.shape()[1], lr.shape()[2]]), 1);
+            let x = network.colours(batch(&small, trainer))?;
+            let attacked = self.adversary.attack(&|x| trainer.run(x), &x, index as u64)?;
+            let run = |x: &Tensor| torch::no_grad(|| trainer.run(x)).and_then(|output| image(&output));
+            let robust = psnr(run(&attacked)?.view(), run(&x)?.view())?;
+            // Equal outputs have an infinite PSNR; 96 dB is what 16 bits resolve.
+            let found = [quality.psnr, quality.ssim, robust.min(96.0)];
+            (0..3).for_each(|part| sums[part] += found[part] / self.pairs.len() as f64);
+        }
+        let [psnr, ssim, attacked] = sums;
+        let (entropy, spread) = counts.finish();
+        Ok(Validated {
+            step: trainer.step(),
+            images: self.pairs.len(),
+            training: self.training,
+            psnr,
+            ssim,
+            attacked,
+            entropy,
+            spread,
+        })
+    }
+}
+
+impl Validated {
+    /// What the best network maximises: clean PSNR; for a foreign network, which was trained before, the sum
+    /// of clean and attacked PSNR.
+    pub(in crate::harden) fn score(&self, foreign: bool) -> f64 {
+        if foreign { self.psnr + self.attacked } else { self.psnr }
+    }
+}
+
+/// How often every channel of Phi falls into every bin.
+#[derive(Default)]
+struct Counts {
+    bins: Vec<HashMap<i64, u64>>,
+    elements: u64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Counts {
+    fn add(&mut self, phi: &Tensor, width: f64) -> Result<(), HardenError> {
+        let size = phi.size();
+        let plane: usize = size[2..].iter().map(|&side| side as usize).product();
+        self.bins.resize_with(size[1] as usize, HashMap::new);
+        let values = torch::to_vec::<f32>(phi)?;
+        for (index, plane) in values.chunks(plane).enumerate() {
+            let bins = &mut self.bins[index % size[1] as usize];
+            for &value in plane {
+                *bins.entry((f64::from(value) / width).floor() as i64).or_insert(0) += 1;
+                self.sum += f64::from(value);
+                self.squares += f64::from(value).powi(2);
+            }
+        }
+        self.elements += values.len() as u64;
+        Ok(())
+    }
+
+    /// Bits per element, and the standard deviation.
+    fn finish(&self) -> (f64, f64) {
+        let total = self.elements as f64;
+        let each = total / self.bins.len().max(1) as f64;
+        let bits = |count: u64| -(count as f64 / each).log2() * count as f64 / total;
+        // A sum depends on its order, and a map's is another one every time.
+        let mut counts: Vec<u64> = self.bins.iter().flat_map(HashMap::values).copied().collect();
+        counts.sort_unstable();
+        let entropy = counts.into_iter().map(bits).sum();
+        let mean = self.sum / total;
+        (entropy, (self.squares / total - mean * mean).max(0.0).sqrt())
+    }
+}
+
+/// The middle of an image, in LR pixels of `unit` pixels each.
+fn middle(image: &Array3<f32>, [rows, columns]: [usize; 2], unit: usize) -> Array3<f32> {
+    let (_, height, width) = image.dim();
+    let (top, left) = ((height / unit - rows) / 2 * unit, (width / unit - columns) / 2 * unit);
+    image.slice(s![.., top..top + rows * unit, left..left + columns * unit]).to_owned()
+}
+
+fn batch(image: &Array3<f32>, trainer: &Trainer) -> Tensor {
+    let view: ArrayView3<'_, f32> = image.view();
+    torch::from_ndarray(view.insert_axis(Axis(0)).into_dyn()).to_device(trainer.program().device())
+}
+
+fn image(batch: &Tensor) -> Result<Array3<f32>, HardenError> {
+    let array: Array4<f32> = torch::to_ndarray(batch)?
+        .into_dimensionality::<Ix4>()
+        .map_err(|error| torch::TorchError::Libtorch(error.to_string()))?;
+    Ok(array.index_axis_move(Axis(0), 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torch::{Device, Kind};
+
+    #[test]
+    fn entropy_is_of_the_bins_of_every_channel() {
+        // Channel 0 is even over four bins: 2 bits. Channel 1 is constant: none.
+        let phi = Tensor::from_slice(&[0.5f32, 1.5, 2.5, 3.5, 9.0, 9.0, 9.0, 9.0]).view([1, 2, 2, 2]);
+        let mut counts = Counts::default();
+        counts.add(&phi, 1.0).unwrap();
+        counts.add(&phi, 1.0).unwrap();
+        let (entropy, spread) = counts.finish();
+        assert!((entropy - 1.0).abs() < 1e-12, "{entropy}");
+        let mean = Tensor::zeros([1], (Kind::Double, Device::Cpu)) + phi.to_kind(Kind::Double).std(false);
+        assert!((spread - mean.double_value(&[0])).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_middle_is_cut_in_whole_lr_pixels() {
+        let image = Array3::from_shape_fn((1, 12, 9), |(_, y, x)| (10 * y + x) as f32);
+        let cut = middle(&image, [2, 1], 3);
+        assert_eq!((cut.dim(), cut[[0, 0, 0]]), ((1, 6, 3), 33.0));
+    }
+}

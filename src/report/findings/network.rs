@@ -1,0 +1,128 @@
+//! Files that are no SR network, or not always the same one.
+
+use indexmap::IndexMap;
+
+use super::{Finding, Level};
+use crate::report::summary::finite_mean;
+use crate::report::{Clean, Measured, NetworkCheck};
+
+/// Two runs on one image that differ by more than this, on [0, 1], are runs of a random network: threads that
+/// add in another order were never more than 1e-4 apart.
+const REPEATED: f64 = 1e-3;
+/// The least contrast, over a bicubic upscale's, of an output that depends on the image.
+const CONTRAST: f64 = 0.2;
+/// The least correlation of an output with a bicubic upscale.
+const CORRELATION: f64 = 0.2;
+/// The most that an SR network lies below bicubic, in dB. Perceptual networks do lie below: by 1 to 3 dB.
+const BELOW: f64 = 6.0;
+
+/// All that is found.
+pub fn of(measured: &Measured) -> Vec<Finding> {
+    let mut cells: IndexMap<(&str, &str), (Vec<&NetworkCheck>, Vec<&Clean>)> = IndexMap::new();
+    for check in &measured.network_checks {
+        cells.entry((&check.model, &check.runtime)).or_default().0.push(check);
+    }
+    for clean in &measured.clean {
+        cells.entry((&clean.model, &clean.runtime)).or_default().1.push(clean);
+    }
+    let mut found = Vec::new();
+    for (place, (checks, clean)) in cells {
+        found.extend(not_repeatable(place, &checks));
+        found.extend(no_upscale(place, &checks));
+        found.extend(below_bicubic(place, &clean));
+    }
+    found
+}
+
+fn alarm(
+    (model, runtime): (&str, &str),
+    code: &'static str,
+    sentence: String,
+    numbers: IndexMap<&'static str, f64>,
+    image: &str,
+) -> Finding {
+    let (model, runtime, image) = (model.to_owned(), runtime.to_owned(), Some(image.to_owned()));
+    Finding { level: Level::Alarm, code, model, runtime, sentence, numbers, image }
+}
+
+fn not_repeatable(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Finding> {
+    let differs = |check: &&&NetworkCheck| !(check.repeat_difference <= REPEATED);
+    let count = checks.iter().filter(differs).count();
+    let worst =
+        checks.iter().filter(differs).max_by(|a, b| a.repeat_difference.total_cmp(&b.repeat_difference))?;
+    let sentence = format!(
+        "two runs on the same image differ by up to {:.3} on {count} of {} images: the network is random (Dropout \
+         in training mode?), and nothing is proven of it",
+        worst.repeat_difference,
+        checks.len()
+    );
+    let numbers = [("repeat_difference", worst.repeat_difference)].into();
+    Some(alarm(place, "not-repeatable", sentence, numbers, &worst.image))
+}
+
+fn no_upscale(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Finding> {
+    let none = |check: &&&NetworkCheck| check.contrast < CONTRAST || check.correlation < CORRELATION;
+    let count = checks.iter().filter(none).count();
+    let worst = checks.iter().filter(none).min_by(|a, b| a.correlation.total_cmp(&b.correlation))?;
+    let sentence = format!(
+        "on {count} of {} images its output is no upscale of the image: {:.0}% of a bicubic upscale's contrast, \
+         correlation {:.2}; that it does not move under attack proves nothing",
+        checks.len(),
+        100.0 * worst.contrast,
+        worst.correlation
+    );
+    let numbers = [("contrast", worst.contrast), ("correlation", worst.correlation)].into();
+    Some(alarm(place, "no-upscale", sentence, numbers, &worst.image))
+}
+
+fn below_bicubic(place: (&str, &str), clean: &[&Clean]) -> Option<Finding> {
+    let gap = |clean: &Clean| clean.bicubic_psnr - clean.psnr;
+    let mean = finite_mean(clean.iter().map(|clean| gap(clean)));
+    let worst = clean.iter().max_by(|a, b| gap(a).total_cmp(&gap(b)))?;
+    (mean.is_finite() && mean > BELOW).then(|| {
+        let sentence = format!(
+            "its clean output lies {mean:.1} dB below a bicubic upscale on {} images: what survives an attack is not \
+             worth serving",
+            clean.len()
+        );
+        alarm(place, "below-bicubic", sentence, [("below_bicubic", mean)].into(), &worst.image)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(repeat_difference: f64, contrast: f64, correlation: f64) -> NetworkCheck {
+        let [model, image, runtime] = ["m.onnx", "a.png", "ort"].map(str::to_owned);
+        NetworkCheck { model, image, runtime, repeat_difference, contrast, correlation }
+    }
+
+    fn codes(network_checks: Vec<NetworkCheck>, clean: Vec<Clean>) -> Vec<&'static str> {
+        of(&Measured { network_checks, clean, ..Measured::default() }).into_iter().map(|it| it.code).collect()
+    }
+
+    #[test]
+    fn what_is_no_network_or_a_random_one_is_an_alarm() {
+        assert_eq!(codes(vec![check(0.0, 1.0, 0.99), check(1e-6, f64::NAN, f64::NAN)], vec![]), [""; 0]);
+        assert_eq!(codes(vec![check(0.0, 1.0, 0.99), check(0.0, 0.0, 0.0)], vec![]), ["no-upscale"]);
+        assert_eq!(codes(vec![check(0.0, 0.05, 0.99)], vec![]), ["no-upscale"], "nearly constant");
+        assert_eq!(codes(vec![check(0.1, 1.0, 0.99)], vec![]), ["not-repeatable"]);
+        assert_eq!(codes(vec![check(f64::NAN, 1.0, 0.99)], vec![]), ["not-repeatable"]);
+    }
+
+    #[test]
+    fn a_perceptual_network_passes_and_one_far_below_bicubic_does_not() {
+        let clean = |psnr| Clean {
+            model: "m.onnx".into(),
+            image: "a.png".into(),
+            runtime: "ort".into(),
+            psnr,
+            ssim: 0.8,
+            bicubic_psnr: 28.42,
+            bicubic_ssim: 0.81,
+        };
+        assert_eq!(codes(vec![], vec![clean(27.65)]), [""; 0]);
+        assert_eq!(codes(vec![], vec![clean(20.0)]), ["below-bicubic"]);
+    }
+}
