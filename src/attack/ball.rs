@@ -184,6 +184,30 @@ impl Ball {
         x.iter().zip(&self.centre).map(square).sum::<f64>().sqrt()
     }
 
+    /// `x`, rounded to 8 bits inside the ball: every value is the nearest multiple of 1/255 that its bounds
+    /// hold, and that of x0 where they hold none; in L2, what is then too far is rounded towards x0 instead.
+    /// Bounds count in levels, up to a thousandth of one, since float32 multiples of 1/255 are not exact.
+    pub fn to_8_bits(&self, x: ArrayView4<'_, f32>) -> Array4<f32> {
+        const SLACK: f32 = 1e-3;
+        let mut rounded = x.to_owned();
+        Zip::from(&mut rounded).and(&self.low).and(&self.high).and(&self.centre).for_each(
+            |x, &low, &high, &x0| {
+                let (low, high) = ((255.0 * low - SLACK).ceil(), (255.0 * high + SLACK).floor());
+                let level = (255.0 * *x).round();
+                let level = if low <= high { level.clamp(low, high) } else { (255.0 * x0).round() };
+                *x = level / 255.0;
+            },
+        );
+        if self.norm == Norm::L2 && self.distance(rounded.view()) > self.radius() {
+            Zip::from(&mut rounded).and(x).and(&self.centre).for_each(|rounded, &x, &x0| {
+                let (level, from) = (255.0 * x, 255.0 * x0);
+                let towards = if level > from { (level + SLACK).floor() } else { (level - SLACK).ceil() };
+                *rounded = towards / 255.0;
+            });
+        }
+        rounded
+    }
+
     /// The direction in which the objective rises steepest for a step of the norm's unit size: signs
     /// in L-infinity, and in L2 the gradient brought to a root mean square of 1 over the values that
     /// may move. Zero where the gradient is.
@@ -273,6 +297,30 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn eight_bits_stay_within_the_budget_in_levels() {
+        let x0 = image(&[10.0 / 255.0, 0.0, 1.0, 100.0 / 255.0]);
+        let ball = Ball::new(x0.view(), 4.0 / 255.0);
+        let levels =
+            |x: Array4<f32>| x.mapv(|value| (255.0 * value).round() as i32).into_raw_vec_and_offset().0;
+        let mut far = image(&[1.0, 1.0, 0.0, 98.4 / 255.0]);
+        ball.project(&mut far);
+        assert_eq!(levels(ball.to_8_bits(far.view())), [14, 4, 251, 98]);
+        let small = Ball::new(x0.view(), 0.9 / 255.0);
+        let mut far = image(&[1.0, 1.0, 0.0, 0.0]);
+        small.project(&mut far);
+        assert_eq!(
+            levels(small.to_8_bits(far.view())),
+            [10, 0, 255, 100],
+            "nothing survives below one level"
+        );
+        let l2 = Ball::of(Norm::L2, x0.view(), 0.9 / 255.0);
+        let mut far = image(&[1.0, 0.5, 0.5, 1.0]);
+        l2.project(&mut far);
+        let rounded = l2.to_8_bits(far.view());
+        assert!(l2.distance(rounded.view()) <= l2.radius() + 1e-6);
+    }
 
     fn image(values: &[f32]) -> Array4<f32> {
         Array4::from_shape_vec((1, 1, 1, values.len()), values.to_vec()).unwrap()

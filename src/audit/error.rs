@@ -140,6 +140,9 @@ pub enum AuditError {
     /// What was worked out cannot be kept.
     #[error("{0}; choose another folder with --cache, or do without with --no-cache")]
     Store(#[from] FileError),
+    /// Pictures that cannot be written.
+    #[error("{0}; choose another folder with --save-images, or do without")]
+    Pictures(FileError),
     /// A region that an image has no room for.
     #[error("{}: {source}", path.display())]
     Mask {
@@ -223,6 +226,11 @@ impl AuditError {
             AuditError::OutsideBall(_) => true,
             _ => false,
         }
+    }
+
+    /// Whether a runtime gave values that are not finite numbers.
+    pub fn is_not_finite(&self) -> bool {
+        matches!(self, AuditError::Oracle { source: OracleError::NotFinite { .. }, .. })
     }
 
     /// An error of an attack, with the place it happened at.

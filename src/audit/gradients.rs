@@ -94,6 +94,12 @@ fn check_all(context: &mut Context<'_>, watch: &mut dyn Watch) -> Result<Vec<Che
             Err(AttackError::Oracle(OracleError::Rewrite(reason))) => {
                 refused(name, oracle, reason.to_string())
             }
+            // Near the image, where the image itself has a finite output.
+            Err(AttackError::Oracle(reason @ OracleError::NotFinite { .. }))
+                if oracle.forward(points[0].x.view()).is_ok() =>
+            {
+                refused(name, oracle, reason.to_string())
+            }
             Err(error) => return Err(AuditError::attack(name, &points[0].name, error)),
         };
         checked.push(Checked { check, pace: Pace::of(before, oracle.effort()) });

@@ -70,6 +70,8 @@ pub struct Settings {
     pub time_limit: Option<Duration>,
     /// The folder that keeps what was worked out; it is kept for this audit alone where `None`.
     pub cache: Option<PathBuf>,
+    /// The folder that pictures of every attack are written to; none are where `None`.
+    pub save_images: Option<PathBuf>,
     /// Every model is audited behind each of these, too.
     pub preprocess: Vec<Preprocessing>,
     /// What a certificate is taken with; none is where `None`.
@@ -100,6 +102,7 @@ impl Default for Settings {
             shard: None,
             time_limit: None,
             cache: None,
+            save_images: None,
             preprocess: Vec::new(),
             certify: None,
             left_out: Vec::new(),

@@ -173,7 +173,7 @@ fn transfer_all(
                 continue;
             }
             watch.doing(&format!("{}: attacks crafted for {}", ours.name(), theirs.name()))?;
-            report.measured.transfers.extend(transfer(ours, theirs, &done[crafter].crafted, watch)?);
+            report.measured.transfers.extend(transfer(ours, theirs, &done[crafter].made, watch)?);
         }
         contexts[judge].release();
     }

@@ -44,6 +44,7 @@ pub fn skeleton(
     let conventions =
         CONVENTION.into_iter().chain(OURS).chain([preprocess::CONVENTION, certificate::CONVENTION]);
     Report {
+        verdicts: Vec::new(),
         schema: SCHEMA,
         temper: env!("CARGO_PKG_VERSION").into(),
         conventions: conventions

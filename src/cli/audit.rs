@@ -16,7 +16,7 @@ use super::{CliError, EXIT_CODES};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Craft, ImageSource, Plan, Planned, Settings, Watch};
 use crate::files::OutputFolder;
-use crate::report::{LeastSrPsnr, Report, Shard, table};
+use crate::report::{Code, Gate, LeastSrPsnr, Report, Shard, table};
 use crate::runtime::{self, Kind, Runtime, RuntimeError};
 
 /// Attacks models inside the runtimes that will serve them, and reports how robust they are.
@@ -79,13 +79,20 @@ pub struct Args {
     /// Look for one perturbation for all images as well, found with every second one and judged on all
     #[arg(long)]
     universal: bool,
-    /// Fail (exit code 1) where a row's SR PSNR is below DB, at one budget or at all; several, separated by
-    /// commas
+    /// Fail (exit code 1) where an attack leaves less than DB of SR PSNR, at one budget or at all (several,
+    /// separated by commas), and on every ALARM: beside one, a number proves nothing
     #[arg(long, value_name = "DB[@BUDGET]", value_delimiter = ',', allow_hyphen_values = true)]
     min_sr_psnr: Vec<LeastSrPsnr>,
+    /// Alarms, by their codes, that do not fail --min-sr-psnr, for those who know why
+    #[arg(long, value_name = "CODE,...", value_delimiter = ',', requires = "min_sr_psnr")]
+    allow: Vec<Code>,
     /// Folder to write report.json to; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Folder to write pictures of every attack to: the input, the attacked image as 8 bits can carry it, both
+    /// outputs, and their difference times 8
+    #[arg(long, value_name = "DIR")]
+    save_images: Option<PathBuf>,
     /// Folder that keeps what was worked out, for the next audit that asks for it, after Ctrl-C too; can be
     /// shared, and deleted at any time [default: cache in the folder of --out]
     #[arg(long, value_name = "DIR")]
@@ -155,6 +162,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     args.check_thresholds()?;
     let plan = args.plan()?;
     let mut folder = OutputFolder::create(&args.out).map_err(CliError::usage)?;
+    let pictures = args.save_images.as_deref().map(OutputFolder::create).transpose();
+    let mut pictures = pictures.map_err(CliError::usage)?;
     let mut view = Spectator::new(on_interrupt()?);
     let report =
         audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;
@@ -162,6 +171,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let path = args.out.join("report.json");
     report.write(&path).map_err(CliError::usage)?;
     folder.keep();
+    pictures.iter_mut().for_each(OutputFolder::keep);
     say(format_args!("{}\nWritten: {}", table(&report), path.display()))?;
     args.judge(&report)
 }
@@ -219,6 +229,7 @@ impl Args {
             shard: self.shard,
             time_limit: self.time_limit,
             cache: self.cache(),
+            save_images: self.save_images.clone(),
             preprocess: self.defences.preprocess()?,
             certify: self.defences.certify(),
             left_out: preset.left_out.map(str::to_owned).into_iter().collect(),
@@ -260,21 +271,15 @@ impl Args {
         }
     }
 
-    /// Fails with the rows that miss a threshold.
+    /// Fails with what does not pass the gate.
     fn judge(&self, report: &Report) -> Result<(), CliError> {
-        let mut lines = Vec::new();
-        for least in &self.min_sr_psnr {
-            for row in least.missed(report) {
-                lines.push(format!(
-                    "  {} on {}, {} at {}/255, {}: {:.2} dB, not {least}",
-                    row.model, row.judged_on, row.attack, row.budget, row.image, row.sr_psnr
-                ));
-            }
-        }
-        let count = lines.len();
-        match count {
+        let failures = Gate { least: &self.min_sr_psnr, allowed: &self.allow }.failures(report);
+        match failures.len() {
             0 => Ok(()),
-            _ => Err(CliError::missed(format!("{count} rows miss --min-sr-psnr:\n{}", lines.join("\n")))),
+            count => Err(CliError::missed(format!(
+                "{count} lines fail --min-sr-psnr:\n  {}",
+                failures.join("\n  ")
+            ))),
         }
     }
 

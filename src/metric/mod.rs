@@ -11,6 +11,7 @@ mod psnr;
 mod quality;
 mod resize;
 mod ssim;
+mod window;
 
 use thiserror::Error;
 
@@ -21,6 +22,7 @@ pub use psnr::psnr;
 pub use quality::{Quality, clean_quality, luma, luma_ssim, round_to_8_bits, smallest_side};
 pub use resize::{bicubic, crop_to_multiple, downscale, downscale_8_bit};
 pub use ssim::ssim;
+pub use window::{Difference, WINDOW_SIDE, Window, largest_difference, worst_window};
 
 /// Why two images cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

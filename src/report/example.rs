@@ -1,8 +1,9 @@
 //! A small report for tests.
 
 use super::{
-    AskedAttack, Clean, ImageInfo, InterfaceInfo, Measured, ModelInfo, Report, Row, SCHEMA, Settings,
-    StoppedNode, Timing, Transfer, embedded, findings, summarise, worst,
+    AskedAttack, Clean, EightBit, ImageInfo, InterfaceInfo, Measured, ModelInfo, OutputLinf, Report, Row,
+    SCHEMA, Settings, StoppedNode, Timing, Transfer, WorstWindow, embedded, findings, summarise, verdicts,
+    worst,
 };
 use crate::attack::{AttackKind, ObjectiveKind};
 
@@ -58,6 +59,8 @@ pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row
         judged_on: runtime.1.into(),
         lr_psnr: 40.0,
         sr_psnr,
+        eight_bit: eight_bit(sr_psnr),
+        non_finite: None,
         sr_ssim: Some(0.9),
         amplification: Some(2.0),
         bicubic_amplification: Some(0.5),
@@ -75,6 +78,17 @@ pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row
     }
 }
 
+/// What a file carries of an attack that loses nothing by rounding.
+pub fn eight_bit(sr_psnr: f64) -> EightBit {
+    EightBit {
+        sr_psnr,
+        amplification: Some(2.0),
+        bicubic_amplification: Some(0.5),
+        worst_window: Some(WorstWindow { sr_psnr: sr_psnr - 8.0, x: 12, y: 6 }),
+        output_linf: Some(OutputLinf { linf: 60.0, x: 14, y: 8 }),
+    }
+}
+
 /// An attack crafted for another model.
 pub fn transfer(image: &str, budget: f64, sr_psnr: f64) -> Transfer {
     Transfer {
@@ -87,6 +101,8 @@ pub fn transfer(image: &str, budget: f64, sr_psnr: f64) -> Transfer {
         crafted_on: "ort".into(),
         judged_on: "ort".into(),
         sr_psnr,
+        eight_bit: eight_bit(sr_psnr),
+        non_finite: None,
     }
 }
 
@@ -112,6 +128,7 @@ pub fn report() -> Report {
         bicubic_ssim: 0.8,
     };
     let mut report = Report {
+        verdicts: Vec::new(),
         schema: SCHEMA,
         temper: "0".into(),
         conventions: vec![],
@@ -145,5 +162,6 @@ pub fn report() -> Report {
         timing: Timing::default(),
     };
     report.findings = findings(&report);
+    report.verdicts = verdicts(&report);
     report
 }

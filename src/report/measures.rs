@@ -128,6 +128,59 @@ pub struct Clean {
     pub bicubic_ssim: f64,
 }
 
+/// An attacked image rounded to 8 bits inside its budget, as a file can carry it, and what a model makes of
+/// that. A PSNR of null: the output did not change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EightBit {
+    /// PSNR of its output against S(x0), in dB; 0, the least there is, where the output holds values that are
+    /// not finite numbers.
+    #[serde(rename = "sr_psnr_8bit", with = "decibels")]
+    pub sr_psnr: f64,
+    /// As [`Row::amplification`].
+    #[serde(rename = "amplification_8bit")]
+    pub amplification: Option<f64>,
+    /// As [`Row::bicubic_amplification`].
+    #[serde(rename = "bicubic_amplification_8bit")]
+    pub bicubic_amplification: Option<f64>,
+    /// The window of 16 x 16 output pixels with the least PSNR; null where the output is not finite.
+    pub worst_window: Option<WorstWindow>,
+    /// The output value that changed most; null where the output is not finite.
+    pub output_linf: Option<OutputLinf>,
+}
+
+/// A window of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorstWindow {
+    /// PSNR inside it, in dB.
+    #[serde(with = "decibels")]
+    pub sr_psnr: f64,
+    /// Its left column.
+    pub x: usize,
+    /// Its top row.
+    pub y: usize,
+}
+
+/// The largest change of an output value, which is the L-infinity norm of the output's change.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputLinf {
+    /// In 1/255.
+    pub linf: f64,
+    /// Its column.
+    pub x: usize,
+    /// Its row.
+    pub y: usize,
+}
+
+/// What was no finite number where an attack met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NonFinite {
+    /// The output: the worst result there is, counted as 0 dB.
+    Output,
+    /// The objective or its gradient: the attack ended there.
+    Gradient,
+}
+
 /// One attacked image, judged once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
@@ -153,6 +206,11 @@ pub struct Row {
     /// PSNR of S(attacked) against S(x0), in dB; null where they are equal.
     #[serde(with = "decibels")]
     pub sr_psnr: f64,
+    /// What a file can carry of it.
+    #[serde(flatten)]
+    pub eight_bit: EightBit,
+    /// What was no finite number under attack; null for nothing. The audit went on.
+    pub non_finite: Option<NonFinite>,
     /// SSIM of S(attacked) against S(x0), on luma; null for images smaller than its window.
     pub sr_ssim: Option<f64>,
     /// How many times larger the output's change is than the input's, both as root mean squares on
@@ -271,6 +329,11 @@ pub struct Transfer {
     /// PSNR of S(attacked) against S(x0), both of the model that judged, in dB; null where they are equal.
     #[serde(with = "decibels")]
     pub sr_psnr: f64,
+    /// What a file can carry of it.
+    #[serde(flatten)]
+    pub eight_bit: EightBit,
+    /// What was no finite number; null for nothing.
+    pub non_finite: Option<NonFinite>,
 }
 
 /// The smallest budget at which an attack costs so many dB of PSNR against the ground truth.

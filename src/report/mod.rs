@@ -7,6 +7,7 @@ mod certificate;
 #[cfg(test)]
 mod example;
 mod findings;
+mod gate;
 mod interval;
 mod measured;
 mod measures;
@@ -18,6 +19,7 @@ mod subjects;
 mod summary;
 mod table;
 mod threshold;
+mod verdict;
 mod words;
 
 use std::borrow::Cow;
@@ -27,11 +29,12 @@ use serde::{Deserialize, Serialize};
 
 pub use certificate::{Certificate, CertifiedBound};
 pub use findings::{Finding, Level, findings};
+pub use gate::{Code, Gate};
 pub use interval::Interval;
 pub use measured::Measured;
 pub use measures::{
-    Clean, Clever, Extreme, GradientCheck, MinimalBudget, NetworkCheck, Noise, Reach, Row, Slope, Transfer,
-    Universal,
+    Clean, Clever, EightBit, Extreme, GradientCheck, MinimalBudget, NetworkCheck, Noise, NonFinite,
+    OutputLinf, Reach, Row, Slope, Transfer, Universal, WorstWindow,
 };
 pub use merge::{MergeError, merge};
 pub use null::decibels;
@@ -39,7 +42,8 @@ pub use shard::Shard;
 pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded};
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
-pub use threshold::LeastSrPsnr;
+pub use threshold::{LeastSrPsnr, Missed};
+pub use verdict::{Verdict, VerdictLevel, verdicts};
 
 use crate::attack::AttackKind;
 use crate::files::{FileError, read_bounded, write_atomically};
@@ -71,6 +75,9 @@ pub enum ReadError {
 /// A whole audit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
+    /// How robust every model is at every budget.
+    #[serde(skip_deserializing)]
+    pub verdicts: Vec<Verdict>,
     /// The version of this form.
     pub schema: u32,
     /// The temper that made it.
@@ -122,6 +129,7 @@ impl Report {
         self.summary = summarise(&self.measured.rows);
         self.worst = worst(&self.measured.rows, &self.measured.transfers);
         self.findings = findings(self);
+        self.verdicts = verdicts(self);
     }
 
     /// Writes `report.json`, whole or not at all.

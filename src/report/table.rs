@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use super::notes::notes;
 use super::summary::finite_mean;
+use super::verdict;
 use super::words::{decibels, one_line};
 use super::{Clean, Report, Summary};
 
@@ -20,7 +21,7 @@ const STYLE: TableStyle = TableStyle::new()
 /// Lines above the first row: the border, the head and its separator.
 const ABOVE: usize = 3;
 
-/// A row per model, runtime and budget, attacked and judged on the same runtime; bicubic below;
+/// The verdicts; then a row per model, runtime and budget, attacked and judged on the same runtime; bicubic below;
 /// then what the numbers mean.
 pub fn table(report: &Report) -> String {
     let rows = rows(report);
@@ -37,7 +38,9 @@ pub fn table(report: &Report) -> String {
             lines.insert(ABOVE + index + 1, &rule);
         }
     }
-    format!("{}\n{}", lines.join("\n"), notes(report))
+    let verdicts = verdict::lines(report);
+    let lines = verdicts.iter().map(String::as_str).chain(lines);
+    format!("{}\n{}", lines.collect::<Vec<_>>().join("\n"), notes(report))
 }
 
 /// One row per cell, those of a model together.

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Report, Row};
+use super::{Report, Row, Transfer};
 
 /// A least SR PSNR, at one budget or at all.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,15 +19,60 @@ impl LeastSrPsnr {
         budgets.any(|budget| self.is_about(budget))
     }
 
-    /// The rows that fall short, in order. One whose output no attack changed
-    /// never does, and neither does one of an attack without a budget.
-    pub fn missed<'a>(&self, report: &'a Report) -> Vec<&'a Row> {
-        let short = |row: &&Row| row.is_budgeted() && self.is_about(row.budget) && row.sr_psnr < self.least;
-        report.measured.rows.iter().filter(short).collect()
+    /// The attacked images that fall short, as they were made or as a file can carry them, in order; those of
+    /// attacks that were crafted for other models behind them. One whose output no attack changed never does,
+    /// and neither does one of an attack without a budget.
+    pub fn missed<'a>(&self, report: &'a Report) -> Vec<Missed<'a>> {
+        let rows = report.measured.rows.iter().filter(|row| row.is_budgeted()).map(Missed::of_row);
+        let transfers = report.measured.transfers.iter().map(Missed::of_transfer);
+        let short = |missed: &Missed<'_>| self.is_about(missed.budget) && missed.sr_psnr < self.least;
+        rows.chain(transfers).filter(short).collect()
     }
 
     fn is_about(&self, budget: f64) -> bool {
         self.budget.is_none_or(|asked| asked == budget)
+    }
+}
+
+/// An attacked image, and what was left of its output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missed<'a> {
+    /// The model that upscaled it.
+    pub model: &'a str,
+    /// The runtime that did.
+    pub judged_on: &'a str,
+    /// The attack.
+    pub attack: &'a str,
+    /// The model that it was crafted for; `None` for this one.
+    pub crafted_for: Option<&'a str>,
+    /// In 1/255.
+    pub budget: f64,
+    /// The image.
+    pub image: &'a str,
+    /// SR PSNR in dB, the lower of those with and without rounding to 8 bits.
+    pub sr_psnr: f64,
+}
+
+impl<'a> Missed<'a> {
+    fn of_row(row: &'a Row) -> Self {
+        let Row { model, judged_on, attack, budget, image, sr_psnr, eight_bit, .. } = row;
+        let sr_psnr = sr_psnr.min(eight_bit.sr_psnr);
+        Self { model, judged_on, attack, crafted_for: None, budget: *budget, image, sr_psnr }
+    }
+
+    fn of_transfer(transfer: &'a Transfer) -> Self {
+        let Transfer { model, judged_on, attack, crafted_for, budget, image, sr_psnr, eight_bit, .. } =
+            transfer;
+        let (crafted_for, sr_psnr) = (Some(crafted_for.as_str()), sr_psnr.min(eight_bit.sr_psnr));
+        Self { model, judged_on, attack, crafted_for, budget: *budget, image, sr_psnr }
+    }
+}
+
+impl std::fmt::Display for Missed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { model, judged_on, attack, crafted_for, budget, image, sr_psnr } = self;
+        let crafted_for = crafted_for.map_or(String::new(), |model| format!(" for {model}"));
+        write!(f, "{model} on {judged_on}, {attack}{crafted_for} at {budget}/255, {image}: {sr_psnr:.2} dB")
     }
 }
 

@@ -13,7 +13,11 @@ use crate::table;
 fn ordered() -> Vec<String> {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let headings = text.lines().filter_map(|line| line.strip_prefix("## Inside `")?.strip_suffix('`'));
-    headings.map(str::to_owned).collect()
+    let ordered: Vec<String> = headings.map(str::to_owned).collect();
+    for large in ["harden", "attack", "audit"] {
+        assert!(ordered.iter().any(|module| module == large), "the section \"Inside `{large}`\" is missing");
+    }
+    ordered
 }
 
 /// What is used inside a module, file by file.

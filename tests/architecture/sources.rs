@@ -72,6 +72,12 @@ impl Sources {
         used
     }
 
+    /// Whether a module has brought a module of ours into it under this name, which may be a crate's too.
+    pub fn imports_module(&self, module: &Module, name: &str) -> bool {
+        let named = |path: &Vec<String>| path.last().is_some_and(|last| last == name);
+        self.imports(module).iter().any(|path| named(path) && self.0.contains_key(path))
+    }
+
     /// The full paths that tokens of a module name.
     fn named(&self, module: &Module, tokens: &[String]) -> Vec<Vec<String>> {
         let child = |name: &str| self.0.contains_key(&[&module[..], &[name.to_owned()]].concat());

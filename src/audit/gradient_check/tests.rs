@@ -187,4 +187,14 @@ fn a_slope_that_does_not_last_within_a_level_is_no_gradient() {
     check.reach[0].promised /= 20.0;
     check.reach[12].promised *= 20.0;
     assert_eq!(problem(&check, &SINGLE), None);
+    // A slope that turns around is no honest one on any image.
+    check.reach[12].achieved *= -10.0;
+    assert!(problem(&check, &SINGLE).unwrap().contains("within 0.50/255"));
+}
+
+#[test]
+fn a_slope_that_most_of_a_budget_does_not_serve_is_no_gradient() {
+    let mut check = tested(|_, value| value, 0, SMALL, &mut || Ok(())).unwrap();
+    check.reach.iter_mut().filter(|one| !one.below_a_level).for_each(|one| one.promised *= 60.0);
+    assert!(problem(&check, &SINGLE).unwrap().contains("over whole budgets"));
 }

@@ -2,20 +2,22 @@
 
 use std::time::Instant;
 
-use ndarray::s;
+use ndarray::{Array4, Axis, s};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::evaluate::evaluate;
+use super::pictures;
+use super::recording::Recording;
 use super::row::row;
-use crate::attack::{Attacked, Discrepancy, Goal, Landscape, seeded};
+use crate::attack::{AttackError, Attacked, Discrepancy, Goal, Landscape, seeded};
 use crate::audit::AuditError;
 use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, Crafter, ImageIndex, RuntimeIndex};
 use crate::audit::objective;
 use crate::audit::store::Key;
 use crate::audit::watch::Watch;
-use crate::report::Row;
+use crate::oracle::OracleError;
+use crate::report::{NonFinite, Row};
 
 /// How an attack went, as the store keeps it beside the attacked image.
 #[derive(Serialize, Deserialize)]
@@ -23,6 +25,16 @@ struct Outcome {
     values: Vec<f64>,
     value: Option<f64>,
     reached: Option<bool>,
+    stopped_by: Option<NonFinite>,
+}
+
+/// An attack that was made on an image.
+#[derive(Clone, Debug)]
+pub struct Crafted {
+    /// The attacked image, and how the attack went.
+    pub attacked: Attacked,
+    /// What was not a finite number and ended the attack; `None` where it came to its own end.
+    pub stopped_by: Option<NonFinite>,
 }
 
 /// Attacks images of one shape together, and evaluates what was found on every runtime.
@@ -38,9 +50,11 @@ pub fn attack(
     let attacked = attacked(context, images, cell, watch)?;
     let mut rows = Vec::with_capacity(images.len() * context.runtimes.len());
     for (&image, attacked) in images.iter().zip(&attacked) {
+        if let Some(folder) = &context.settings.save_images {
+            pictures::save(context, image, cell, attacked, folder)?;
+        }
         for judge in context.judges() {
-            let evaluation = evaluate(context, image, judge, &attacked.image)?;
-            rows.push(row(context, image, cell, judge, attacked, evaluation)?);
+            rows.push(row(context, image, cell, judge, attacked)?);
         }
     }
     Ok(rows)
@@ -55,8 +69,8 @@ pub fn attacked(
     images: &[ImageIndex],
     cell: AttackCell,
     watch: &mut dyn Watch,
-) -> Result<Vec<Attacked>, AuditError> {
-    let known: Vec<Option<Attacked>> = images.iter().map(|&image| recall(context, image, cell)).collect();
+) -> Result<Vec<Crafted>, AuditError> {
+    let known: Vec<Option<Crafted>> = images.iter().map(|&image| recall(context, image, cell)).collect();
     let missing = images.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(&image, _)| image);
     let missing: Vec<ImageIndex> = missing.collect();
     let mut crafted = craft(context, &missing, cell, watch)?.into_iter();
@@ -83,11 +97,11 @@ pub fn key(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Key {
 }
 
 /// An attack that was made before.
-pub fn recall(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Option<Attacked> {
+pub fn recall(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Option<Crafted> {
     let shape = context.image(image).shape();
     let kept = context.store.get_with_image::<Outcome>(&key(context, image, cell), shape);
-    let (Outcome { values, value, reached }, image) = kept?;
-    Some(Attacked { image, values, value, reached })
+    let (Outcome { values, value, reached, stopped_by }, image) = kept?;
+    Some(Crafted { attacked: Attacked { image, values, value, reached }, stopped_by })
 }
 
 /// The runtime that an attack drives its own apart from: the next one.
@@ -101,7 +115,7 @@ fn craft(
     images: &[ImageIndex],
     cell: AttackCell,
     watch: &mut dyn Watch,
-) -> Result<Vec<Attacked>, AuditError> {
+) -> Result<Vec<Crafted>, AuditError> {
     let Some(&first) = images.first() else { return Ok(vec![]) };
     let AttackCell { attack, budget, crafter } = cell;
     let (settings, model) = (context.settings, context.model);
@@ -128,15 +142,83 @@ fn craft(
         _ => &mut context.runtimes[ours].oracle,
     };
     let start = Instant::now();
-    let attacked = attack
-        .run(landscape, &all, &settings.strength, &mut rngs, &mut || watch.stepped())
-        .map_err(|error| AuditError::attack(&model.name, &of.name, error))?;
+    let mut recording = Recording::of(landscape);
+    let made = attack.run(&mut recording, &all, &settings.strength, &mut rngs, &mut || watch.stepped());
+    let crafted = match (made, recording.met) {
+        (Ok(made), _) => {
+            let whole = |attacked| Crafted { attacked, stopped_by: None };
+            made.into_iter().map(whole).collect::<Vec<_>>()
+        }
+        (Err(AttackError::Oracle(OracleError::NotFinite { .. })), Some(met)) => {
+            return match images {
+                [image] => {
+                    let crafted = stopped(context, *image, crafter, &goals[0], &met)?;
+                    keep(context, *image, cell, &goals[0], &crafted, start.elapsed().as_secs_f64())?;
+                    Ok(vec![crafted])
+                }
+                // Each by itself, as if there were no others.
+                images => images.iter().map(|&image| craft_one(context, image, cell, watch)).collect(),
+            };
+        }
+        (Err(error), _) => return Err(AuditError::attack(&model.name, &of.name, error)),
+    };
     let seconds = start.elapsed().as_secs_f64() / images.len() as f64;
-    for ((&image, goal), attacked) in images.iter().zip(&goals).zip(&attacked) {
-        goal.ball.check(attacked.image.view())?;
-        let Attacked { image: pixels, values, value, reached } = attacked;
-        let outcome = Outcome { values: values.clone(), value: *value, reached: *reached };
-        context.store.put_with_image(&key(context, image, cell), &outcome, seconds, pixels)?;
+    for ((&image, goal), crafted) in images.iter().zip(&goals).zip(&crafted) {
+        keep(context, image, cell, goal, crafted, seconds)?;
     }
-    Ok(attacked)
+    Ok(crafted)
+}
+
+fn craft_one(
+    context: &mut Context<'_>,
+    image: ImageIndex,
+    cell: AttackCell,
+    watch: &mut dyn Watch,
+) -> Result<Crafted, AuditError> {
+    let mut one = craft(context, &[image], cell, watch)?;
+    Ok(one.remove(0))
+}
+
+/// Checks the budget of an attack, and keeps it.
+fn keep(
+    context: &Context<'_>,
+    image: ImageIndex,
+    cell: AttackCell,
+    goal: &Goal,
+    crafted: &Crafted,
+    seconds: f64,
+) -> Result<(), AuditError> {
+    let Crafted { attacked: Attacked { image: pixels, values, value, reached }, stopped_by } = crafted;
+    goal.ball.check(pixels.view())?;
+    let outcome =
+        Outcome { values: values.clone(), value: *value, reached: *reached, stopped_by: *stopped_by };
+    Ok(context.store.put_with_image(&key(context, image, cell), &outcome, seconds, pixels)?)
+}
+
+/// The result of an attack that met something that is not finite: the image whose output is not, where there
+/// is one among those it asked about, else the last one that it could climb from.
+fn stopped(
+    context: &mut Context<'_>,
+    index: ImageIndex,
+    crafter: Crafter,
+    goal: &Goal,
+    met: &Array4<f32>,
+) -> Result<Crafted, AuditError> {
+    let image = context.image(index);
+    let mut found = None;
+    for x in met.axis_chunks_iter(Axis(0), 1) {
+        let mut x = x.to_owned();
+        goal.ball.project(&mut x);
+        match context.output(crafter, image, &x) {
+            Err(error) if error.is_not_finite() => {
+                found = Some((x, NonFinite::Output));
+                break;
+            }
+            Err(error) => return Err(error),
+            Ok(_) => drop(found.get_or_insert((x, NonFinite::Gradient))),
+        }
+    }
+    let (image, stopped_by) = found.expect("a landscape is asked about one image at least");
+    let attacked = Attacked { image, values: vec![], value: None, reached: None };
+    Ok(Crafted { attacked, stopped_by: Some(stopped_by) })
 }

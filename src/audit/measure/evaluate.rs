@@ -5,16 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditError;
 use crate::audit::context::Context;
-use crate::audit::index::{ImageIndex, Judge};
+use crate::audit::index::{AttackCell, ImageIndex, Judge};
 use crate::audit::inputs::images::AuditImage;
+use crate::audit::objective;
 use crate::digest;
 use crate::metric::{self, MetricError, Quality};
-use crate::report::decibels;
+use crate::report::{EightBit, OutputLinf, WorstWindow, decibels};
 
 /// The change of an output.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// PSNR of S(x) against S(x0) in dB, both clipped to [0, 1]; infinite where they are equal.
+    /// PSNR of S(x) against S(x0) in dB, both clipped to [0, 1]; infinite where they are equal, 0 where S(x)
+    /// is not finite.
     #[serde(with = "decibels")]
     pub sr_psnr: f64,
     /// SSIM on luma; `None` for images smaller than its window.
@@ -22,12 +24,19 @@ pub struct Evaluation {
     /// PSNR between the bicubic upscales of x and x0.
     #[serde(with = "decibels")]
     pub bicubic_psnr: f64,
+    /// Whether every value of S(x) is a finite number.
+    pub is_finite: bool,
+    /// Where S(x) changed most; `None` where it is not finite.
+    place: Option<(WorstWindow, OutputLinf)>,
 }
+
+/// PSNR in dB of two images that differ by all there is, which an output that is not finite counts as.
+const WORST: f64 = 0.0;
 
 /// Evaluates the model on `x`, a changed `image`, on one runtime.
 ///
 /// # Errors
-/// A runtime that fails, and images that cannot be compared.
+/// A runtime that fails, and images that cannot be compared. An output of `x` that is not finite is a result.
 pub fn evaluate(
     context: &mut Context<'_>,
     index: ImageIndex,
@@ -40,13 +49,70 @@ pub fn evaluate(
     let key = context.key("evaluation", judge, index, &parts);
     context.store.remember(&key, || {
         let clean = context.clean_output(judge, index)?;
-        let output = context.output(judge, image, x)?;
-        Ok(Evaluation {
-            sr_psnr: psnr(image, &clean, &output)?,
-            sr_ssim: mean_ssim(&clean, &output).map_err(|source| metric_error(image, source))?,
-            bicubic_psnr: bicubic_psnr(context.model.requirements.scale, image, x)?,
-        })
+        let bicubic_psnr = bicubic_psnr(context.model.requirements.scale, image, x)?;
+        match context.output(judge, image, x) {
+            Ok(output) => compared(image, &clean, &output, bicubic_psnr),
+            Err(error) if error.is_not_finite() => {
+                let (sr_ssim, is_finite, place) = (None, false, None);
+                Ok(Evaluation { sr_psnr: WORST, sr_ssim, bicubic_psnr, is_finite, place })
+            }
+            Err(error) => Err(error),
+        }
     })
+}
+
+fn compared(
+    image: &AuditImage,
+    clean: &Array4<f32>,
+    output: &Array4<f32>,
+    bicubic_psnr: f64,
+) -> Result<Evaluation, AuditError> {
+    let as_metric = |source| metric_error(image, source);
+    let (before, after) = (behind_one_another(clean), behind_one_another(output));
+    let window = metric::worst_window(before.view(), after.view()).map_err(as_metric)?;
+    let largest = metric::largest_difference(before.view(), after.view()).map_err(as_metric)?;
+    Ok(Evaluation {
+        sr_psnr: psnr(image, clean, output)?,
+        sr_ssim: mean_ssim(clean, output).map_err(as_metric)?,
+        bicubic_psnr,
+        is_finite: true,
+        place: Some((
+            WorstWindow { sr_psnr: window.psnr, x: window.x, y: window.y },
+            OutputLinf { linf: 255.0 * largest.value, x: largest.x, y: largest.y },
+        )),
+    })
+}
+
+/// Evaluates what a file can carry of an attacked image: its 8-bit self inside the budget.
+///
+/// # Errors
+/// As for [`evaluate`].
+pub fn evaluate_8_bits(
+    context: &mut Context<'_>,
+    index: ImageIndex,
+    cell: AttackCell,
+    judge: Judge,
+    attacked: &Array4<f32>,
+) -> Result<(Evaluation, EightBit), AuditError> {
+    let image = context.image(index);
+    let rounded = objective::ball(context.settings, image, cell.budget)?.to_8_bits(attacked.view());
+    let evaluation = evaluate(context, index, judge, &rounded)?;
+    let lr_psnr = psnr(image, &image.x, &rounded)?;
+    let (worst_window, output_linf) = evaluation.place.unzip();
+    let eight_bit = EightBit {
+        sr_psnr: evaluation.sr_psnr,
+        amplification: amplification(lr_psnr, evaluation.sr_psnr),
+        bicubic_amplification: amplification(lr_psnr, evaluation.bicubic_psnr),
+        worst_window,
+        output_linf,
+    };
+    Ok((evaluation, eight_bit))
+}
+
+/// How many times larger an output's change is than the input's, as root mean squares on [0, 1], from their
+/// PSNRs; `None` where the input did not change.
+pub fn amplification(input: f64, output: f64) -> Option<f64> {
+    input.is_finite().then(|| 10f64.powf((input - output) / 20.0))
 }
 
 /// The PSNR between the bicubic upscales of an image and of its changed self.

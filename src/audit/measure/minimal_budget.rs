@@ -115,6 +115,9 @@ fn attacked_quality(
 ) -> Result<f64, AuditError> {
     let image = context.image(index);
     let attacked = attacked(context, &[index], cell, watch)?;
-    let output = context.output(cell.crafter, image, &attacked[0].image)?;
-    Ok(quality_of_draws(context, image, &output)?.psnr)
+    match context.output(cell.crafter, image, &attacked[0].attacked.image) {
+        Ok(output) => Ok(quality_of_draws(context, image, &output)?.psnr),
+        Err(error) if error.is_not_finite() => Ok(0.0), // the worst there is
+        Err(error) => Err(error),
+    }
 }

@@ -9,6 +9,8 @@ pub mod evaluate;
 pub mod minimal_budget;
 pub mod network;
 pub mod noise;
+pub mod pictures;
+pub mod recording;
 pub mod row;
 pub mod transfer;
 pub mod universal;
@@ -21,12 +23,12 @@ use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, ImageIndex};
 use crate::audit::watch::Watch;
 use crate::report::Report;
-use transfer::Crafted;
+use transfer::Made;
 
 /// What was done of a model's audit, beside the rows.
 pub struct Done {
     /// The attacks that were made, whose images are kept.
-    pub crafted: Vec<Crafted>,
+    pub made: Vec<Made>,
     /// Images for which there was no time.
     pub images_left: usize,
 }
@@ -42,14 +44,14 @@ pub fn measure(
     deadline: Option<Instant>,
     watch: &mut dyn Watch,
 ) -> Result<Done, AuditError> {
-    let mut done = Done { crafted: Vec::new(), images_left: context.images.len() };
+    let mut done = Done { made: Vec::new(), images_left: context.images.len() };
     for group in groups(context) {
         if done.images_left < context.images.len()
             && deadline.is_some_and(|deadline| Instant::now() > deadline)
         {
             return Ok(done);
         }
-        measure_group(context, &group, report, &mut done.crafted, watch)?;
+        measure_group(context, &group, report, &mut done.made, watch)?;
         group.iter().for_each(|&image| context.forget_outputs(image));
         done.images_left -= group.len();
     }
@@ -80,7 +82,7 @@ fn measure_group(
     context: &mut Context<'_>,
     group: &[ImageIndex],
     report: &mut Report,
-    crafted: &mut Vec<Crafted>,
+    made: &mut Vec<Made>,
     watch: &mut dyn Watch,
 ) -> Result<(), AuditError> {
     let settings = context.settings;
@@ -108,7 +110,7 @@ fn measure_group(
     }
     for cell in cells(context) {
         report.measured.rows.extend(attack::attack(context, group, cell, watch)?);
-        crafted.extend(group.iter().map(|&image| Crafted { image, cell }));
+        made.extend(group.iter().map(|&image| Made { image, cell }));
     }
     Ok(())
 }

@@ -1,27 +1,31 @@
 //! The report's row of one attacked image on one runtime.
 
-use super::evaluate::{Evaluation, psnr};
-use crate::attack::{Attack, AttackKind, Attacked, Discrepancy};
+use super::attack::Crafted;
+use super::evaluate::{amplification, evaluate, evaluate_8_bits, psnr};
+use crate::attack::{Attack, AttackKind, Discrepancy};
 use crate::audit::AuditError;
 use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, ImageIndex, Judge};
 use crate::audit::objective;
-use crate::report::Row;
+use crate::report::{NonFinite, Row};
 
-/// The row of an attacked image that `judge` made `evaluation` of.
+/// The row of an attacked image, which `judge` upscales.
 ///
 /// # Errors
-/// Images that cannot be compared.
+/// A runtime that fails, and images that cannot be compared.
 pub fn row(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     index: ImageIndex,
     cell: AttackCell,
     judge: Judge,
-    attacked: &Attacked,
-    evaluation: Evaluation,
+    attacked: &Crafted,
 ) -> Result<Row, AuditError> {
     let AttackCell { attack, budget, crafter } = cell;
-    let Evaluation { sr_psnr, sr_ssim, bicubic_psnr } = evaluation;
+    let Crafted { attacked, stopped_by } = attacked;
+    let as_made = evaluate(context, index, judge, &attacked.image)?;
+    let (rounded, eight_bit) = evaluate_8_bits(context, index, cell, judge, &attacked.image)?;
+    let is_finite = as_made.is_finite && rounded.is_finite;
+    let non_finite = if is_finite { *stopped_by } else { Some(NonFinite::Output) };
     let (settings, image) = (context.settings, context.image(index));
     let strength = &settings.strength;
     let levels = |a: &f32, b: &f32| 255.0 * (f64::from(*a) - f64::from(*b)).abs();
@@ -41,10 +45,12 @@ pub fn row(
         crafted_on: context.runtime(crafter).name(),
         judged_on: context.runtime(judge).name(),
         lr_psnr,
-        sr_psnr,
-        sr_ssim,
-        amplification: amplification(lr_psnr, sr_psnr),
-        bicubic_amplification: amplification(lr_psnr, bicubic_psnr),
+        sr_psnr: as_made.sr_psnr,
+        eight_bit,
+        non_finite,
+        sr_ssim: as_made.sr_ssim,
+        amplification: amplification(lr_psnr, as_made.sr_psnr),
+        bicubic_amplification: amplification(lr_psnr, as_made.bicubic_psnr),
         late_gain: late_gain(attack, strength.restarts, &attacked.values),
         restart_gain: restart_gain(attack, strength.restarts, strength.iterations, &attacked.values),
         linf: moved().fold(0.0, f64::max),
@@ -77,11 +83,6 @@ fn restart_gain(attack: Attack, restarts: usize, iterations: usize, values: &[f6
     let best = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let (all, first) = (best(values), best(&values[..iterations]));
     (all > 0.0).then(|| (all - first) / all)
-}
-
-/// The ratio of two root mean squares on [0, 1], from their PSNRs.
-fn amplification(input: f64, output: f64) -> Option<f64> {
-    input.is_finite().then(|| 10f64.powf((input - output) / 20.0))
 }
 
 #[cfg(test)]

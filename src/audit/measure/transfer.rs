@@ -4,17 +4,17 @@
 //! Forward runs alone; the attacked images are those that were kept. Deliberately absent: models of another
 //! scale or size, whose images are others.
 
-use super::attack::recall;
-use super::evaluate::evaluate;
+use super::attack::{Crafted, recall};
+use super::evaluate::{evaluate, evaluate_8_bits};
 use crate::audit::AuditError;
 use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, ImageIndex};
 use crate::audit::watch::Watch;
-use crate::report::Transfer;
+use crate::report::{NonFinite, Transfer};
 
 /// An attack that was made on an image of a model.
 #[derive(Clone, Copy, Debug)]
-pub struct Crafted {
+pub struct Made {
     /// The image.
     pub image: ImageIndex,
     /// The attack.
@@ -28,17 +28,19 @@ pub struct Crafted {
 pub fn transfer(
     context: &mut Context<'_>,
     other: &Context<'_>,
-    crafted: &[Crafted],
+    made: &[Made],
     watch: &mut dyn Watch,
 ) -> Result<Vec<Transfer>, AuditError> {
     let mut rows = Vec::new();
     let images = context.images.len();
-    let budgeted = crafted.iter().filter(|crafted| !crafted.cell.attack.is_minimal());
-    for &Crafted { image, cell } in budgeted.filter(|crafted| crafted.image.0 < images) {
-        let Some(attacked) = recall(other, image, cell) else { continue };
+    let budgeted = made.iter().filter(|made| !made.cell.attack.is_minimal());
+    for &Made { image, cell } in budgeted.filter(|made| made.image.0 < images) {
+        let Some(Crafted { attacked, .. }) = recall(other, image, cell) else { continue };
         for judge in context.judges() {
             watch.tested()?;
-            let evaluation = evaluate(context, image, judge, &attacked.image)?;
+            let as_made = evaluate(context, image, judge, &attacked.image)?;
+            let (rounded, eight_bit) = evaluate_8_bits(context, image, cell, judge, &attacked.image)?;
+            let is_finite = as_made.is_finite && rounded.is_finite;
             rows.push(Transfer {
                 model: context.name().to_owned(),
                 crafted_for: other.name().to_owned(),
@@ -48,7 +50,9 @@ pub fn transfer(
                 budget: cell.budget.levels(),
                 crafted_on: other.runtime(cell.crafter).name(),
                 judged_on: context.runtime(judge).name(),
-                sr_psnr: evaluation.sr_psnr,
+                sr_psnr: as_made.sr_psnr,
+                eight_bit,
+                non_finite: (!is_finite).then_some(NonFinite::Output),
             });
         }
     }

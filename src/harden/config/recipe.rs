@@ -20,7 +20,7 @@ use crate::zoo::{Arch, Loss, Network, Preset};
 #[command(next_help_heading = "What is computed")]
 pub struct Recipe {
     /// Network to train
-    #[arg(long, value_name = "NAME", value_parser = one_of::<Arch, 6>(Arch::ALL.map(Arch::name)))]
+    #[arg(long, value_name = "NAME", value_parser = one_of::<Arch, _>(Arch::ALL.map(Arch::name)))]
     pub arch: Arch,
     /// Fine-tune this ONNX file instead: any network that libtorch can run here. The result is the same
     /// graph with new weights; arch, size, features, blocks and scale are then its own
@@ -37,7 +37,7 @@ pub struct Recipe {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
     /// Its size: the original's, or a small one for tests and CPUs
-    #[arg(long, value_name = "full|small", value_parser = one_of::<Preset, 2>(["full", "small"]))]
+    #[arg(long, value_name = "full|small", value_parser = one_of::<Preset, _>(["full", "small"]))]
     pub size: Preset,
     /// Channels of the network's feature maps [default: those of its size]
     #[arg(long, value_name = "N")]
@@ -64,7 +64,7 @@ pub struct Recipe {
     #[arg(long = "lr", value_name = "RATE", allow_negative_numbers = true)]
     pub learning_rate: f64,
     /// How the learning rate falls: halved every --halve-every steps, or by a cosine to 0 at the last step
-    #[arg(long, value_name = "step|cosine", value_parser = one_of::<Schedule, 2>(["step", "cosine"]))]
+    #[arg(long, value_name = "step|cosine", value_parser = one_of::<Schedule, _>(["step", "cosine"]))]
     pub schedule: Schedule,
     /// The learning rate halves every so many steps, where the schedule is by steps
     #[arg(long, value_name = "STEPS")]

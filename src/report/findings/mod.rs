@@ -6,12 +6,16 @@
 //! and names of attacks: a row says what evidence it is.
 
 mod case;
+mod codes;
 mod convergence;
 mod defences;
 mod gradients;
 mod masking;
 mod network;
+mod non_finite;
 mod runtimes;
+
+pub use codes::CODES;
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -69,6 +73,7 @@ pub fn findings(report: &Report) -> Vec<Finding> {
         found.extend(masking::of(&case, measured));
         found.extend(convergence::of(&case));
     }
+    found.extend(non_finite::of(measured));
     found.extend(runtimes::apart(report));
     found.extend(defences::defences(report));
     found.sort_by_key(|finding| finding.level);

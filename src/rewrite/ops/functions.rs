@@ -1,4 +1,4 @@
-//! Functions of one number, and powers: Exp, Log, Pow, Erf, Sin, Cos, Tan, Atan, Sinh, Cosh.
+//! Functions of one number, and powers: Exp, Log, Pow, Erf, Sin, Cos, Tan, Atan, Sinh, Cosh, Asinh.
 
 use super::arithmetic::half_over_root;
 use super::call::{broadcast, same_as_input};
@@ -20,6 +20,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::differentiable("Atan", &[], same_as_input, atan).folds(|call| unary(call, f64::atan)),
     Operator::differentiable("Sinh", &[], same_as_input, |vjp| by(vjp, "Cosh")),
     Operator::differentiable("Cosh", &[], same_as_input, |vjp| by(vjp, "Sinh")),
+    Operator::differentiable("Asinh", &[], same_as_input, asinh).folds(|call| unary(call, f64::asinh)),
 ];
 
 /// y = f(x) whose derivative is an operator of its own: dx = dy f'(x).
@@ -76,6 +77,16 @@ fn atan(vjp: &mut Vjp<'_>) -> Result {
     let (dy, x) = (vjp.cotangent()?, vjp.input(0)?);
     let below = one_plus_square(vjp, &x)?;
     let dx = vjp.emit("Div", &[&dy, &below], [])?;
+    vjp.give(0, dx);
+    Ok(())
+}
+
+/// y = asinh x: dx = dy / sqrt(1 + x^2).
+fn asinh(vjp: &mut Vjp<'_>) -> Result {
+    let (dy, x) = (vjp.cotangent()?, vjp.input(0)?);
+    let square = one_plus_square(vjp, &x)?;
+    let root = vjp.emit("Sqrt", &[&square], [])?;
+    let dx = vjp.emit("Div", &[&dy, &root], [])?;
     vjp.give(0, dx);
     Ok(())
 }

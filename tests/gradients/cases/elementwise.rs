@@ -33,6 +33,7 @@ fn functions() -> Vec<Case> {
         of("Atan", -4.0, 4.0),
         of("Sinh", -2.0, 2.0),
         of("Cosh", -2.0, 2.0),
+        of("Asinh", -4.0, 4.0),
     ]
 }
 
