@@ -66,6 +66,7 @@ pub fn notes(report: &Report) -> String {
     }
     notes.extend(fitted(report));
     notes.extend(unchanged(report));
+    notes.extend(ignored(report));
     notes.extend(stopped(report));
     if let Some(difference) = transfer(&report.measured.rows) {
         notes.push(format!(
@@ -231,6 +232,14 @@ fn unchanged(report: &Report) -> Option<String> {
              others."
         )
     })
+}
+
+/// Claims of files that were not taken, model by model.
+fn ignored(report: &Report) -> Vec<String> {
+    let told = |model: &super::ModelInfo| -> Vec<String> {
+        model.metadata_ignored.iter().map(|what| format!("{}: {}.", model.name, one_line(what))).collect()
+    };
+    report.models.iter().flat_map(told).collect()
 }
 
 /// What gradients do not see, model by model.

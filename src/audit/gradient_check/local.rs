@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::Question;
-use super::arithmetic::Standard;
+use super::arithmetic::{SINGLE, Standard};
 use super::frozen::Frozen;
 use super::view::View;
 use crate::attack::{AttackError, OnStep};
@@ -80,6 +80,8 @@ pub fn local(
         let (_, gradient) = oracle.value_and_gradient(point.view(), target.view())?;
         on_run()?;
         let mut surface = Surface::new(oracle, &point, &target, on_run)?;
+        // Feature maps are computed in float32 whatever the model computes in.
+        let standard = if objective.takes_target() || standard.steepest { standard } else { &SINGLE };
         let direction = self::direction(&gradient, standard, &mut rng);
         let expected = dot(&gradient, &direction);
         let (_, slope) = surface.best_slope(&direction, expected, &standard.steps)?;

@@ -152,5 +152,5 @@ fn problem(check: &GradientCheck, limits: &Standard) -> Option<String> {
     if !within(disagreement, limits.agreement) {
         return Some(format!("it differs from another runtime's by {disagreement:.1e} of its length"));
     }
-    reach::problem(&check.reach)
+    reach::problem(&check.reach, check.straight_through)
 }

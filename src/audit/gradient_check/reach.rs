@@ -142,8 +142,13 @@ fn served(output: &Array4<f32>) -> Array4<f32> {
     output.mapv(|value| value.clamp(0.0, 1.0))
 }
 
-/// What is wrong with the reach of a gradient, if anything.
-pub fn problem(reach: &[Reach]) -> Option<String> {
+/// What is wrong with the reach of a gradient, if anything. Within a level a quantised network, whose gradient
+/// passes straight through, does nothing or too much; what it does over budgets is asked of it as of any.
+pub fn problem(reach: &[Reach], straight_through: bool) -> Option<String> {
+    if straight_through {
+        let over: Vec<Reach> = reach.iter().filter(|one| !one.below_a_level).cloned().collect();
+        return far_off(&over).or_else(|| overstated(&over));
+    }
     far_off(reach).or_else(|| short_lived(reach)).or_else(|| overstated(reach))
 }
 
@@ -171,8 +176,10 @@ fn far_off(reach: &[Reach]) -> Option<String> {
 fn short_lived(reach: &[Reach]) -> Option<String> {
     let within = reach.iter().filter(|one| one.below_a_level);
     let shortest = within.clone().map(|one| one.budget).fold(f64::INFINITY, f64::min);
-    let steps = within.filter(|one| one.budget == shortest);
-    let least = steps.clone().map(kept).min_by(f64::total_cmp)?;
+    let steps = within.clone().filter(|one| one.budget == shortest);
+    // Over a whole level, images without contrast are left to honest networks.
+    let turning = within.filter(|one| one.budget == shortest || !one.synthetic);
+    let least = turning.map(kept).min_by(f64::total_cmp)?;
     let median = median(steps)?;
     (median < 1.0 / MOST_BELOW || least < -MOST_FALL).then(|| {
         format!(

@@ -1,10 +1,11 @@
 //! The codes of findings, which are promised to stay the same from version to version.
 
 /// Every code, in alphabetical order.
-pub const CODES: [&str; 18] = [
+pub const CODES: [&str; 19] = [
     "attacks-disagree",
     "averaged-gradient",
     "below-bicubic",
+    "branches-on-size",
     "gradient-free-wins",
     "gradient-not-trusted",
     "no-rise",

@@ -68,7 +68,7 @@ pub struct Finding {
 pub fn findings(report: &Report) -> Vec<Finding> {
     let measured = &report.measured;
     let mut found: Vec<Finding> = measured.gradient_checks.iter().flat_map(gradients::of).collect();
-    found.extend(network::of(measured));
+    found.extend(network::of(report));
     for case in case::cases(measured) {
         found.extend(masking::of(&case, measured));
         found.extend(convergence::of(&case));

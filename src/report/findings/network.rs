@@ -4,20 +4,21 @@ use indexmap::IndexMap;
 
 use super::{Finding, Level};
 use crate::report::summary::finite_mean;
-use crate::report::{Clean, Measured, NetworkCheck};
+use crate::report::{Clean, NetworkCheck, Report};
 
 /// Two runs on one image that differ by more than this, on [0, 1], are runs of a random network: threads that
 /// add in another order were never more than 1e-4 apart.
 const REPEATED: f64 = 1e-3;
 /// The least contrast, over a bicubic upscale's, of an output that depends on the image.
-const CONTRAST: f64 = 0.2;
-/// The least correlation of an output with a bicubic upscale.
-const CORRELATION: f64 = 0.2;
+const CONTRAST: f64 = 0.02;
+/// The least correlation of an output with a bicubic upscale, of either sign.
+const CORRELATION: f64 = 0.05;
 /// The most that an SR network lies below bicubic, in dB. Perceptual networks do lie below: by 1 to 3 dB.
 const BELOW: f64 = 6.0;
 
 /// All that is found.
-pub fn of(measured: &Measured) -> Vec<Finding> {
+pub fn of(report: &Report) -> Vec<Finding> {
+    let measured = &report.measured;
     let mut cells: IndexMap<(&str, &str), (Vec<&NetworkCheck>, Vec<&Clean>)> = IndexMap::new();
     for check in &measured.network_checks {
         cells.entry((&check.model, &check.runtime)).or_default().0.push(check);
@@ -30,6 +31,21 @@ pub fn of(measured: &Measured) -> Vec<Finding> {
         found.extend(not_repeatable(place, &checks));
         found.extend(no_upscale(place, &checks));
         found.extend(below_bicubic(place, &clean));
+    }
+    let branching = report.models.iter().filter(|model| model.branches_on_size && model.preprocess.is_none());
+    for (model, runtime) in branching.flat_map(|model| report.runtimes.iter().map(move |it| (model, it))) {
+        let sentence = "an `If` of its graph is settled by the image's size: what was audited is not what images of \
+                        other sizes get";
+        found.push(Finding {
+            image: None,
+            ..alarm(
+                (&model.name, &runtime.name),
+                "branches-on-size",
+                sentence.to_owned(),
+                IndexMap::new(),
+                "",
+            )
+        });
     }
     found
 }
@@ -61,7 +77,7 @@ fn not_repeatable(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Findi
 }
 
 fn no_upscale(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Finding> {
-    let none = |check: &&&NetworkCheck| check.contrast < CONTRAST || check.correlation < CORRELATION;
+    let none = |check: &&&NetworkCheck| check.contrast < CONTRAST || check.correlation.abs() < CORRELATION;
     let count = checks.iter().filter(none).count();
     let worst = checks.iter().filter(none).min_by(|a, b| a.correlation.total_cmp(&b.correlation))?;
     let sentence = format!(
@@ -92,6 +108,8 @@ fn below_bicubic(place: (&str, &str), clean: &[&Clean]) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Measured;
+    use crate::report::example::{model, report};
 
     fn check(repeat_difference: f64, contrast: f64, correlation: f64) -> NetworkCheck {
         let [model, image, runtime] = ["m.onnx", "a.png", "ort"].map(str::to_owned);
@@ -99,16 +117,26 @@ mod tests {
     }
 
     fn codes(network_checks: Vec<NetworkCheck>, clean: Vec<Clean>) -> Vec<&'static str> {
-        of(&Measured { network_checks, clean, ..Measured::default() }).into_iter().map(|it| it.code).collect()
+        let measured = Measured { network_checks, clean, ..Measured::default() };
+        of(&Report { measured, ..report() }).into_iter().map(|it| it.code).collect()
     }
 
     #[test]
     fn what_is_no_network_or_a_random_one_is_an_alarm() {
         assert_eq!(codes(vec![check(0.0, 1.0, 0.99), check(1e-6, f64::NAN, f64::NAN)], vec![]), [""; 0]);
         assert_eq!(codes(vec![check(0.0, 1.0, 0.99), check(0.0, 0.0, 0.0)], vec![]), ["no-upscale"]);
-        assert_eq!(codes(vec![check(0.0, 0.05, 0.99)], vec![]), ["no-upscale"], "nearly constant");
+        assert_eq!(codes(vec![check(0.0, 0.01, 0.99)], vec![]), ["no-upscale"], "nearly constant");
         assert_eq!(codes(vec![check(0.1, 1.0, 0.99)], vec![]), ["not-repeatable"]);
         assert_eq!(codes(vec![check(f64::NAN, 1.0, 0.99)], vec![]), ["not-repeatable"]);
+    }
+
+    #[test]
+    fn a_network_that_its_size_settles_is_an_alarm_on_every_runtime() {
+        let branching = crate::report::ModelInfo { branches_on_size: true, ..model("m.onnx", &[]) };
+        let report = Report { models: vec![branching], ..report() };
+        let found = of(&report);
+        assert_eq!(found.len(), report.runtimes.len());
+        assert!(found.iter().all(|it| it.code == "branches-on-size" && it.level == Level::Alarm));
     }
 
     #[test]
