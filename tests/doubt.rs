@@ -119,7 +119,7 @@ fn a_threshold_that_is_missed_fails_with_the_rows_and_keeps_the_report() {
     assert_eq!(missed.status.code(), Some(1), "{said}");
     assert!(said.contains("2 lines fail --min-sr-psnr") && !said.contains("at 1/255"), "{said}");
     for image in ["a.png", "b.png"] {
-        assert!(said.contains(&format!("model.onnx on tract, ifgsm at 8/255, {image}: ")), "{said}");
+        assert!(said.contains(&format!("model.onnx on tract, strongest at 8/255, {image}: ")), "{said}");
     }
     assert!(workspace.path("out/report.json").exists());
     std::fs::remove_dir_all(workspace.path("out")).unwrap();

@@ -9,7 +9,6 @@ use common::{Workspace, apart, picture, rippled, rows, upscaler};
 use ndarray::Array3;
 use serde_json::Value;
 use temper::image::save_png;
-use temper::runtime::{self, Kind};
 
 fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
@@ -154,28 +153,4 @@ fn an_attack_for_a_sibling_counts_and_unmasks() {
     assert!(table.contains("ifgsm crafted for `open.onnx` leaves "), "{table}");
     let worst = &report["worst"][0];
     assert_eq!((&worst["model"], &worst["crafted_for"]), (&"hidden.onnx".into(), &"open.onnx".into()));
-}
-
-#[test]
-fn onnx_runtime_is_judged_with_and_without_its_optimisations() {
-    if runtime::open(Kind::ORT).is_err() {
-        eprintln!("skipped: ONNX Runtime is not there");
-        return;
-    }
-    let workspace = Workspace::new();
-    let flags = "model.onnx --images photos --budget 4 --iterations 3 --runtime ort,ort-plain,tract";
-    let (_, report) = workspace.audit(&words(flags));
-    assert_eq!(rows(&report).len(), 2 * 3 * 3, "two images, three crafters, three judges");
-    let of = |crafted: &str, judged: &str| {
-        let row = rows(&report).iter().find(|row| row["crafted_on"] == crafted && row["judged_on"] == judged);
-        row.unwrap()["sr_psnr"].as_f64().unwrap()
-    };
-    assert!((of("ort", "ort-plain") - of("ort", "ort")).abs() < 0.01);
-    assert!(report["gradient_checks"].as_array().unwrap().iter().all(|trust| trust["trusted"] == true));
-    if let Err(reason) = runtime::open(Kind::ORT_CUDA) {
-        std::fs::remove_dir_all(workspace.path("out")).unwrap();
-        let message =
-            workspace.refused(&words("audit model.onnx --images photos --runtime ort-cuda --out out"), 2);
-        assert!(message.contains(&reason.to_string()) && message.contains("onnxruntime-gpu"), "{message}");
-    }
 }

@@ -10,6 +10,8 @@ pub enum AttackKind {
     WhiteBox,
     /// Searches by forward passes alone: a masked gradient does not mislead it.
     GradientFree,
+    /// Several attacks, of which the worst outcome counts; its members say which evidence they are.
+    Ensemble,
     /// Noise, which every attack has to beat.
     Baseline,
     /// Follows gradients to the smallest perturbation that reaches a target, whatever the budget: it does not
@@ -18,9 +20,15 @@ pub enum AttackKind {
 }
 
 impl AttackKind {
-    /// Whether it follows gradients, which must be trusted then.
+    /// Whether it follows gradients, which must be checked then.
     pub fn needs_gradient(self) -> bool {
-        matches!(self, AttackKind::WhiteBox | AttackKind::Minimal)
+        matches!(self, AttackKind::WhiteBox | AttackKind::Minimal | AttackKind::Ensemble)
+    }
+
+    /// Whether its numbers count where gradients are not trusted: no outcome of it is better than one that was
+    /// found without.
+    pub fn stands_without_gradient(self) -> bool {
+        !matches!(self, AttackKind::WhiteBox | AttackKind::Minimal)
     }
 }
 

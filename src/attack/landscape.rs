@@ -4,6 +4,7 @@ use ndarray::{Array4, ArrayView4, Axis};
 
 use super::expected;
 use super::goal::Goal;
+use super::view::View;
 use crate::oracle::{Oracle, OracleError, stacked};
 
 /// What an attack climbs: a number per image with its gradient. All images of a call have one shape,
@@ -30,6 +31,22 @@ pub trait Landscape {
     /// # Errors
     /// Those of the oracles behind it.
     fn sr_psnr(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError>;
+
+    /// Takes gradients from another view from now on; says whether there is such a view. The numbers stay those
+    /// of what is served.
+    fn look(&mut self, view: View) -> bool {
+        view == View::Served
+    }
+
+    /// The share of the output's squared change at `x` that clipping to the output's range removes; `None` where
+    /// the output before clipping is not at hand.
+    ///
+    /// # Errors
+    /// Those of the oracles behind it.
+    fn overshoot(&mut self, x: ArrayView4<'_, f32>, goal: &Goal) -> Result<Option<f64>, OracleError> {
+        let _ = (x, goal);
+        Ok(None)
+    }
 }
 
 impl Landscape for Oracle {

@@ -22,6 +22,8 @@ pub struct Attack(pub(super) &'static Row);
 pub struct Row {
     /// The name on the command line and in reports.
     pub name: &'static str,
+    /// The name that its random numbers are seeded with: its own, but for an ensemble that of its first member.
+    pub stream: &'static str,
     /// What evidence its numbers are.
     pub kind: AttackKind,
     /// Whether starts or draws are random, so that more of them may find more.
@@ -59,6 +61,8 @@ pub enum Calls {
     Iterations(usize),
     /// [`Settings::queries`] times.
     Queries,
+    /// So many times for each of [`Settings::iterations`], and [`Settings::queries`] forward passes.
+    Ensemble(usize),
 }
 
 /// The loop that an attack runs in.
@@ -84,6 +88,11 @@ impl Attack {
     /// The name on the command line and in reports.
     pub fn name(self) -> &'static str {
         self.0.name
+    }
+
+    /// Whose random numbers it draws: its own, or those of an ensemble's first member.
+    pub fn stream(self) -> &'static str {
+        self.0.stream
     }
 
     /// What evidence its numbers are.
@@ -128,7 +137,7 @@ impl Attack {
 
     /// Whether its number of calls is that of [`Settings::queries`].
     pub fn is_counted_in_queries(self) -> bool {
-        self.0.calls == Calls::Queries
+        matches!(self.0.calls, Calls::Queries | Calls::Ensemble(_))
     }
 
     /// How often `on_step` is called for one image at most: gradients, or points tried.
@@ -145,13 +154,14 @@ impl Attack {
             Calls::Once => 1,
             Calls::Iterations(times) => times * settings.iterations,
             Calls::Queries => settings.queries,
+            Calls::Ensemble(times) => times * settings.iterations + settings.queries,
         }
     }
 
     /// The settings that matter to it, the others at their defaults: two that are equal give equal results.
     pub fn settings(self, all: &Settings) -> Settings {
         let default = Settings::default();
-        let iterates = matches!(self.0.calls, Calls::Iterations(_));
+        let iterates = matches!(self.0.calls, Calls::Iterations(_) | Calls::Ensemble(_));
         Settings {
             iterations: if iterates { all.iterations } else { default.iterations },
             restarts: if self.restarts() { all.restarts } else { default.restarts },

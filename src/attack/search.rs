@@ -141,6 +141,6 @@ impl<'a> Searcher<'a> {
             None => (None, self.goal.ball.centre().to_owned()),
         };
         debug_assert_eq!(image.len_of(Axis(0)), 1);
-        Attacked { image, values: self.values, value, reached }
+        Attacked { image, values: self.values, value, reached, ensemble: None }
     }
 }

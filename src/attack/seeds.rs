@@ -8,10 +8,10 @@ use super::budget::Budget;
 use super::row::Attack;
 
 /// The random numbers of one attack on one image: the same on every runtime, and whatever else is attacked
-/// beside it.
+/// beside it. An ensemble has those of its first member, which then does what it does alone.
 pub fn seeded(seed: u64, image: &str, attack: Attack, budget: Budget) -> ChaCha8Rng {
     let mut hash = Sha256::new();
-    for part in [seed.to_string().as_str(), image, attack.name(), &budget.to_string()] {
+    for part in [seed.to_string().as_str(), image, attack.stream(), &budget.to_string()] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }

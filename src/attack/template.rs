@@ -8,6 +8,7 @@ use ndarray::{Array4, Axis};
 use rand_chacha::ChaCha8Rng;
 
 use super::ball::Ball;
+use super::ensemble::Ensemble;
 use super::goal::{Goal, stacked};
 use super::landscape::Landscape;
 use super::settings::Settings;
@@ -43,6 +44,8 @@ pub struct Attacked {
     pub value: Option<f64>,
     /// Whether the target PSNR that was set is reached; `None` where none was.
     pub reached: Option<bool>,
+    /// What the members of an ensemble found; `None` for a single attack.
+    pub ensemble: Option<Ensemble>,
 }
 
 /// Stops an attack between two steps, or lets it go on and hears of it: called once for every image
@@ -94,7 +97,7 @@ impl<'a> Climber<'a> {
             Some((value, image)) if !self.reached => (Some(value), image),
             _ => (None, self.x),
         };
-        Attacked { image, values: self.values, value, reached }
+        Attacked { image, values: self.values, value, reached, ensemble: None }
     }
 }
 

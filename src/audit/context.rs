@@ -167,13 +167,14 @@ impl<'a> Context<'a> {
         self.crafters.iter().copied().filter(|&crafter| self.runtime(crafter).is_trusted()).collect()
     }
 
-    /// The attacks that are made on a runtime: where its gradient is not trusted, those without, `square`
-    /// among them.
+    /// The attacks that are made on a runtime: where its gradient is not trusted, those whose numbers count
+    /// without it, `square` or an ensemble among them.
     pub fn attacks(&self, crafter: Crafter) -> Vec<Attack> {
         if self.runtime(crafter).check.as_ref().is_none_or(|check| check.trusted) {
             return self.settings.attacks.clone();
         }
-        let without = self.settings.attacks.iter().copied().filter(|attack| !attack.needs_gradient());
+        let without =
+            self.settings.attacks.iter().copied().filter(|attack| attack.kind().stands_without_gradient());
         let mut without: Vec<Attack> = without.collect();
         if without.iter().all(|attack| attack.kind() == AttackKind::Baseline) {
             without.insert(0, Attack::SQUARE);

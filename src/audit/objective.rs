@@ -3,7 +3,7 @@
 
 use ndarray::{Array4, Axis};
 
-use crate::attack::{Attack, Ball, Budget, Goal, Mask, Maximises, ObjectiveKind};
+use crate::attack::{Attack, AttackKind, Ball, Budget, Goal, Mask, Maximises, ObjectiveKind};
 use crate::audit::AuditError;
 use crate::audit::inputs::images::AuditImage;
 use crate::audit::inputs::model::AuditedModel;
@@ -27,12 +27,21 @@ pub fn function(
     if !attack.needs_tap() {
         return Ok(settings.objective.function());
     }
+    let missing = || AuditError::NoTap { model: model.name.clone(), attack: attack.name() };
+    features(settings, model).ok_or_else(missing)
+}
+
+/// The objective on feature maps, where something names them.
+pub fn features(settings: &Settings, model: &AuditedModel) -> Option<oracle::Objective> {
     let own = || model.tap.iter().cloned().collect();
     let taps: Vec<String> = if settings.taps.is_empty() { own() } else { settings.taps.clone() };
-    if taps.is_empty() {
-        return Err(AuditError::NoTap { model: model.name.clone(), attack: attack.name() });
-    }
-    Ok(oracle::Objective::Features(taps))
+    (!taps.is_empty()).then_some(oracle::Objective::Features(taps))
+}
+
+/// Whether an attack may look at the model in other views: an ensemble that drives the output away from what it
+/// should be, which all views do.
+pub fn takes_views(settings: &Settings, attack: Attack) -> bool {
+    attack.kind() == AttackKind::Ensemble && kind(settings, attack) == ObjectiveKind::Away
 }
 
 /// Whether an attack drives two runtimes apart.

@@ -44,8 +44,8 @@ pub struct Args {
     /// [default: 1,4,8]
     #[arg(long, value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Option<Budgets>,
-    /// What is done where flags do not say [default: quick, or all that is asked for where --attack,
-    /// --budget, --iterations, --queries or --restarts are given]
+    /// What is done where flags do not say [default: standard with --min-sr-psnr; else quick, or all that is
+    /// asked for where --attack, --budget, --iterations, --queries or --restarts are given]
     #[arg(long, value_name = "NAME")]
     preset: Option<preset::Name>,
     /// Runtimes that attacks are crafted on: all, the fastest whose gradient is trusted, or one by its name;
@@ -178,7 +178,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 
 impl Args {
     fn preset(&self) -> Preset {
-        Preset::of(self.preset, self.attacks.are_chosen() || self.budget.is_some())
+        let gated = !self.min_sr_psnr.is_empty();
+        Preset::of(self.preset, gated, self.attacks.are_chosen() || self.budget.is_some())
     }
 
     fn budgets(&self) -> Result<Vec<Budget>, CliError> {

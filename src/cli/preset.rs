@@ -10,7 +10,9 @@ use crate::audit::Craft;
 pub enum Name {
     /// About two minutes for a small network: few steps, and only the middles of three images
     Quick,
-    /// The paper's grid: I-FGSM and FDA, 50 steps, six budgets
+    /// What a verdict rests on: the strongest attack, 50 steps, on all images in full
+    Standard,
+    /// The paper's grid, for numbers beside the paper's: I-FGSM and FDA, 50 steps, six budgets
     Paper,
 }
 
@@ -55,20 +57,25 @@ const QUICK: Preset = Preset {
     images: Some(3),
     craft: Craft::Fastest,
     left_out: Some(
-        "this is a quick look, of 20 steps and 100 tries on at most 3 images cut to 64 pixels a side, crafted \
-         on the fastest runtime; --preset paper and flags of your own do more",
+        "this is a quick look and not a verdict, of 20 steps and 100 tries on at most 3 images cut to 64 pixels a side, crafted \
+         on the fastest runtime; --preset standard and flags of your own do more",
     ),
     ..GIVEN
 };
 
+const STANDARD: Preset = Preset { attacks: &[Attack::STRONGEST], ..GIVEN };
+
 const PAPER: Preset = Preset { attacks: &[Attack::IFGSM, Attack::FDA], budgets: "1,2,4,8,16,32", ..GIVEN };
 
 impl Preset {
-    /// The preset of a name; without one, a quick look unless flags say what to attack with.
-    pub fn of(name: Option<Name>, chosen: bool) -> Self {
+    /// The preset of a name; without one, what a verdict rests on where one is asked for (`gated`), else a quick
+    /// look unless flags say what to attack with (`chosen`).
+    pub fn of(name: Option<Name>, gated: bool, chosen: bool) -> Self {
         match name {
             Some(Name::Quick) => QUICK,
+            Some(Name::Standard) => STANDARD,
             Some(Name::Paper) => PAPER,
+            None if gated => STANDARD,
             None if chosen => GIVEN,
             None => QUICK,
         }
@@ -82,11 +89,12 @@ mod tests {
 
     #[test]
     fn presets_hold_what_flags_would_take() {
-        for preset in [GIVEN, QUICK, PAPER] {
+        for preset in [GIVEN, QUICK, STANDARD, PAPER] {
             assert!(parse_budgets(preset.budgets).is_ok());
         }
-        assert_eq!(Preset::of(None, true).left_out, None);
-        assert!(Preset::of(None, false).left_out.is_some());
-        assert_eq!(Preset::of(Some(Name::Paper), false), PAPER);
+        assert_eq!(Preset::of(None, false, true).left_out, None);
+        assert!(Preset::of(None, false, false).left_out.is_some());
+        assert_eq!(Preset::of(None, true, true), STANDARD);
+        assert_eq!(Preset::of(Some(Name::Paper), true, false), PAPER);
     }
 }

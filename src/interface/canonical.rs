@@ -5,6 +5,9 @@ use super::form::Layout;
 use super::range::PixelRange;
 use crate::onnx::{Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
 
+/// The opset from which Clip takes its bounds as inputs.
+const CLIP_BY_INPUTS: i64 = 11;
+
 impl Interface {
     /// The model that takes and gives float32 images, N x C x H x W on [0, 1], and has no other
     /// input or output. A model that is one already stays as it is.
@@ -65,6 +68,31 @@ impl Interface {
         graph.output(info(&value, form.channels, [None, None]));
         graph.finish()
     }
+}
+
+/// The model with its output clipped to [0, 1]: what a viewer or a file is served. The gradient outside is zero.
+///
+/// `model` is one that [`Interface::canonical`] made.
+pub fn served(model: &Model) -> Model {
+    let mut served = model.clone();
+    let by_inputs = served.opset() >= CLIP_BY_INPUTS;
+    let mut graph = std::mem::take(&mut served.graph);
+    let Some(output) = graph.outputs.pop() else { return model.clone() };
+    let nodes = std::mem::take(&mut graph.nodes);
+    let mut graph = GraphBuilder::from_graph(graph);
+    graph.reserve(&output.name);
+    nodes.iter().flat_map(|node| &node.outputs).for_each(|name| graph.reserve(name));
+    nodes.into_iter().for_each(|node| graph.push(node));
+    let clipped = if by_inputs {
+        let bounds = [0.0, 1.0].map(|bound| graph.constant("served/bound", Tensor::scalar(bound)));
+        graph.node("Clip", "served", &[&output.name, &bounds[0], &bounds[1]], [])
+    } else {
+        let bounds = [("min", Attribute::Float(0.0)), ("max", Attribute::Float(1.0))];
+        graph.node("Clip", "served", &[&output.name], bounds)
+    };
+    graph.output(ValueInfo { name: clipped, ..output });
+    served.graph = graph.finish();
+    served
 }
 
 fn info(name: &str, channels: usize, fixed: [Option<usize>; 2]) -> ValueInfo {

@@ -16,6 +16,7 @@ mod range;
 mod size;
 mod upsampling;
 
+pub use canonical::served;
 pub use form::{Form, Layout};
 pub use geometry::Geometry;
 pub use overrides::Overrides;

@@ -124,6 +124,13 @@ impl Oracle {
         Self { front: Some(front), ..self }
     }
 
+    /// An oracle of another model on the same runtime, behind the same pre-processing at the same draw.
+    #[must_use]
+    pub fn beside(&self, model: Arc<Model>) -> Self {
+        let other = Self::new(Arc::clone(&self.runtime), model, Objective::Distance);
+        Self { front: self.front.clone(), draw: self.draw, ..other }
+    }
+
     /// Draws of its pre-processing that an expectation should be taken over; 1 where nothing is random.
     pub fn draws(&self) -> usize {
         self.front.as_ref().map_or(1, |front| front.draws().max(1))

@@ -75,6 +75,8 @@ pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row
         objective_start: 0.1,
         objective_end: 2.0,
         reached: None,
+        members: vec![],
+        overshoot: None,
         seed: 0,
         model_sha256: "00".into(),
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Word;
 use super::null::{decibels, number};
-use crate::attack::{AttackKind, ObjectiveKind};
+use crate::attack::{AttackKind, Member, ObjectiveKind};
 
 /// A gradient's self-test on one runtime.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -240,6 +240,11 @@ pub struct Row {
     pub objective_end: f64,
     /// Whether the target SR PSNR was reached; null where none was set.
     pub reached: Option<bool>,
+    /// What each member of an ensemble left, on the runtime that crafted; empty for a single attack.
+    pub members: Vec<Member>,
+    /// The share of the output's squared change that clipping to the output's range removes; null where it was
+    /// not measured.
+    pub overshoot: Option<f64>,
     /// The seed.
     pub seed: u64,
     /// The model file's SHA-256.

@@ -12,13 +12,13 @@ use serde::Serialize;
 use super::null::decibels;
 use super::summary::finite_mean;
 use super::words::one_line;
-use super::{EightBit, Level, NonFinite, Report, Row, Transfer, WorstWindow};
+use super::{EightBit, Level, NonFinite, Report, Row, Settings, Transfer, WorstWindow};
 use crate::attack::{Attack, AttackKind, ObjectiveKind};
 
 /// The most that a robust, and a moderately robust model amplify an attack, in times what bicubic does.
 const AMPLIFICATION: Limits = Limits { robust: 2.0, moderate: 4.0 };
 /// The most that an attack takes beyond noise of the same size, in dB.
-const BEYOND_NOISE: Limits = Limits { robust: 3.0, moderate: 8.0 };
+const BEYOND_NOISE: Limits = Limits { robust: 4.0, moderate: 8.0 };
 /// The least that a verdict other than `fragile` rests on: steps of a white-box attack that converges.
 const LEAST_STEPS: usize = 50;
 /// The same: forward passes of an attack without gradients.
@@ -190,14 +190,11 @@ impl<'a> Case<'a> {
         if checks.any(|check| check.model == self.model && check.trusted && check.straight_through) {
             doubts.push("its gradient is an estimate, through roundings".into());
         }
-        if !self.rows.iter().any(|row| climbs_far(row)) {
+        let settings = &self.report.settings;
+        if !self.rows.iter().any(|row| climbs_far(row, settings)) {
             doubts.push(format!("no white-box attack of {LEAST_STEPS} steps that converges, such as apgd"));
         }
-        if !self
-            .rows
-            .iter()
-            .any(|row| row.kind == AttackKind::GradientFree && row.iterations >= LEAST_QUERIES)
-        {
+        if !self.rows.iter().any(|row| searches_far(row, settings)) {
             doubts.push(format!("no gradient-free attack of {LEAST_QUERIES} forward passes, such as square"));
         }
         if self.budget < 1.0 && self.worst.iter().all(|outcome| outcome.eight_bit.sr_psnr.is_infinite()) {
@@ -209,11 +206,23 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Whether a row is of a white-box attack on the output that takes steps enough to converge.
-fn climbs_far(row: &Row) -> bool {
+/// Whether a row is of a white-box attack on the output that takes steps enough to converge, or of an ensemble with
+/// such a member.
+fn climbs_far(row: &Row, settings: &Settings) -> bool {
+    let on_output = row.objective_kind == ObjectiveKind::Away;
     let converges = row.attack.parse::<Attack>().is_ok_and(Attack::converges);
-    let on_output = row.kind == AttackKind::WhiteBox && row.objective_kind == ObjectiveKind::Away;
-    on_output && converges && row.iterations >= LEAST_STEPS
+    let single = row.kind == AttackKind::WhiteBox && converges && row.iterations >= LEAST_STEPS;
+    on_output && (single || has_member(row, AttackKind::WhiteBox) && settings.iterations >= LEAST_STEPS)
+}
+
+/// Whether a row is of an attack without gradients that tries enough, or of an ensemble with such a member.
+fn searches_far(row: &Row, settings: &Settings) -> bool {
+    let single = row.kind == AttackKind::GradientFree && row.iterations >= LEAST_QUERIES;
+    single || has_member(row, AttackKind::GradientFree) && settings.queries >= LEAST_QUERIES
+}
+
+fn has_member(row: &Row, kind: AttackKind) -> bool {
+    row.members.iter().any(|member| member.kind == kind)
 }
 
 impl Verdict {

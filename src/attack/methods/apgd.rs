@@ -19,6 +19,7 @@ impl Attack {
     /// Steps that halve where progress stalls.
     pub const APGD: Self = Self(&Row {
         name: "apgd",
+        stream: "apgd",
         kind: AttackKind::WhiteBox,
         restarts: true,
         converges: true,

@@ -25,6 +25,7 @@ impl Attack {
     /// The smallest perturbation that reaches a target.
     pub const CW: Self = Self(&Row {
         name: "cw",
+        stream: "cw",
         kind: AttackKind::Minimal,
         restarts: false,
         converges: false,
@@ -170,7 +171,7 @@ impl Found<'_> {
         let reached = Some(self.best.is_some());
         let unchanged = || self.goal.ball.centre().to_owned();
         let image = self.best.map_or_else(unchanged, |(_, image)| image);
-        Attacked { image, values: self.values, value: None, reached }
+        Attacked { image, values: self.values, value: None, reached, ensemble: None }
     }
 }
 

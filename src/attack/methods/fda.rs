@@ -12,6 +12,7 @@ impl Attack {
     /// Steps of equal size that disrupt features, eq. (13).
     pub const FDA: Self = Self(&Row {
         name: "fda",
+        stream: "fda",
         kind: AttackKind::WhiteBox,
         restarts: false,
         converges: false,

@@ -18,6 +18,7 @@ impl Attack {
     /// One step of the whole budget.
     pub const FGSM: Self = Self(&Row {
         name: "fgsm",
+        stream: "fgsm",
         kind: AttackKind::WhiteBox,
         restarts: false,
         converges: false,

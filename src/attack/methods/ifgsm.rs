@@ -17,6 +17,7 @@ impl Attack {
     /// Steps of equal size along the gradient's signs, eq. (14).
     pub const IFGSM: Self = Self(&Row {
         name: "ifgsm",
+        stream: "ifgsm",
         kind: AttackKind::WhiteBox,
         restarts: false,
         converges: false,

@@ -14,6 +14,7 @@ impl Attack {
     /// Steps of equal size along a running sum of gradients.
     pub const MIFGSM: Self = Self(&Row {
         name: "mifgsm",
+        stream: "mifgsm",
         kind: AttackKind::WhiteBox,
         restarts: false,
         converges: false,

@@ -11,6 +11,7 @@ mod random;
 mod smooth;
 mod spsa;
 mod square;
+mod strongest;
 
 use std::str::FromStr;
 
@@ -18,7 +19,7 @@ use crate::attack::row::Attack;
 use crate::suggest::no_such;
 
 /// Every attack, those with gradients first; every file of this folder declares its own.
-const TABLE: [Attack; 11] = [
+const TABLE: [Attack; 12] = [
     Attack::FGSM,
     Attack::IFGSM,
     Attack::PGD,
@@ -30,6 +31,7 @@ const TABLE: [Attack; 11] = [
     Attack::SQUARE,
     Attack::SPSA,
     Attack::RANDOM,
+    Attack::STRONGEST,
 ];
 
 impl Attack {

@@ -16,6 +16,7 @@ impl Attack {
     /// Steps of equal size from random starts.
     pub const PGD: Self = Self(&Row {
         name: "pgd",
+        stream: "pgd",
         kind: AttackKind::WhiteBox,
         restarts: true,
         converges: true,

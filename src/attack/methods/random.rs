@@ -16,6 +16,7 @@ impl Attack {
     /// Random signs of the whole budget.
     pub const RANDOM: Self = Self(&Row {
         name: "random",
+        stream: "random",
         kind: AttackKind::Baseline,
         restarts: true,
         converges: false,

@@ -5,12 +5,14 @@
 //! Where roundings, ripples or gates make the slope at a point say nothing of the way ahead, the slope of the
 //! smoothed objective does. The width w is the smallest that is enough: it doubles from an eighth of the budget
 //! until a step of its own size along the signs of the mean gradient rises by a good part of what the gradient
-//! promises, w ||g||_1. The objective itself is not smoothed: the best point is the best for the model.
+//! promises, w ||g||_1. Means go on from step to step with a decay, so that those of neighbouring points average
+//! too. The objective itself is not smoothed: the best point is the best for the model.
 
 use ndarray::{Array4, ArrayView4, Axis};
 use rand_chacha::ChaCha8Rng;
 
 use super::apgd::Apgd;
+use crate::attack::ball::Ball;
 use crate::attack::goal::{Goal, stacked};
 use crate::attack::kind::AttackKind;
 use crate::attack::landscape::Landscape;
@@ -18,24 +20,28 @@ use crate::attack::points::{along, around, near};
 use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
 use crate::attack::settings::Settings;
 use crate::attack::template::{AttackError, Attacked, OnStep, Steps, climb};
+use crate::attack::view::View;
 use crate::oracle::OracleError;
 
 impl Attack {
     /// APGD along mean gradients over noise inside the ball.
     pub const SMOOTH: Self = Self(&Row {
         name: "smooth",
+        stream: "smooth",
         kind: AttackKind::WhiteBox,
         restarts: true,
         converges: false,
         maximises: Maximises::Chosen,
         calls: Calls::Iterations(DRAWS),
-        help: "apgd along the mean gradient over noise inside the ball, for rugged landscapes",
+        help: "apgd along the mean gradient over noise, for rugged landscapes",
         method: Method::Own(smooth),
     });
 }
 
 /// Gradients that are averaged at a step.
 const DRAWS: usize = 8;
+/// What is left of earlier means at the next step.
+const DECAY: f32 = 0.75;
 /// Widths that are tried, in budgets.
 const WIDTHS: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
 /// The least share of the promised rise that a width has to bring. Along a distance from x0, which is convex,
@@ -50,13 +56,46 @@ fn smooth(
     rng: &mut ChaCha8Rng,
     on_step: &mut OnStep<'_>,
 ) -> Result<Attacked, AttackError> {
-    let mut smoothed = Smoothed { landscape, rng: rng.clone(), width: 0.0, batch: settings.batch.max(1) };
+    let mut smoothed =
+        Smoothed { landscape, rng: rng.clone(), width: 0.0, batch: settings.batch.max(1), sum: None };
     smoothed.widen(goal, rng)?;
     let iterations = settings.iterations;
     let make = |goal: &Goal| -> Box<dyn Steps> { Box::new(Apgd::new(goal.ball.level(), iterations)) };
     let mut each = || (0..DRAWS).try_for_each(|_| on_step());
     let found = climb(&make, &mut smoothed, &[goal], settings, std::slice::from_mut(rng), &mut each)?;
     Ok(found.into_iter().next().expect("a climb gives one result per goal"))
+}
+
+/// Whether the plain gradient is of no use at a random point of the ball: a step along it, of an eighth of the
+/// budget or of all of it, rises by less than [`KEPT`] of what the gradient promises.
+///
+/// # Errors
+/// Those of the landscape.
+pub fn is_rugged(
+    landscape: &mut dyn Landscape,
+    goal: &Goal,
+    rng: &mut ChaCha8Rng,
+) -> Result<bool, AttackError> {
+    let ball = &goal.ball;
+    let mut x = near(ball, ball.level() as f32, rng);
+    ball.project(&mut x);
+    let (before, gradient) = landscape.value_and_gradient(x.view(), &[goal])?;
+    for width in [WIDTHS[0], 1.0] {
+        let (ahead, promised) = promise(ball, &x, &gradient, (width * ball.level()) as f32);
+        let after = landscape.values(ahead.view(), &[goal])?;
+        if after[0] - before[0] < KEPT * promised {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The point a step ahead along a gradient, inside the ball, and the rise that the gradient promises there.
+fn promise(ball: &Ball, x: &Array4<f32>, gradient: &Array4<f32>, step: f32) -> (Array4<f32>, f64) {
+    let mut ahead = along(x, step, &ball.direction(gradient));
+    ball.project(&mut ahead);
+    let rise = (&ahead - x).iter().zip(gradient).map(|(moved, slope)| f64::from(moved * slope)).sum();
+    (ahead, rise)
 }
 
 /// A landscape whose gradients are means over noise; its values are those of the points themselves.
@@ -67,6 +106,8 @@ struct Smoothed<'a> {
     width: f32,
     /// Points that go through the model together.
     batch: usize,
+    /// The decayed sum of the means so far, at neighbouring points.
+    sum: Option<Array4<f32>>,
 }
 
 impl Smoothed<'_> {
@@ -80,10 +121,7 @@ impl Smoothed<'_> {
         for width in WIDTHS {
             self.width = (width * ball.level()) as f32;
             let gradient = self.mean_gradient(&x, goal)?;
-            let direction = ball.direction(&gradient);
-            let mut ahead = along(&x, self.width, &direction);
-            ball.project(&mut ahead);
-            let promised: f64 = (&ahead - &x).iter().zip(&gradient).map(|(d, g)| f64::from(d * g)).sum();
+            let (ahead, promised) = promise(ball, &x, &gradient, self.width);
             let kept = (self.value(&ahead, goal)? - before) / promised.max(f64::MIN_POSITIVE);
             if kept > best.0 {
                 best = (kept, self.width);
@@ -123,13 +161,13 @@ impl Landscape for Smoothed<'_> {
         x: ArrayView4<'_, f32>,
         goals: &[&Goal],
     ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
-        let mut gradient = Array4::zeros(x.raw_dim());
-        for ((x, mut gradient), goal) in
-            x.axis_chunks_iter(Axis(0), 1).zip(gradient.axis_chunks_iter_mut(Axis(0), 1)).zip(goals)
-        {
-            gradient.assign(&self.mean_gradient(&x.to_owned(), goal)?);
+        let [goal] = goals else { unreachable!("`smooth` climbs with one image at a time") };
+        let mut sum = self.mean_gradient(&x.to_owned(), goal)?;
+        if let Some(before) = &self.sum {
+            sum.scaled_add(DECAY, before);
         }
-        Ok((self.landscape.values(x, goals)?, gradient))
+        self.sum = Some(sum.clone());
+        Ok((self.landscape.values(x, &[*goal])?, sum))
     }
 
     fn values(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
@@ -138,5 +176,9 @@ impl Landscape for Smoothed<'_> {
 
     fn sr_psnr(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
         self.landscape.sr_psnr(x, goals)
+    }
+
+    fn look(&mut self, view: View) -> bool {
+        self.landscape.look(view)
     }
 }

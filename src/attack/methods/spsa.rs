@@ -21,6 +21,7 @@ impl Attack {
     /// Steps along gradients estimated from forward passes.
     pub const SPSA: Self = Self(&Row {
         name: "spsa",
+        stream: "spsa",
         kind: AttackKind::GradientFree,
         restarts: false,
         converges: false,

@@ -20,6 +20,7 @@ impl Attack {
     /// Random search over square windows.
     pub const SQUARE: Self = Self(&Row {
         name: "square",
+        stream: "square",
         kind: AttackKind::GradientFree,
         restarts: false,
         converges: false,

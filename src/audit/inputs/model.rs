@@ -10,7 +10,7 @@ use crate::audit::inputs::memory::bound;
 use crate::audit::inputs::requirements::ImageRequirements;
 use crate::audit::preprocess::Preprocessing;
 use crate::digest;
-use crate::interface::{Found, Interface, Overrides, discover, find_tap, on_the_way};
+use crate::interface::{Found, Interface, Overrides, discover, find_tap, on_the_way, served};
 use crate::onnx::{self, Dim, Model, Problem, Source};
 use crate::oracle::{Objective, gradient_model};
 use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
@@ -29,8 +29,10 @@ pub struct AuditedModel {
     pub path: PathBuf,
     /// SHA-256 of the file and of the tensors it keeps beside it; see [`onnx::Source`].
     pub sha256: String,
-    /// The model as everything here sees it: images on [0, 1] in and out.
+    /// The model as it is served and attacked: images on [0, 1] in and out, the output clipped to that range.
     pub model: Arc<Model>,
+    /// The same before its output is clipped.
+    pub unclipped: Arc<Model>,
     /// How the file itself is fed and read.
     pub found: Found,
     /// What it asks of images.
@@ -124,7 +126,8 @@ impl AuditedModel {
             tap: verified.cloned().or_else(shown),
             ignored,
             branches_on_size: false,
-            model: canonical,
+            model: Arc::new(served(&canonical)),
+            unclipped: canonical,
             requirements: ImageRequirements::of(&found.interface),
             parameters: model.parameter_count(),
             found,

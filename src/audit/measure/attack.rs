@@ -1,23 +1,29 @@
 //! Attacks on images: each is crafted once and kept, and evaluated on every runtime.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ndarray::{Array4, Axis, s};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::crafted::Crafted;
 use super::pictures;
 use super::recording::Recording;
 use super::row::row;
-use crate::attack::{AttackError, Attacked, Discrepancy, Goal, Landscape, seeded};
+use crate::attack::{AttackError, Attacked, Discrepancy, Ensemble, Goal, Landscape, Views, seeded};
 use crate::audit::AuditError;
 use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, Crafter, ImageIndex, RuntimeIndex};
+use crate::audit::inputs::model::AuditedModel;
+use crate::audit::inputs::surrogate::surrogate;
 use crate::audit::objective;
+use crate::audit::plan::Settings;
 use crate::audit::store::Key;
 use crate::audit::watch::Watch;
-use crate::oracle::OracleError;
+use crate::oracle::{Objective, Oracle, OracleError};
 use crate::report::{NonFinite, Row};
+use crate::rewrite::straight_through;
 
 /// How an attack went, as the store keeps it beside the attacked image.
 #[derive(Serialize, Deserialize)]
@@ -26,15 +32,7 @@ struct Outcome {
     value: Option<f64>,
     reached: Option<bool>,
     stopped_by: Option<NonFinite>,
-}
-
-/// An attack that was made on an image.
-#[derive(Clone, Debug)]
-pub struct Crafted {
-    /// The attacked image, and how the attack went.
-    pub attacked: Attacked,
-    /// What was not a finite number and ended the attack; `None` where it came to its own end.
-    pub stopped_by: Option<NonFinite>,
+    ensemble: Option<Ensemble>,
 }
 
 /// Attacks images of one shape together, and evaluates what was found on every runtime.
@@ -85,13 +83,15 @@ pub fn key(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Key {
     let partner =
         objective::drives_apart(settings, attack).then(|| &context.runtimes[partner(context, crafter).0].id);
     let function = objective::function(settings, context.model, attack).map(|it| format!("{it:?}"));
+    let features = objective::takes_views(settings, attack)
+        .then(|| objective::features(settings, context.model).map(|it| format!("{it:?}")));
     let parts = (
         attack,
         budget,
         attack.settings(&settings.strength),
         settings.seed,
         (settings.norm, settings.region, settings.mask.as_ref().map(|mask| &mask.sha256)),
-        (function.unwrap_or_default(), settings.objective.identity(), partner),
+        (function.unwrap_or_default(), features, settings.objective.identity(), partner),
     );
     context.key("attack", crafter, image, &parts)
 }
@@ -100,8 +100,20 @@ pub fn key(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Key {
 pub fn recall(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Option<Crafted> {
     let shape = context.image(image).shape();
     let kept = context.store.get_with_image::<Outcome>(&key(context, image, cell), shape);
-    let (Outcome { values, value, reached, stopped_by }, image) = kept?;
-    Some(Crafted { attacked: Attacked { image, values, value, reached }, stopped_by })
+    let (Outcome { values, value, reached, stopped_by, ensemble }, image) = kept?;
+    Some(Crafted { attacked: Attacked { image, values, value, reached, ensemble }, stopped_by })
+}
+
+/// The views of a model that an ensemble takes gradients from.
+fn all_views<'a>(
+    served: &'a mut Oracle,
+    function: Objective,
+    settings: &Settings,
+    model: &AuditedModel,
+) -> Views<'a> {
+    let others = [served.beside(Arc::clone(&model.unclipped)), served.beside(surrogate())];
+    let straight = straight_through(&model.model).map(|model| served.beside(Arc::new(model)));
+    Views::new(served, function, objective::features(settings, model), others, straight)
 }
 
 /// The runtime that an attack drives its own apart from: the next one.
@@ -128,16 +140,22 @@ fn craft(
         rngs.push(seeded(settings.seed, &image.name, attack, budget));
     }
     let oracle = context.oracle(crafter);
-    oracle.set_objective(&objective::function(settings, model, attack)?);
+    let function = objective::function(settings, model, attack)?;
+    oracle.set_objective(&function);
     oracle.at_draw(rngs[0].clone().random());
+    let draws = oracle.draws();
     let all: Vec<&Goal> = goals.iter().collect();
     let of = context.image(first);
     let (ours, theirs) = (RuntimeIndex::from(crafter).0, partner(context, crafter).0);
-    let mut apart;
+    let (mut apart, mut views);
     let landscape: &mut dyn Landscape = match context.runtimes.get_disjoint_mut([ours, theirs]) {
         Ok([ours, theirs]) if objective::drives_apart(settings, attack) => {
             apart = Discrepancy::between(&mut ours.oracle, &mut theirs.oracle);
             &mut apart
+        }
+        _ if objective::takes_views(settings, attack) && draws == 1 => {
+            views = all_views(&mut context.runtimes[ours].oracle, function, settings, model);
+            &mut views
         }
         _ => &mut context.runtimes[ours].oracle,
     };
@@ -188,10 +206,11 @@ fn keep(
     crafted: &Crafted,
     seconds: f64,
 ) -> Result<(), AuditError> {
-    let Crafted { attacked: Attacked { image: pixels, values, value, reached }, stopped_by } = crafted;
+    let Crafted { attacked, stopped_by } = crafted;
+    let Attacked { image: pixels, values, value, reached, ensemble } = attacked;
     goal.ball.check(pixels.view())?;
-    let outcome =
-        Outcome { values: values.clone(), value: *value, reached: *reached, stopped_by: *stopped_by };
+    let (values, ensemble) = (values.clone(), ensemble.clone());
+    let outcome = Outcome { values, value: *value, reached: *reached, stopped_by: *stopped_by, ensemble };
     Ok(context.store.put_with_image(&key(context, image, cell), &outcome, seconds, pixels)?)
 }
 
@@ -219,6 +238,6 @@ fn stopped(
         }
     }
     let (image, stopped_by) = found.expect("a landscape is asked about one image at least");
-    let attacked = Attacked { image, values: vec![], value: None, reached: None };
+    let attacked = Attacked { image, values: vec![], value: None, reached: None, ensemble: None };
     Ok(Crafted { attacked, stopped_by: Some(stopped_by) })
 }

@@ -5,6 +5,7 @@ pub mod attack;
 pub mod certificate;
 pub mod clean;
 pub mod clever;
+pub mod crafted;
 pub mod evaluate;
 pub mod minimal_budget;
 pub mod network;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, Array4, ArrayView3, Axis};
 
-use super::attack::Crafted;
+use super::crafted::Crafted;
 use super::evaluate::only;
 use crate::audit::AuditError;
 use crate::audit::context::Context;

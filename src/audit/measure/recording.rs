@@ -2,7 +2,7 @@
 
 use ndarray::{Array4, ArrayView4};
 
-use crate::attack::{Goal, Landscape};
+use crate::attack::{Goal, Landscape, View};
 use crate::oracle::OracleError;
 
 /// Answers as the landscape behind it does.
@@ -46,5 +46,13 @@ impl Landscape for Recording<'_> {
 
     fn sr_psnr(&mut self, x: ArrayView4<'_, f32>, goals: &[&Goal]) -> Result<Vec<f64>, OracleError> {
         self.noting(x, |behind| behind.sr_psnr(x, goals))
+    }
+
+    fn look(&mut self, view: View) -> bool {
+        self.behind.look(view)
+    }
+
+    fn overshoot(&mut self, x: ArrayView4<'_, f32>, goal: &Goal) -> Result<Option<f64>, OracleError> {
+        self.behind.overshoot(x, goal)
     }
 }

@@ -1,6 +1,6 @@
 //! The report's row of one attacked image on one runtime.
 
-use super::attack::Crafted;
+use super::crafted::Crafted;
 use super::evaluate::{amplification, evaluate, evaluate_8_bits, psnr};
 use crate::attack::{Attack, AttackKind, Discrepancy};
 use crate::audit::AuditError;
@@ -60,6 +60,8 @@ pub fn row(
         objective_start: attacked.values.first().copied().unwrap_or_default(),
         objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
         reached: attacked.reached,
+        members: attacked.ensemble.as_ref().map_or(vec![], |ensemble| ensemble.members.clone()),
+        overshoot: attacked.ensemble.as_ref().and_then(|ensemble| ensemble.overshoot),
         seed: settings.seed,
         model_sha256: context.model.sha256.clone(),
     })

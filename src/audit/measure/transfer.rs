@@ -4,7 +4,8 @@
 //! Forward runs alone; the attacked images are those that were kept. Deliberately absent: models of another
 //! scale or size, whose images are others.
 
-use super::attack::{Crafted, recall};
+use super::attack::recall;
+use super::crafted::Crafted;
 use super::evaluate::{evaluate, evaluate_8_bits};
 use crate::audit::AuditError;
 use crate::audit::context::Context;

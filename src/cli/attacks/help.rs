@@ -5,11 +5,16 @@ use crate::attack::{Attack, AttackKind, QUERIES};
 /// The attacks, those that climb gradients first.
 pub fn attacks() -> String {
     format!(
-        "Attacks, separated by commas [default: ifgsm]: {} climb gradients; {} need forward passes only, so they \
-         run on any model",
-        listed(|attack| attack.needs_gradient()),
+        "Attacks, separated by commas [default: {} where --min-sr-psnr asks for a verdict, else ifgsm]: {} climb \
+         gradients; {} need forward passes only, so they run on any model",
+        listed(is_ensemble),
+        listed(|attack| attack.needs_gradient() && !is_ensemble(attack)),
         listed(|attack| !attack.needs_gradient()),
     )
+}
+
+fn is_ensemble(attack: Attack) -> bool {
+    attack.kind() == AttackKind::Ensemble
 }
 
 /// The same, and a line on each.
@@ -23,7 +28,7 @@ pub fn every_attack() -> String {
 pub fn restarts() -> String {
     format!(
         "Random starts of {}, and draws of {}, of which the best counts",
-        listed(|attack| attack.restarts() && attack.kind() != AttackKind::Baseline),
+        listed(|attack| attack.restarts() && !is_ensemble(attack) && attack.kind() != AttackKind::Baseline),
         listed(|attack| attack.restarts() && attack.kind() == AttackKind::Baseline),
     )
 }

@@ -45,9 +45,13 @@ impl<'a> Case<'a> {
         row.crafted_on == self.runtime
     }
 
-    /// The white-box attack crafted here that left the least, and what it left.
+    /// The white-box attack crafted here that left the least, and what it left; of an ensemble, its white-box
+    /// members count.
     pub fn white_box(&self) -> Option<(&'a str, f64)> {
-        least(self.left(|row| self.at_home(row) && is_white_box(row)))
+        let single = least(self.left(|row| self.at_home(row) && is_white_box(row)));
+        let ensemble = self.rows.iter().find(|row| self.at_home(row) && !row.members.is_empty());
+        let inside = ensemble.and_then(|row| Some((&*row.attack, members_left(self, AttackKind::WhiteBox)?)));
+        single.into_iter().chain(inside).min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// A finding of this case; its image is the one with the least left.
@@ -63,6 +67,19 @@ impl<'a> Case<'a> {
         let image = worst.map(|row| row.image.clone());
         Finding { level, code, model, runtime, sentence, numbers, image }
     }
+}
+
+/// SR PSNR in dB that members of one kind left at the worst, mean over the rows of ensembles crafted here;
+/// `None` where none ran. Equal outputs count as the masking that they are.
+pub fn members_left(case: &Case<'_>, kind: AttackKind) -> Option<f64> {
+    let rows = case.rows.iter().filter(|row| case.at_home(row));
+    let each: Vec<f64> = rows
+        .filter_map(|row| {
+            let of_kind = row.members.iter().filter(|member| member.kind == kind);
+            of_kind.map(|member| member.sr_psnr.unwrap_or(f64::INFINITY)).min_by(f64::total_cmp)
+        })
+        .collect();
+    (!each.is_empty()).then(|| each.iter().sum::<f64>() / each.len() as f64)
 }
 
 /// Whether a row says how far the model's own gradient leads. An attack on features does not: it maximises

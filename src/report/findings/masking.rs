@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::case::{Case, is_white_box, least};
+use super::case::{Case, is_white_box, least, members_left};
 use super::{Finding, Level, decibels};
 use crate::attack::AttackKind;
 use crate::report::summary::finite_mean;
@@ -10,11 +10,15 @@ use crate::report::{Measured, Row, Transfer};
 
 /// A white-box attack that leaves more than this above another one was led astray, in dB.
 const BEATEN_BY: f64 = 0.5;
+/// A larger share of the output's squared change than this outside its range is no honest network's.
+const OVERSHOOT: f64 = 0.9;
 
 /// Every sign of masking in a case.
 pub fn of(case: &Case<'_>, measured: &Measured) -> Vec<Finding> {
     let found = [
         beaten(case),
+        beaten_inside(case),
+        overshoots(case),
         no_better_than_noise(case, measured),
         better_from_elsewhere(case),
         better_from_a_sibling(case, measured),
@@ -46,6 +50,36 @@ fn beaten(case: &Case<'_>) -> Option<Finding> {
     let gap = |image: &&str| white.get(*image).zip(free.get(*image)).map_or(0.0, |(w, f)| w - f);
     let image = white.keys().copied().max_by(|a, b| gap(a).total_cmp(&gap(b))).map(str::to_owned);
     Some(Finding { image, ..case.finding(kind, sentence, numbers) })
+}
+
+/// Members of an ensemble that do not follow the model's gradient beat those that do.
+fn beaten_inside(case: &Case<'_>) -> Option<Finding> {
+    let left = members_left(case, AttackKind::WhiteBox).unwrap_or(f64::INFINITY);
+    let less = members_left(case, AttackKind::GradientFree)?;
+    if left - less <= BEATEN_BY || left.is_infinite() && less.is_infinite() {
+        return None;
+    }
+    let sentence = format!(
+        "attacks that do not follow its gradient leave {} at {}/255, and those that do leave {}: gradients are masked",
+        decibels(less),
+        case.budget,
+        decibels(left)
+    );
+    let numbers = [("gradient_free_sr_psnr", less), ("white_box_sr_psnr", left)];
+    Some(case.finding((Level::Alarm, "gradient-free-wins"), sentence, numbers))
+}
+
+/// Most of what an attack does to the output lies outside the output's range, where nobody sees it.
+fn overshoots(case: &Case<'_>) -> Option<Finding> {
+    let shares = case.rows.iter().filter(|row| case.at_home(row)).filter_map(|row| row.overshoot);
+    let share = shares.max_by(f64::total_cmp).filter(|share| *share > OVERSHOOT)?;
+    let sentence = format!(
+        "{:.1}% of the output's squared change at {}/255 lies outside its range, where clipping removes it: only \
+         attacks on the clipped output count",
+        100.0 * share,
+        case.budget
+    );
+    Some(case.finding((Level::Warning, "overshoot"), sentence, [("share", share)]))
 }
 
 /// Noise of the same budget does as much: the gradient leads nowhere.
@@ -94,8 +128,11 @@ fn better_from_a_sibling(case: &Case<'_>, measured: &Measured) -> Option<Finding
     let here = |transfer: &&Transfer| {
         transfer.model == case.model && transfer.judged_on == case.runtime && transfer.budget == case.budget
     };
-    for transfer in
-        measured.transfers.iter().filter(here).filter(|transfer| transfer.kind == AttackKind::WhiteBox)
+    for transfer in measured
+        .transfers
+        .iter()
+        .filter(here)
+        .filter(|transfer| matches!(transfer.kind, AttackKind::WhiteBox | AttackKind::Ensemble))
     {
         by.entry((&transfer.crafted_for, &transfer.attack)).or_default().push(transfer.sr_psnr);
     }

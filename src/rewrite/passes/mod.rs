@@ -12,6 +12,7 @@ mod norms;
 mod promote;
 mod prune;
 mod specialise;
+mod straight_through;
 mod to_f16;
 mod upgrade;
 
@@ -21,6 +22,7 @@ pub use norms::fold_norms;
 pub use promote::promote;
 pub use prune::prune;
 pub use specialise::{resized, specialise};
+pub use straight_through::straight_through;
 pub use to_f16::to_f16;
 pub use upgrade::upgrade;
 

@@ -1,0 +1,28 @@
+//! What the members of an ensemble have found.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::kind::AttackKind;
+
+/// How an ensemble went on one image.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ensemble {
+    /// What each member left, in the order in which they ran; those that could not run are not among them.
+    pub members: Vec<Member>,
+    /// The share of the output's squared change that clipping to the output's range removes, at the worst image
+    /// found; `None` where it was not measured.
+    pub overshoot: Option<f64>,
+}
+
+/// What one member of an ensemble has found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name.
+    pub name: Cow<'static, str>,
+    /// What evidence its number is.
+    pub kind: AttackKind,
+    /// SR PSNR in dB of what it found, on the runtime that crafted; `None` where the output did not change.
+    pub sr_psnr: Option<f64>,
+}

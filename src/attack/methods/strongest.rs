@@ -1,0 +1,268 @@
+//! An ensemble whose worst outcome counts, image by image (after the Segmentation Ensemble Attack of Croce et al.,
+//! arXiv 2306.12941): what one attack misses, because a gradient is masked, a start is unlucky or a loss
+//! misleads, another one finds.
+//!
+//! The first member is `apgd` itself, with the random numbers that it has alone, so that the ensemble is never
+//! weaker. The others differ in where the gradient comes from ([`View`]) or where they start. `docs/attacks.md`
+//! says what each is worth. A member that cannot run on a model, for want of a gradient or of features, is left
+//! out; the ensemble fails only where all do. Deliberately absent: chaining, by which one member's success would
+//! hide what the others can do alone.
+
+use ndarray::Array4;
+use rand_chacha::ChaCha8Rng;
+
+use super::apgd::Apgd;
+use super::smooth::is_rugged;
+use crate::attack::ball::Ball;
+use crate::attack::ensemble::{Ensemble, Member};
+use crate::attack::goal::Goal;
+use crate::attack::grid::{OnGrid, nearest};
+use crate::attack::kind::AttackKind;
+use crate::attack::landscape::Landscape;
+use crate::attack::points::{along, around};
+use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
+use crate::attack::settings::Settings;
+use crate::attack::template::{AttackError, Attacked, OnStep, Steps, climb};
+use crate::attack::view::View;
+use crate::oracle::OracleError;
+
+impl Attack {
+    /// The worst of several attacks, image by image.
+    pub const STRONGEST: Self = Self(&Row {
+        name: "strongest",
+        stream: "apgd",
+        kind: AttackKind::Ensemble,
+        restarts: true,
+        converges: false,
+        maximises: Maximises::Chosen,
+        calls: Calls::Ensemble(ITERATIONS),
+        help: "the worst of apgd, its variants, smooth and square: for a verdict",
+        method: Method::Own(strongest),
+    });
+}
+
+/// How often all members together take [`Settings::iterations`] gradients at most: eight of apgd's kind, and
+/// `smooth`, which takes eight gradients a step and half as many steps.
+const ITERATIONS: usize = 8 + 4;
+/// Steps of power iteration.
+const POWER: usize = 8;
+/// How far from x0 power iteration takes its gradients, in budgets: the root mean square.
+const TINY: f64 = 0.05;
+
+/// A member, and how it attacks one image.
+struct Entry {
+    name: &'static str,
+    kind: AttackKind,
+    view: View,
+    run: Run,
+}
+
+/// Attacks one image in a view of the model.
+type Run = fn(&mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError>;
+
+/// The members, in the order in which they run.
+const MEMBERS: [Entry; 10] = [
+    Entry { name: "apgd", kind: AttackKind::WhiteBox, view: View::Served, run: alone },
+    Entry { name: "luma", kind: AttackKind::WhiteBox, view: View::Luma, run: alone },
+    Entry { name: "singular", kind: AttackKind::WhiteBox, view: View::Served, run: from_singular },
+    Entry { name: "features", kind: AttackKind::WhiteBox, view: View::Features, run: from_features },
+    Entry { name: "unclipped", kind: AttackKind::WhiteBox, view: View::Unclipped, run: alone },
+    Entry { name: "smooth", kind: AttackKind::WhiteBox, view: View::Served, run: smooth },
+    Entry { name: "straight", kind: AttackKind::WhiteBox, view: View::StraightThrough, run: alone },
+    Entry { name: "eight-bit", kind: AttackKind::WhiteBox, view: View::Served, run: on_grid },
+    Entry { name: "transfer", kind: AttackKind::GradientFree, view: View::Surrogate, run: alone },
+    Entry { name: "square", kind: AttackKind::GradientFree, view: View::Served, run: square },
+];
+
+/// What a member is given.
+struct Arena<'a, 'b> {
+    landscape: &'a mut dyn Landscape,
+    goal: &'a Goal,
+    settings: &'a Settings,
+    rng: &'a mut ChaCha8Rng,
+    on_step: &'a mut OnStep<'b>,
+}
+
+fn strongest(
+    landscape: &mut dyn Landscape,
+    goal: &Goal,
+    settings: &Settings,
+    rng: &mut ChaCha8Rng,
+    on_step: &mut OnStep<'_>,
+) -> Result<Attacked, AttackError> {
+    let mut arena = Arena { landscape, goal, settings, rng, on_step };
+    let mut found = Found::default();
+    for entry in &MEMBERS {
+        if !arena.landscape.look(entry.view) {
+            continue;
+        }
+        let outcome = (entry.run)(&mut arena);
+        arena.landscape.look(View::Served);
+        match outcome {
+            Ok(Some(attacked)) => found.add(entry, attacked, &mut arena)?,
+            Ok(None) => {}
+            Err(AttackError::Oracle(error)) if is_its_own(&error) => found.error = Some(error),
+            Err(error) => return Err(error),
+        }
+        if found.reached() {
+            break;
+        }
+    }
+    found.into_attacked(&mut arena)
+}
+
+/// Whether an error is of one member alone: another may need no gradient, or a finite one. An output that is not
+/// finite is the end of every attack: there is nothing worse.
+fn is_its_own(error: &OracleError) -> bool {
+    matches!(error, OracleError::Rewrite(_) | OracleError::NotFinite { what: "gradient", .. })
+}
+
+/// The worst so far.
+#[derive(Default)]
+struct Found {
+    worst: Option<(f64, Attacked)>,
+    members: Vec<Member>,
+    /// The objective before every step of the first member.
+    values: Vec<f64>,
+    error: Option<OracleError>,
+}
+
+impl Found {
+    fn add(
+        &mut self,
+        entry: &Entry,
+        attacked: Attacked,
+        arena: &mut Arena<'_, '_>,
+    ) -> Result<(), AttackError> {
+        let goals = [arena.goal];
+        let value = match attacked.value {
+            Some(value) => value,
+            None => first(&arena.landscape.values(attacked.image.view(), &goals)?),
+        };
+        let sr_psnr = first(&arena.landscape.sr_psnr(attacked.image.view(), &goals)?);
+        let sr_psnr = Some(sr_psnr).filter(|psnr| psnr.is_finite());
+        self.members.push(Member { name: entry.name.into(), kind: entry.kind, sr_psnr });
+        if self.values.is_empty() {
+            self.values.clone_from(&attacked.values);
+        }
+        let reached = attacked.reached == Some(true);
+        if reached || self.worst.as_ref().is_none_or(|(worst, _)| value > *worst) {
+            self.worst = Some((value, attacked));
+        }
+        Ok(())
+    }
+
+    fn reached(&self) -> bool {
+        self.worst.as_ref().is_some_and(|(_, attacked)| attacked.reached == Some(true))
+    }
+
+    fn into_attacked(self, arena: &mut Arena<'_, '_>) -> Result<Attacked, AttackError> {
+        let Some((value, worst)) = self.worst else {
+            return Err(self.error.expect("square runs on every model, or fails").into());
+        };
+        let overshoot = arena.landscape.overshoot(worst.image.view(), arena.goal)?;
+        let ensemble = Some(Ensemble { members: self.members, overshoot });
+        Ok(Attacked { value: Some(value), values: self.values, ensemble, ..worst })
+    }
+}
+
+fn first(values: &[f64]) -> f64 {
+    *values.first().expect("a landscape gives one value per goal")
+}
+
+/// APGD in the view, from a random start.
+fn alone(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
+    let Arena { landscape, goal, settings, rng, on_step } = arena;
+    Attack::APGD.run_one(*landscape, goal, settings, rng, on_step).map(Some)
+}
+
+/// APGD on 8-bit images.
+fn on_grid(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
+    let Arena { landscape, goal, settings, rng, on_step } = arena;
+    let mut found = Attack::APGD.run_one(&mut OnGrid(*landscape), goal, settings, rng, on_step)?;
+    found.image = nearest(found.image.view(), goal);
+    Ok(Some(found))
+}
+
+/// APGD from the end of FDA, half of the steps each.
+fn from_features(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
+    let half =
+        Settings { iterations: arena.settings.iterations.div_ceil(2), restarts: 1, ..arena.settings.clone() };
+    let end = Attack::FDA.run_one(arena.landscape, arena.goal, &half, arena.rng, arena.on_step)?;
+    arena.landscape.look(View::Served);
+    let left = Settings { iterations: arena.settings.iterations - half.iterations, ..half };
+    from(arena, end.image, &left).map(Some)
+}
+
+/// APGD from the corner of the ball nearest to the leading right singular vector of the Jacobian at x0.
+///
+/// Power iteration: at x0 + r d with a tiny r the gradient of ||S(x) - S(x0)||_2 is J^T J d / ||J d||, so that
+/// d becomes the leading eigenvector of J^T J when it is replaced by that gradient again and again.
+fn from_singular(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
+    let Arena { landscape, goal, settings, rng, on_step } = arena;
+    let ball = &goal.ball;
+    let power = POWER.min(settings.iterations / 2);
+    let radius = TINY * ball.level();
+    let mut direction = around(Array4::zeros(ball.centre().raw_dim()).view(), 1.0, rng);
+    for _ in 0..power {
+        let mut x = along(&ball.centre().to_owned(), scale(&direction, radius), &direction);
+        ball.project(&mut x);
+        let (_, gradient) = landscape.value_and_gradient(x.view(), &[*goal])?;
+        direction = gradient;
+        on_step()?;
+    }
+    let start = along(&ball.centre().to_owned(), ball.level() as f32, &ball.direction(&direction));
+    let left = Settings { iterations: settings.iterations - power, restarts: 1, ..settings.clone() };
+    from(arena, start, &left).map(Some)
+}
+
+/// What a direction is multiplied by for this root mean square; 0 where it is zero.
+fn scale(direction: &Array4<f32>, size: f64) -> f32 {
+    let sum: f64 = direction.iter().map(|value| f64::from(*value).powi(2)).sum();
+    if sum > 0.0 { (size * (direction.len() as f64 / sum).sqrt()) as f32 } else { 0.0 }
+}
+
+/// `smooth` with half of the steps, where the plain gradient promises what does not come.
+fn smooth(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
+    let Arena { landscape, goal, settings, rng, on_step } = arena;
+    if !is_rugged(*landscape, goal, rng)? {
+        return Ok(None);
+    }
+    let half = Settings { iterations: settings.iterations.div_ceil(2), ..settings.clone() };
+    Attack::SMOOTH.run_one(*landscape, goal, &half, rng, on_step).map(Some)
+}
+
+fn square(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
+    let Arena { landscape, goal, settings, rng, on_step } = arena;
+    Attack::SQUARE.run_one(*landscape, goal, settings, rng, on_step).map(Some)
+}
+
+/// APGD from a given point.
+fn from(arena: &mut Arena<'_, '_>, start: Array4<f32>, settings: &Settings) -> Result<Attacked, AttackError> {
+    let Arena { landscape, goal, rng, on_step, .. } = arena;
+    let make = |goal: &Goal| -> Box<dyn Steps> {
+        Box::new(Started { steps: Apgd::new(goal.ball.level(), settings.iterations), start: start.clone() })
+    };
+    let found = climb(&make, *landscape, &[*goal], settings, std::slice::from_mut(*rng), on_step)?;
+    Ok(found.into_iter().next().expect("a climb gives one result per goal"))
+}
+
+/// APGD that starts where it is told to.
+struct Started {
+    steps: Apgd,
+    start: Array4<f32>,
+}
+
+impl Steps for Started {
+    fn start(&mut self, _: &Ball, _: &mut ChaCha8Rng) -> Array4<f32> {
+        self.start.clone()
+    }
+
+    fn step(&mut self, x: &Array4<f32>, value: f64, gradient: &Array4<f32>, ball: &Ball) -> Array4<f32> {
+        self.steps.step(x, value, gradient, ball)
+    }
+
+    fn keeps_best(&self) -> bool {
+        self.steps.keeps_best()
+    }
+}
