@@ -54,7 +54,7 @@ fn an_output_that_hardly_depends_on_the_image_is_an_alarm() {
 
 #[test]
 fn an_upscale_is_none() {
-    let (found, report) = alarms(&upscaler(|graph, image| apart(graph, image)));
+    let (found, report) = alarms(&upscaler(apart));
     assert!(!found.contains(&"no-upscale".to_owned()), "{found:?}");
     let check = &report["network_checks"][0];
     assert!(check["correlation"].as_f64().unwrap() > 0.9 && check["repeat_difference"] == 0.0, "{check}");

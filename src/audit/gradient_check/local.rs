@@ -208,5 +208,5 @@ pub fn length<'a>(values: impl IntoIterator<Item = &'a f32>) -> f64 {
 /// How far apart, as a share of the longer one.
 pub fn apart(a: ArrayView4<'_, f32>, b: ArrayView4<'_, f32>) -> f64 {
     let separation = Zip::from(a).and(b).fold(0.0, |sum, &a, &b| sum + (f64::from(a) - f64::from(b)).powi(2));
-    separation.sqrt() / length(&a).max(length(&b)).max(f64::MIN_POSITIVE)
+    separation.sqrt() / length(a).max(length(b)).max(f64::MIN_POSITIVE)
 }

@@ -20,6 +20,9 @@ pub struct Point {
     pub synthetic: bool,
 }
 
+/// What is done to every value of an image.
+type Change = fn(f32) -> f32;
+
 /// The points for the images of an audit; none where there are no images.
 pub fn points<'a>(images: impl ExactSizeIterator<Item = (&'a str, ArrayView4<'a, f32>)>) -> Vec<Point> {
     let stride = images.len().div_ceil(IMAGES).max(1);
@@ -30,7 +33,7 @@ pub fn points<'a>(images: impl ExactSizeIterator<Item = (&'a str, ArrayView4<'a,
     };
     let mut points: Vec<Point> = images.step_by(stride).map(point).collect();
     let Some(first) = points.first() else { return points };
-    let made: [(&str, fn(f32) -> f32); 3] =
+    let made: [(&str, Change); 3] =
         [("darkened", |x| 0.5 * x), ("brightened", |x| 0.5 + 0.5 * x), ("flattened", |x| 0.4 + 0.2 * x)];
     let made = made.map(|(how, of)| Point {
         name: format!("{} {how}", first.name),

@@ -16,18 +16,25 @@ const CORRELATION: f64 = 0.05;
 /// The most that an SR network lies below bicubic, in dB. Perceptual networks do lie below: by 1 to 3 dB.
 const BELOW: f64 = 6.0;
 
+/// What was measured of one model on one runtime.
+#[derive(Default)]
+struct Cell<'a> {
+    checks: Vec<&'a NetworkCheck>,
+    clean: Vec<&'a Clean>,
+}
+
 /// All that is found.
 pub fn of(report: &Report) -> Vec<Finding> {
     let measured = &report.measured;
-    let mut cells: IndexMap<(&str, &str), (Vec<&NetworkCheck>, Vec<&Clean>)> = IndexMap::new();
+    let mut cells: IndexMap<(&str, &str), Cell<'_>> = IndexMap::new();
     for check in &measured.network_checks {
-        cells.entry((&check.model, &check.runtime)).or_default().0.push(check);
+        cells.entry((&check.model, &check.runtime)).or_default().checks.push(check);
     }
     for clean in &measured.clean {
-        cells.entry((&clean.model, &clean.runtime)).or_default().1.push(clean);
+        cells.entry((&clean.model, &clean.runtime)).or_default().clean.push(clean);
     }
     let mut found = Vec::new();
-    for (place, (checks, clean)) in cells {
+    for (place, Cell { checks, clean }) in cells {
         found.extend(not_repeatable(place, &checks));
         found.extend(no_upscale(place, &checks));
         found.extend(below_bicubic(place, &clean));
@@ -62,7 +69,8 @@ fn alarm(
 }
 
 fn not_repeatable(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Finding> {
-    let differs = |check: &&&NetworkCheck| !(check.repeat_difference <= REPEATED);
+    let differs =
+        |check: &&&NetworkCheck| check.repeat_difference.is_nan() || check.repeat_difference > REPEATED;
     let count = checks.iter().filter(differs).count();
     let worst =
         checks.iter().filter(differs).max_by(|a, b| a.repeat_difference.total_cmp(&b.repeat_difference))?;
