@@ -99,10 +99,11 @@ pub struct NetworkCheck {
     /// The largest difference between two runs on the image, on [0, 1].
     #[serde(with = "number")]
     pub repeat_difference: f64,
-    /// The output's standard deviation over that of a bicubic upscale; null for an image without contrast.
+    /// How far the output moves, in L2, when the image gives place to its negative, over how far a bicubic upscale
+    /// does: 0 for an output that does not depend on the image, about 1 for an upscale.
     #[serde(with = "number")]
-    pub contrast: f64,
-    /// The output's correlation with a bicubic upscale; null for an image without contrast.
+    pub response: f64,
+    /// The output's correlation with a bicubic upscale.
     #[serde(with = "number")]
     pub correlation: f64,
 }

@@ -3,7 +3,7 @@
 //!
 //! Deliberately absent: quality against a ground truth (`clean`), and what follows (the report's findings).
 
-use ndarray::{Array3, ArrayView3, Axis, Zip};
+use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use super::evaluate::only;
@@ -17,7 +17,7 @@ use crate::report::NetworkCheck;
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Found {
     repeat_difference: f64,
-    contrast: f64,
+    response: f64,
     correlation: f64,
 }
 
@@ -32,14 +32,14 @@ pub fn network(context: &mut Context<'_>, index: ImageIndex) -> Result<Vec<Netwo
     let mut rows = Vec::with_capacity(context.runtimes.len());
     for judge in context.judges() {
         let key = context.key("network check", judge, index, &());
-        let Found { repeat_difference, contrast, correlation } =
+        let Found { repeat_difference, response, correlation } =
             context.store.remember(&key, || found(context, index, judge))?;
         rows.push(NetworkCheck {
             model: context.name().to_owned(),
             image: context.image(index).name.clone(),
             runtime: context.runtime(judge).name(),
             repeat_difference,
-            contrast,
+            response,
             correlation,
         });
     }
@@ -52,22 +52,20 @@ fn found(context: &mut Context<'_>, index: ImageIndex, judge: Judge) -> Result<F
     let again = context.output(judge, image, &image.x)?;
     let repeat_difference =
         Zip::from(&output).and(&again).fold(0.0_f64, |most, a, b| most.max(f64::from((a - b).abs())));
-    let served = only(&output).mapv(|value| value.clamp(0.0, 1.0));
+    let negative = context.output(judge, image, &image.x.mapv(|value| 1.0 - value))?;
+    let served = |output: &Array4<f32>| only(output).mapv(|value| value.clamp(0.0, 1.0));
     let [_, _, height, width] = image.shape().map(|side| side * context.model.requirements.scale);
-    let upscaled = metric::bicubic(only(&image.x), height, width);
-    let upscaled = context.model.found.interface.geometry.inside(upscaled.view()).to_owned();
-    let (ours, theirs) = (centred(served), centred(upscaled));
-    let (spread, expected) = (length(ours.view()), length(theirs.view()));
+    let geometry = context.model.found.interface.geometry;
+    let upscaled =
+        |x: &Array4<f32>| geometry.inside(metric::bicubic(only(x), height, width).view()).to_owned();
+    // Bicubic upscaling of a negative is the negative of the upscale.
+    let expected = length((2.0 * upscaled(&image.x) - 1.0).view());
+    let response = length((served(&output) - served(&negative)).view()) / expected.max(f64::MIN_POSITIVE);
+    let (ours, theirs) = (centred(served(&output)), centred(upscaled(&image.x)));
     let product: f64 = ours.iter().zip(&theirs).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-    // Of an image without contrast there is nothing to say.
-    let flat = expected < FLAT * (theirs.len() as f64).sqrt();
-    let contrast = if flat { f64::NAN } else { spread / expected };
-    let correlation = if flat { f64::NAN } else { product / (spread * expected).max(f64::MIN_POSITIVE) };
-    Ok(Found { repeat_difference, contrast, correlation })
+    let correlation = product / (length(ours.view()) * length(theirs.view())).max(f64::MIN_POSITIVE);
+    Ok(Found { repeat_difference, response, correlation })
 }
-
-/// The standard deviation below which an image is flat.
-const FLAT: f64 = 0.01;
 
 /// An image without the mean of each of its channels.
 fn centred(mut image: Array3<f32>) -> Array3<f32> {
