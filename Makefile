@@ -13,11 +13,11 @@ ifneq ($(ASSETS),)
 export TEMPER_ASSETS ?= $(abspath $(ASSETS))
 endif
 
-.PHONY: help setup demo test bench fmt clean check-tools check-test-tools
+.PHONY: help setup demo test wheel wheel-test bench fmt clean check-tools check-test-tools
 .DEFAULT_GOAL := help
 
 help: ## say what there is to run
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: check-tools ## bring libtorch and ONNX Runtime into native/ (145 MB, once)
 	@$(PYTHON) tools/setup.py
@@ -36,6 +36,12 @@ test: check-test-tools setup ## check everything a reviewer would: format, lints
 	@echo "Without libtorch, and with ONNX Runtime out of reach:"
 	$(LEAN) clippy --all-targets --no-default-features -- -D warnings
 	ORT_DYLIB_PATH=/nonexistent $(LEAN) test --no-default-features
+
+wheel: setup ## build the wheel of temper-sr into dist/ (a release: many minutes)
+	CARGO="$(CARGO)" PYTHON="$(PYTHON)" tools/wheel.sh
+
+wheel-test: setup ## install that wheel into a fresh environment, audit, train ten steps
+	PYTHON="$(PYTHON)" tools/wheel_test.sh
 
 bench: setup ## measure a forward and a gradient step on each runtime
 	$(CARGO) $(BENCH)

@@ -25,14 +25,16 @@ fn compile_schema() -> Result<(), Box<dyn Error>> {
 /// Writes libtorch's folder into the program and the tests as their RUNPATH, so that they start on
 /// a plain shell: the loader does not know `native/`, and `cargo run` adds only folders inside the
 /// target directory to LD_LIBRARY_PATH. RUNPATH and not RPATH, so that LD_LIBRARY_PATH still wins:
-/// that is how another libtorch, one with CUDA say, is put in its place without a new build.
+/// that is how another libtorch, one with CUDA say, is put in its place without a new build. A release is
+/// for other machines: there `temper` tells `temper-torch` where libtorch is.
 fn find_libtorch_at_run_time() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-env-changed=LIBTORCH_LIB");
     let torch = env::var_os("CARGO_FEATURE_TORCH").is_some();
     let linux = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
     let root = env::var_os("LIBTORCH_LIB").or_else(|| env::var_os("LIBTORCH"));
-    let Some(root) = root.filter(|_| torch && linux) else {
+    let release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let Some(root) = root.filter(|_| torch && linux && !release) else {
         return;
     };
     let lib = PathBuf::from(root).join("lib");

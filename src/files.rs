@@ -75,6 +75,12 @@ pub enum FileError {
         /// What the operating system or the writer said.
         cause: io::Error,
     },
+    /// Another process writes to the output folder.
+    #[error("{path}: another run writes to this folder; wait until it has ended, or choose another folder")]
+    InUse {
+        /// The path as it was given.
+        path: PathBuf,
+    },
     /// An output folder was wanted and a file lies there.
     #[error("{path}: is a file, and an output folder is wanted; choose another path or move it")]
     OutputIsFile {

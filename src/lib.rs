@@ -41,6 +41,7 @@ pub mod cli;
 #[cfg(feature = "torch")]
 pub mod density;
 pub mod digest;
+pub mod environment;
 pub mod files;
 #[cfg(feature = "torch")]
 pub mod harden;
@@ -57,4 +58,5 @@ pub mod runtime;
 pub mod suggest;
 #[cfg(feature = "torch")]
 pub mod torch;
+pub mod upscale;
 pub mod zoo;

@@ -187,7 +187,7 @@ fn what_is_unknown_gets_the_nearest_or_all_there_is() {
     names(&workspace.refused(&audit_with("--attack", "ifgms"), 2), &["ifgms", "did you mean `ifgsm`"]);
     names(
         &workspace.refused(&audit_with("--runtime", "onnx"), 2),
-        &["onnx", "ort, tract, torch, ort-plain, ort-cuda"],
+        &["onnx", "ort, ort-plain, ort-cuda, tract, torch"],
     );
     names(&workspace.refused(&audit_with("--iterations", "0"), 2), &["--iterations"]);
     names(&workspace.refused(&audit_with("--iterations", "-3"), 2), &["--iterations"]);

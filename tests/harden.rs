@@ -56,7 +56,10 @@ fn writes_a_model_a_log_and_a_checkpoint() {
     let mut names: Vec<_> =
         fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["checkpoint.safetensors", "config.toml", "model.onnx", "train.jsonl"]);
+    assert_eq!(
+        names,
+        ["MODEL_CARD.md", "checkpoint.safetensors", "config.toml", "model.onnx", "train.jsonl"]
+    );
 
     let model = onnx::read(&out.join("model.onnx")).unwrap();
     let recipe: serde_json::Value = serde_json::from_str(&model.metadata["temper.recipe"]).unwrap();

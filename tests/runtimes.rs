@@ -252,6 +252,6 @@ fn torch_is_one_line_away_where_it_was_left_out() {
         return;
     }
     let error = runtime::open(Kind::TORCH).err().unwrap().to_string();
-    let reason = "this temper was built without libtorch; build it with --features torch";
+    let reason = "this program was built without libtorch; `temper-torch` has it";
     assert_eq!(error, format!("runtime torch is not available: {reason}"));
 }

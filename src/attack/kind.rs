@@ -1,9 +1,10 @@
 //! What there is to know of an attack and of its objective when its numbers are weighed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What an attack sees of a model, and how far it goes: the evidence that its numbers are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttackKind {
     /// Follows gradients as far as the budget goes.
@@ -33,7 +34,7 @@ impl AttackKind {
 }
 
 /// What an objective compares an output with, and whether a large value means far from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectiveKind {
     /// The output, away from S(x0) or from the ground truth: what robustness is measured by.

@@ -23,7 +23,7 @@ mod watch;
 
 pub use error::AuditError;
 pub use inputs::images::{Image, ImageSource};
-pub use inputs::memory::least_bytes;
+pub use inputs::memory::{free_bytes, least_bytes};
 pub use inputs::picture::{MaskPicture, TargetPicture};
 pub use plan::{Craft, Objective, Plan, Settings, Smoothing};
 pub use preprocess::Preprocessing;

@@ -9,15 +9,21 @@ use super::attacks::{AttackArgs, parse_decibels};
 use super::defences::DefenceArgs;
 use super::interface::InterfaceArgs;
 use super::interrupt::on_interrupt;
-use super::output::{note, say};
+use super::output::{detail, is_json, note, say, say_json};
 use super::preset::{self, Preset};
 use super::progress::Bar;
-use super::{CliError, EXIT_CODES};
+use super::report::write_to;
+use super::{CliError, after_help};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Craft, ImageSource, Plan, Planned, Settings, Watch};
 use crate::files::OutputFolder;
-use crate::report::{Code, Gate, LeastSrPsnr, Report, Shard, table};
+use crate::report::{Code, Gate, LeastSrPsnr, Report, RuntimeInfo, Shard, Timing, table};
 use crate::runtime::{self, Kind, Runtime, RuntimeError};
+
+const EXAMPLES: &str = "\
+temper audit model.onnx --images photos/ --out audit/
+temper audit a.onnx b.onnx --truth hr/ --budget 4 --min-sr-psnr 30@4 --out audit/
+temper audit model.onnx --images photos/ --runtime ort,tract,torch --out audit/";
 
 /// Attacks models inside the runtimes that will serve them, and reports how robust they are.
 ///
@@ -25,7 +31,7 @@ use crate::runtime::{self, Kind, Runtime, RuntimeError};
 /// Before that, each gradient must pass a self-test. Printed: a table of PSNRs in dB. Written to
 /// --out: report.json, with every number and how it was taken.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = after_help(EXAMPLES))]
 pub struct Args {
     /// Super-resolution models to audit; how each is fed is found by probing
     #[arg(required = true, value_name = "MODEL.onnx")]
@@ -45,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Option<Budgets>,
     /// What is done where flags do not say [default: standard with --min-sr-psnr; else quick, or all that is
-    /// asked for where --attack, --budget, --iterations, --queries or --restarts are given]
+    /// asked for where --attack, --iterations, --queries or --restarts are given]
     #[arg(long, value_name = "NAME")]
     preset: Option<preset::Name>,
     /// Runtimes that attacks are crafted on: all, the fastest whose gradient is trusted, or one by its name;
@@ -168,18 +174,28 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let report =
         audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;
     drop(view);
-    let path = args.out.join("report.json");
-    report.write(&path).map_err(CliError::usage)?;
+    detail(spent(&report));
+    let written = write_to(&args.out, &report, args.save_images.as_deref())?;
     folder.keep();
     pictures.iter_mut().for_each(OutputFolder::keep);
-    say(format_args!("{}\nWritten: {}", table(&report), path.display()))?;
-    args.judge(&report)
+    if is_json() {
+        say_json(&report)?;
+    } else {
+        say(format_args!("{}\n{written}", table(&report)))?;
+    }
+    gate(&report, &Gate { least: &args.min_sr_psnr, allowed: &args.allow })
 }
 
 impl Args {
+    /// Whether a flag names this runtime.
+    pub fn names(&self, kind: Kind) -> bool {
+        self.runtime.as_ref().is_some_and(|kinds| kinds.0.contains(&kind))
+            || self.craft_on == Some(Craft::On(kind))
+    }
+
     fn preset(&self) -> Preset {
         let gated = !self.min_sr_psnr.is_empty();
-        Preset::of(self.preset, gated, self.attacks.are_chosen() || self.budget.is_some())
+        Preset::of(self.preset, gated, self.attacks.are_chosen())
     }
 
     fn budgets(&self) -> Result<Vec<Budget>, CliError> {
@@ -272,18 +288,6 @@ impl Args {
         }
     }
 
-    /// Fails with what does not pass the gate.
-    fn judge(&self, report: &Report) -> Result<(), CliError> {
-        let failures = Gate { least: &self.min_sr_psnr, allowed: &self.allow }.failures(report);
-        match failures.len() {
-            0 => Ok(()),
-            count => Err(CliError::missed(format!(
-                "{count} lines fail --min-sr-psnr:\n  {}",
-                failures.join("\n  ")
-            ))),
-        }
-    }
-
     /// The runtimes asked for, each of which must be there, or those of the default that are.
     fn runtimes(&self) -> Result<Vec<Arc<dyn Runtime>>, CliError> {
         let Some(Kinds(kinds)) = &self.runtime else {
@@ -291,6 +295,18 @@ impl Args {
             return Ok(opened.filter_map(|opened| opened.map_err(left_out).ok()).collect());
         };
         kinds.iter().map(|&kind| open(kind).map_err(CliError::usage)).collect()
+    }
+}
+
+/// Fails with what does not pass the gate.
+pub fn gate(report: &Report, gate: &Gate<'_>) -> Result<(), CliError> {
+    let failures = gate.failures(report);
+    match failures.len() {
+        0 => Ok(()),
+        count => {
+            let lines = failures.join("\n  ");
+            Err(CliError::missed(format!("{count} lines fail --min-sr-psnr:\n  {lines}")))
+        }
     }
 }
 
@@ -311,6 +327,20 @@ fn stopped(error: AuditError, kept: bool) -> CliError {
         error if error.is_runtime_failure() => CliError::failed(error),
         error => CliError::usage(error),
     }
+}
+
+/// Where the time went, and the libraries that it went into.
+fn spent(report: &Report) -> String {
+    let Timing { seconds, inside_runtimes, gradient_steps, forward_runs, peak_memory, .. } = report.timing;
+    let library = |runtime: &RuntimeInfo| format!("{} {}", runtime.name, runtime.version);
+    let libraries: Vec<String> = report.runtimes.iter().map(library).collect();
+    let memory =
+        peak_memory.map_or(String::new(), |bytes| format!("; at most {} MiB of memory", bytes >> 20));
+    format!(
+        "{}: {seconds:.1} s, {inside_runtimes:.1} of them inside the runtimes; {gradient_steps} gradient steps, \
+         {forward_runs} forward runs{memory}",
+        libraries.join(", ")
+    )
 }
 
 /// Seconds as a person says them.

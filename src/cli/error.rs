@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::output::note;
+use super::output::complain;
 
 /// A message and the exit code that goes with it.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl CliError {
     /// Prints the message.
     pub fn report(&self) -> ExitCode {
         let prefix = if self.code == Self::INTERRUPTED { "" } else { "error: " };
-        note(format_args!("{prefix}{}", self.message));
+        complain(format_args!("{prefix}{}", self.message));
         ExitCode::from(self.code)
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::interface::InterfaceArgs;
 use super::output::say;
-use super::{CliError, EXIT_CODES};
+use super::{CliError, after_help};
 use crate::files::is_same_file;
 use crate::interface::{Size, declared};
 use crate::onnx::{self, Model};
@@ -16,7 +16,7 @@ use crate::rewrite::Stop;
 /// Its inputs are the model's own image and `target`, of the output's shape; its outputs `value`, a
 /// number, and `gradient`, of the image's shape. Only standard operators of opset 13 or above are used.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = after_help("temper grad model.onnx --input 48x48 -o gradient.onnx"))]
 pub struct Args {
     /// The model to differentiate
     #[arg(value_name = "MODEL.onnx")]

@@ -1,6 +1,7 @@
 //! `temper harden`: flags to settings, and the training they ask for.
 
 mod flags;
+mod ticker;
 mod view;
 
 use std::path::PathBuf;
@@ -13,20 +14,25 @@ use super::audit::Spectator;
 use super::interface::FormArgs;
 use super::interrupt::on_interrupt;
 use super::output::{note, say};
-use super::{CliError, EXIT_CODES};
+use super::{CliError, after_help};
 use crate::harden::{ExportOptions, HardenError, Recipe, Run, Settings, Start, harden};
 use crate::report::table;
 use crate::{audit, report};
+
+const EXAMPLES: &str = "\
+temper harden --arch edsr --data photographs/ --lambda 1 --out hardened/
+temper harden --from model.onnx --data photographs/ --adversarial 8 --steps 2000 --out tuned/
+temper harden --arch carn --preset small --print-config";
 
 /// Trains a network with the entropy regularisation and exports it to ONNX.
 ///
 /// What no flag says comes from --config, and what that does not say from --preset; --print-config shows
 /// the outcome. Defaults are those of --preset paper for edsr. LR images are made from the HR images of --data unless --lr-data gives them. Written to
 /// --out: model.onnx (the network without the estimator), train.jsonl, checkpoint.safetensors (for
-/// --resume) and config.toml (for --config); with --validate also validation.jsonl and best.onnx; and
+/// --resume), config.toml (for --config) and MODEL_CARD.md; with --validate also validation.jsonl and best.onnx; and
 /// audit/, a first audit. Ctrl-C finishes the step and writes what there is.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = after_help(EXAMPLES))]
 pub struct Args {
     /// Settings to start from: paper or small, of the network
     #[arg(long, value_name = "NAME", default_value = "paper")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::interface::InterfaceArgs;
 use super::output::say;
-use super::{CliError, EXIT_CODES};
+use super::{CliError, after_help};
 use crate::inspect::{self, Parameters, Use, Verdict};
 use crate::interface::{Found, Interface, InterfaceError, discover};
 use crate::onnx::{self, Model};
@@ -18,7 +18,7 @@ use crate::runtime::{self, Kind, Runtime, RuntimeError};
 /// The interface (layout, colours, value range, scale, sizes) is found by probing and by agreement
 /// with a bicubic upscale.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = after_help("temper inspect model.onnx"))]
 pub struct Args {
     /// The model
     #[arg(value_name = "MODEL.onnx")]

@@ -5,10 +5,15 @@
 
 mod attacks;
 mod audit;
+mod companion;
 mod defences;
+mod doctor;
 mod error;
 mod grad;
 #[cfg(feature = "torch")]
+mod harden;
+#[cfg(not(feature = "torch"))]
+#[path = "harden_elsewhere.rs"]
 mod harden;
 mod inspect;
 mod interface;
@@ -18,10 +23,16 @@ mod output;
 mod preset;
 mod progress;
 mod report;
+mod shell;
+mod upscale;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use companion::Need;
+use output::Output;
+
+use crate::runtime::Kind;
 
 pub use error::CliError;
 
@@ -34,40 +45,76 @@ Exit codes:
   3    a runtime failed
   130  Ctrl-C";
 
+/// What stands below the help of a verb: examples, a line each, and the exit codes.
+fn after_help(examples: &str) -> String {
+    let lines: Vec<String> = examples.lines().map(|line| format!("  {line}")).collect();
+    let title = if lines.len() == 1 { "Example" } else { "Examples" };
+    format!("{title}:\n{}\n\n{EXIT_CODES}", lines.join("\n"))
+}
+
 /// Hardens super-resolution networks against adversarial input, and proves it on the ONNX file that ships.
 #[derive(Debug, Parser)]
-#[command(name = "temper", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "temper", bin_name = "temper", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = format!("{}\n\n{EXIT_CODES}", limit::table()))]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
     limits: limit::LimitArgs,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    #[cfg(feature = "torch")]
     Harden(Box<harden::Args>),
     Audit(Box<audit::Args>),
     Report(report::Args),
     Grad(grad::Args),
     Inspect(inspect::Args),
+    Upscale(upscale::Args),
+    Doctor(doctor::Args),
+    Completions(shell::Completions),
+    Man(shell::Man),
+}
+
+impl Command {
+    /// Whether it uses libtorch.
+    fn need(&self) -> Need {
+        let if_torch = |named: bool| if named { Need::Always } else { Need::Never };
+        match self {
+            Command::Harden(_) => Need::Always,
+            Command::Audit(args) => if_torch(args.names(Kind::TORCH)),
+            Command::Upscale(args) => if_torch(args.names(Kind::TORCH)),
+            Command::Inspect(_) | Command::Completions(_) | Command::Man(_) => Need::IfThere,
+            Command::Report(_) | Command::Grad(_) | Command::Doctor(_) => Need::Never,
+        }
+    }
+
+    fn run(&self) -> Result<(), CliError> {
+        match self {
+            #[cfg(feature = "torch")]
+            Command::Harden(args) => harden::run(args),
+            #[cfg(not(feature = "torch"))]
+            Command::Harden(_) => Ok(()), // handed over
+            Command::Audit(args) => audit::run(args),
+            Command::Report(args) => report::run(args),
+            Command::Grad(args) => grad::run(args),
+            Command::Inspect(args) => inspect::run(args),
+            Command::Upscale(args) => upscale::run(args),
+            Command::Doctor(args) => doctor::run(args),
+            Command::Completions(args) => shell::completions(args),
+            Command::Man(args) => shell::man(args),
+        }
+    }
 }
 
 /// Runs the command line; `EXIT_CODES` says what it gives.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    cli.limits.enforce();
-    let result = match cli.command {
-        #[cfg(feature = "torch")]
-        Command::Harden(args) => harden::run(&args),
-        Command::Audit(args) => audit::run(&args),
-        Command::Report(args) => report::run(&args),
-        Command::Grad(args) => grad::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
-    };
-    match result {
+    let Cli { command, limits, output } = Cli::parse();
+    limits.enforce();
+    output.apply();
+    match companion::hand_over(command.need()).and_then(|()| command.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }

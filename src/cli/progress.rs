@@ -5,9 +5,9 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output::harmless;
+use super::output::{harmless, is_quiet};
 
 /// A bar or a spinner that leaves the screen when it is dropped, however its work ended, so that what
 /// is printed next stands alone.
@@ -20,14 +20,18 @@ impl Bar {
             format!("{{prefix:<12}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{per_sec}}, {{eta}} left {{msg}}");
         // The template is fixed above but for two plain words; a bar without style still counts.
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(ProgressBar::new(total).with_style(style.progress_chars("=> ")).with_prefix(harmless(label)))
+        Self(
+            drawn(ProgressBar::new(total))
+                .with_style(style.progress_chars("=> "))
+                .with_prefix(harmless(label)),
+        )
     }
 
     /// For work that cannot be counted: what is done and how long it has taken.
     pub fn spinner() -> Self {
         let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let bar = ProgressBar::new_spinner().with_style(style);
+        let bar = drawn(ProgressBar::new_spinner()).with_style(style);
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
@@ -42,6 +46,14 @@ impl Bar {
     pub fn hidden() -> Self {
         Self(ProgressBar::hidden())
     }
+}
+
+/// The bar, where `--quiet` lets it be seen.
+fn drawn(bar: ProgressBar) -> ProgressBar {
+    if is_quiet() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
 }
 
 impl Deref for Bar {

@@ -1,7 +1,7 @@
-//! The folder that a verb writes to: made and proven writable before the work starts, and removed again
-//! where the work fails before it has written anything.
+//! The folder that a verb writes to: made and proven writable before the work starts, removed again where the
+//! work fails before it has written anything, and held by one process at a time.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::{FileError, create_output_folder};
@@ -13,18 +13,22 @@ pub struct OutputFolder {
     path: PathBuf,
     /// The folders that were made, the deepest first.
     made: Vec<PathBuf>,
+    /// The folder, locked; the system unlocks it however this process ends. `None` where folders cannot be.
+    _lock: Option<File>,
 }
 
 impl OutputFolder {
     /// Makes sure that the folder exists, its parents included, and takes files.
     ///
     /// # Errors
-    /// As [`create_output_folder`]; nothing is left behind then.
+    /// As [`create_output_folder`], or [`FileError::InUse`]; nothing is left behind then.
     pub fn create(path: &Path) -> Result<Self, FileError> {
         let named = |folder: &&Path| !folder.as_os_str().is_empty();
         let missing = path.ancestors().filter(named).take_while(|folder| !folder.exists());
-        let folder = Self { path: path.to_owned(), made: missing.map(Path::to_owned).collect() };
+        let made = missing.map(Path::to_owned).collect();
+        let mut folder = Self { path: path.to_owned(), made, _lock: None };
         create_output_folder(path)?;
+        folder._lock = lock(path)?;
         Ok(folder)
     }
 
@@ -36,6 +40,16 @@ impl OutputFolder {
     /// Keeps the folder, whatever happens from now on.
     pub fn keep(&mut self) {
         self.made.clear();
+    }
+}
+
+/// Takes the folder for this process. A system or a file system that locks no folders is let pass.
+fn lock(path: &Path) -> Result<Option<File>, FileError> {
+    let Ok(folder) = File::open(path) else { return Ok(None) };
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => Err(FileError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(_)) => Ok(None),
     }
 }
 
@@ -65,6 +79,20 @@ mod tests {
         assert!(deep.exists());
         drop(OutputFolder::create(&deep).unwrap());
         assert!(deep.exists(), "it was there before");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_is_held_by_one_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("out");
+        let mut first = OutputFolder::create(&path).unwrap();
+        let refused = OutputFolder::create(&path).unwrap_err();
+        assert!(matches!(refused, FileError::InUse { .. }) && path.exists(), "{refused}");
+        first.keep();
+        drop(first);
+        OutputFolder::create(&path).unwrap();
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "the lock leaves no file");
     }
 
     #[test]

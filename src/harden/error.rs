@@ -224,6 +224,17 @@ pub enum HardenError {
         /// What it is.
         problem: String,
     },
+    /// More memory than there is.
+    #[error(
+        "training this network needs about {needed:.1} GiB by estimate, and there are {available:.1} GiB; use fewer \
+         --features or --blocks, a smaller --batch or --patch, or state with --memory GIB what there is"
+    )]
+    TooMuchMemory {
+        /// In GiB.
+        needed: f64,
+        /// In GiB.
+        available: f64,
+    },
     /// The loss is no number any more.
     #[error("the loss became {value} at step {step} ({parts}); {advice}; {saved}")]
     Diverged {

@@ -6,6 +6,8 @@ pub(super) const MODEL: &str = "model.onnx";
 pub(super) const BEST: &str = "best.onnx";
 /// What `--resume` goes on from.
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
+/// What the network is, and what training changed, for people.
+pub(super) const CARD: &str = "MODEL_CARD.md";
 /// The settings, for `--config`.
 pub(super) const CONFIG: &str = "config.toml";
 /// The losses, a line each `log_every` steps.

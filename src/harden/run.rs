@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicBool;
 use super::HardenError;
 use super::config::{Recipe, Settings};
 use super::data::{self, Dataset, Part, Skipped};
-use super::names::{AUDIT, BEST, CHECKPOINT, CONFIG, LOG, MODEL};
+use super::names::{AUDIT, BEST, CARD, CHECKPOINT, CONFIG, LOG, MODEL};
 use super::network::Network;
-use super::output::{self, Agreement, Record, Reference};
+use super::output::{self, Agreement, Facts, Record, Reference};
 use super::seed::Purpose;
 use super::session::{Progress, Session};
 use super::train::{self, Checkpoint, Trainer, Validated, Validation};
@@ -70,16 +70,24 @@ pub enum Event<'a> {
         /// Steps done.
         done: u64,
     },
+    /// The seconds that the rest of the run takes, by its first steps: told once.
+    Estimated {
+        /// Seconds.
+        seconds: f64,
+        /// Whether it trains on a CPU.
+        on_cpu: bool,
+    },
     /// A line was written to the log.
     Logged(&'a Record),
     /// The network was validated; whether it is the best so far.
     Validated(&'a Validated, bool),
 }
 
-impl<'a> From<Progress<'a>> for Event<'a> {
-    fn from(progress: Progress<'a>) -> Self {
+impl<'a> Event<'a> {
+    fn of(progress: Progress<'a>, device: Device) -> Self {
         match progress {
             Progress::Step(done) => Self::Step { done },
+            Progress::Estimated(seconds) => Self::Estimated { seconds, on_cpu: device == Device::Cpu },
             Progress::Logged(record) => Self::Logged(record),
             Progress::Validated(found, best) => Self::Validated(found, best),
         }
@@ -89,8 +97,8 @@ impl<'a> From<Progress<'a>> for Event<'a> {
 /// What a run left behind.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The exported model, the log and the checkpoint.
-    pub files: [PathBuf; 3],
+    /// The exported model, the log, the checkpoint and the model's card.
+    pub files: [PathBuf; 4],
     /// Steps done in all.
     pub steps: u64,
     /// Whether it was stopped before the recipe's last step.
@@ -109,6 +117,8 @@ pub struct Outcome {
     pub transformed: Vec<String>,
     /// What other runtimes make of the file.
     pub agreements: Vec<Agreement>,
+    /// The validation before the first step, of a network that came with weights.
+    pub before: Option<Validated>,
     /// The last validation.
     pub validated: Option<Validated>,
     /// The audit that was asked for, and the folder for its report.
@@ -154,13 +164,14 @@ pub fn harden(
         best: saved.as_ref().and_then(|saved| saved.best),
         kept: saved.as_ref().map(|saved| saved.step),
         validated: None,
+        before: saved.and_then(|saved| saved.before),
         folder: &folder,
     };
-    let last = session.train(&mut trainer, &dataset, &mut |progress| observe(progress.into()))?;
+    let last = session.train(&mut trainer, &dataset, &mut |progress| observe(Event::of(progress, device)))?;
     session.save(&trainer)?;
     session.validate_on_training(&mut trainer, &dataset)?;
-    let Session { validated, .. } = session;
-    finish(settings, &mut trainer, &dataset, (&folder, last, validated))
+    let Session { validated, before, .. } = session;
+    finish(settings, &mut trainer, &dataset, (&folder, last, [before, validated]))
 }
 
 /// Says that training starts, and with what.
@@ -184,7 +195,7 @@ fn finish(
     settings: &Settings,
     trainer: &mut Trainer,
     dataset: &Dataset,
-    (folder, last, validated): (&OutputFolder, Option<Record>, Option<Validated>),
+    (folder, last, [before, validated]): (&OutputFolder, Option<Record>, [Option<Validated>; 2]),
 ) -> Result<Outcome, HardenError> {
     let (path, steps) = (folder.file(MODEL), trainer.step());
     let Settings { recipe, run, export } = settings;
@@ -197,6 +208,16 @@ fn finish(
     let [same, runtimes] = tolerances.map(|tolerance| (&reference, tolerance));
     let difference = output::verify(&path, trainer, same)?;
     let agreements = output::agree(&path, trainer.network(), runtimes)?;
+    let card = output::model_card(&Facts {
+        settings,
+        network: trainer.network(),
+        steps,
+        data: dataset.sha256(),
+        before: before.as_ref(),
+        after: validated.as_ref(),
+        transformed: &transformed,
+    });
+    write_atomically(&folder.file(CARD), |out| out.write_all(card.as_bytes()))?;
     let interrupted = steps < recipe.steps;
     let audit = if run.audit && !interrupted {
         let folder = folder.file(AUDIT);
@@ -206,7 +227,7 @@ fn finish(
     } else {
         None
     };
-    let files = [path, folder.file(LOG), folder.file(CHECKPOINT)];
+    let files = [path, folder.file(LOG), folder.file(CHECKPOINT), folder.file(CARD)];
     let bfloat16 = trainer.bfloat16_difference(reference.image())?;
     Ok(Outcome {
         files,
@@ -218,6 +239,7 @@ fn finish(
         tolerances,
         transformed,
         agreements,
+        before,
         validated,
         audit,
     })

@@ -14,6 +14,8 @@ pub(super) enum Purpose {
     Estimator = 3,
     /// Where adversarial training's attack starts.
     Attack = 4,
+    /// The noise with which a validation measures what follows Phi.
+    Gain = 5,
     /// The initial weights of SRGAN's discriminator.
     Discriminator = 16,
 }
@@ -33,10 +35,16 @@ mod tests {
 
     #[test]
     fn purposes_and_seeds_do_not_share_numbers() {
-        let purposes =
-            [Purpose::Crops, Purpose::Noise, Purpose::Estimator, Purpose::Attack, Purpose::Discriminator];
+        let purposes = [
+            Purpose::Crops,
+            Purpose::Noise,
+            Purpose::Estimator,
+            Purpose::Attack,
+            Purpose::Gain,
+            Purpose::Discriminator,
+        ];
         let seeds: std::collections::HashSet<_> =
             (0..100).flat_map(|seed| purposes.map(|purpose| purpose.seed(seed))).collect();
-        assert_eq!(seeds.len(), 500);
+        assert_eq!(seeds.len(), 600);
     }
 }

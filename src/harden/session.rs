@@ -11,7 +11,7 @@ use super::HardenError;
 use super::config::{Recipe, Settings};
 use super::data::{Dataset, Prefetcher};
 use super::names::{BEST, CHECKPOINT, LOG, VALIDATIONS};
-use super::output::{self, Log, Means, Record};
+use super::output::{self, Log, Means, Record, TensorBoard};
 use super::train::{self, Checkpoint, Losses, Trainer, Validated, Validation};
 use crate::files::OutputFolder;
 use crate::torch::Device;
@@ -24,6 +24,8 @@ const PREFETCHERS_OF_A_GPU: usize = 4;
 pub(super) enum Progress<'a> {
     /// So many steps are done.
     Step(u64),
+    /// The seconds that the rest of the run takes, by its first steps.
+    Estimated(f64),
     /// A line was written to the log.
     Logged(&'a Record),
     /// The network was validated; whether it is the best so far.
@@ -45,6 +47,8 @@ pub(super) struct Session<'a> {
     pub kept: Option<u64>,
     /// The last validation.
     pub validated: Option<Validated>,
+    /// The validation before the first step, of a network that came with weights.
+    pub before: Option<Validated>,
 }
 
 impl Session<'_> {
@@ -59,10 +63,9 @@ impl Session<'_> {
         let mut log = Log::open(&self.folder.file(LOG), trainer.step())?;
         let mut validations =
             Log::open_where(&self.folder.file(VALIDATIONS), trainer.step(), self.validation.is_some())?;
-        if trainer.network().is_foreign() && trainer.step() == 0 {
-            // The network as it was given: what training is measured against.
-            self.validate(trainer, &mut validations, observe)?;
-            self.best = None;
+        let mut board = run.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
+        if trainer.network().is_trained() && trainer.step() == 0 {
+            self.validate_given(trainer, dataset, &mut validations, observe)?;
         }
         let threads = if self.device == Device::Cpu { 1 } else { PREFETCHERS_OF_A_GPU };
         let mut prefetcher = Prefetcher::new(dataset, recipe, trainer.step(), threads);
@@ -71,15 +74,20 @@ impl Session<'_> {
             means.add(&trainer.train(&batch).map_err(|error| self.stopped(error, trainer))?);
             let step = trainer.step();
             observe(Progress::Step(step));
+            if let Some(each) = clock.first_steps() {
+                observe(Progress::Estimated(each * (recipe.steps - step) as f64));
+            }
             let ends = step == recipe.steps || self.stop.load(Ordering::Relaxed);
             if ends || step.is_multiple_of(run.log_every) {
                 let record = clock.record(step, recipe, &mut means, prefetcher.take_waited());
                 log.write(&record)?;
+                board.as_mut().map(|board| board.log(&record)).transpose()?;
                 observe(Progress::Logged(&record));
                 last = Some(record);
             }
             if ends || step.is_multiple_of(run.validate_every) {
                 self.validate(trainer, &mut validations, observe)?;
+                board.as_mut().map(|board| self.show(board, trainer)).transpose()?;
             }
             if ends {
                 break;
@@ -93,8 +101,8 @@ impl Session<'_> {
 
     /// Writes the checkpoint.
     pub fn save(&mut self, trainer: &Trainer) -> Result<(), HardenError> {
-        let (data, best) = (self.data.clone(), self.best);
-        Checkpoint { data, best, ..trainer.checkpoint() }.write(&self.folder.file(CHECKPOINT))?;
+        let (data, best, before) = (self.data.clone(), self.best, self.before.clone());
+        Checkpoint { data, best, before, ..trainer.checkpoint() }.write(&self.folder.file(CHECKPOINT))?;
         self.kept = Some(trainer.step());
         Ok(())
     }
@@ -111,6 +119,32 @@ impl Session<'_> {
             error
         };
         error.with_checkpoint(self.last_checkpoint())
+    }
+
+    /// Validates a network as it was given, which is what training is measured against: on the validation
+    /// images or, for want of them, on training images.
+    fn validate_given(
+        &mut self,
+        trainer: &mut Trainer,
+        data: &Dataset,
+        log: &mut Log,
+        observe: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), HardenError> {
+        if self.validation.is_some() {
+            self.validate(trainer, log, observe)?;
+        } else {
+            self.validate_on_training(trainer, data)?;
+        }
+        self.best = None;
+        self.before = self.validated.take();
+        Ok(())
+    }
+
+    /// Adds the last validation to TensorBoard's file, with a picture.
+    fn show(&self, board: &mut TensorBoard, trainer: &mut Trainer) -> Result<(), HardenError> {
+        let (Some(found), Some(validation)) = (&self.validated, &self.validation) else { return Ok(()) };
+        let picture = trainer.with_exported(|trainer| validation.picture(trainer))?;
+        board.validation(found, picture.as_ref().map(|picture| picture.view()))
     }
 
     /// Without images to validate on, says how the network does on some that it was trained on.
@@ -165,12 +199,28 @@ impl Session<'_> {
 struct Clock {
     start: Instant,
     line: Instant,
+    /// When the first step had ended, and how many have since; `None` once an estimate was given.
+    first: Option<(Instant, u32)>,
 }
+
+/// The steps whose mean time is that of the rest, after a first one that allocates.
+const TIMED: u32 = 3;
 
 impl Clock {
     fn start() -> Self {
         let now = Instant::now();
-        Self { start: now, line: now }
+        Self { start: now, line: now, first: Some((now, 0)) }
+    }
+
+    /// Called after every step: the seconds of one, once, after the first few.
+    fn first_steps(&mut self) -> Option<f64> {
+        let (since, steps) = self.first?;
+        match steps {
+            0 => self.first = Some((Instant::now(), 1)),
+            steps if steps < TIMED => self.first = Some((since, steps + 1)),
+            _ => self.first = None,
+        }
+        (steps == TIMED).then(|| since.elapsed().as_secs_f64() / f64::from(TIMED))
     }
 
     /// The line of the steps since the last one.

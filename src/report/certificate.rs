@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::notes::Told;
@@ -9,7 +10,7 @@ use super::summary::finite_mean;
 use super::{Report, Word, decibels};
 
 /// What no attack within a radius can do to one image, under noise on the input.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Certificate {
     /// The model.
     pub model: String,
@@ -29,11 +30,12 @@ pub struct Certificate {
     pub bounds: Vec<CertifiedBound>,
     /// The median without attack, as the draws have it.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub median: f64,
 }
 
 /// What at least half of all outputs keep within one radius.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CertifiedBound {
     /// The L2 norm of the perturbation over the whole image, on [0, 1].
     pub radius: f64,
@@ -41,6 +43,7 @@ pub struct CertifiedBound {
     pub rms: f64,
     /// In dB; null for an output that does not change at all.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub at_least: f64,
 }
 

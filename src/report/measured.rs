@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Certificate;
@@ -10,7 +11,7 @@ use super::measures::{
 };
 
 /// All that an audit measured, a list per kind of number.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// Whether the gradients can be trusted.
     pub gradient_checks: Vec<GradientCheck>,

@@ -1,5 +1,6 @@
 //! What was measured, one structure per kind of number.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Word;
@@ -7,7 +8,7 @@ use super::null::{decibels, number};
 use crate::attack::{AttackKind, Member, ObjectiveKind};
 
 /// A gradient's self-test on one runtime.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GradientCheck {
     /// The model.
     pub model: String,
@@ -17,9 +18,11 @@ pub struct GradientCheck {
     pub source: Word,
     /// Slope along a direction near the gradient's, by finite difference on the same runtime.
     #[serde(with = "number")]
+    #[schemars(with = "Option<f64>")]
     pub slope: f64,
     /// The same slope by the gradient.
     #[serde(with = "number")]
+    #[schemars(with = "Option<f64>")]
     pub gradient_slope: f64,
     /// The same two slopes of every other objective that attacks maximise.
     #[serde(default)]
@@ -29,15 +32,18 @@ pub struct GradientCheck {
     pub step: f64,
     /// The largest error of the gradient's slope along random signs, as a share of its length.
     #[serde(with = "number")]
+    #[schemars(with = "Option<f64>")]
     pub random_error: f64,
     /// Share of gradient entries that are exactly zero.
     #[serde(with = "number")]
+    #[schemars(with = "Option<f64>")]
     pub zero_share: f64,
     /// Whether it takes the roundings of a quantised model, or of a pre-processing, for what they round: an
     /// estimate, no derivative.
     pub straight_through: bool,
     /// Relative distance to the first runtime's gradient.
     #[serde(with = "number")]
+    #[schemars(with = "Option<f64>")]
     pub disagreement: f64,
     /// The rise that the gradient promises over whole budgets, against the rise achieved.
     #[serde(default)]
@@ -52,7 +58,7 @@ pub struct GradientCheck {
 }
 
 /// The slope of an objective at one point, along one direction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Slope {
     /// The objective's formula.
     pub objective: String,
@@ -65,7 +71,7 @@ pub struct Slope {
 }
 
 /// How far a gradient leads from one point: the objective's rise over a step of a whole budget along its sign.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reach {
     /// The image, or what was made of it.
     pub image: String,
@@ -88,7 +94,7 @@ pub struct Reach {
 }
 
 /// Whether a model behaves as an SR network on one image, and twice as the same one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkCheck {
     /// The model.
     pub model: String,
@@ -109,7 +115,7 @@ pub struct NetworkCheck {
 }
 
 /// Quality without attack, next to bicubic's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Clean {
     /// The model.
     pub model: String,
@@ -119,11 +125,13 @@ pub struct Clean {
     pub runtime: String,
     /// PSNR on luma in dB.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub psnr: f64,
     /// SSIM on luma.
     pub ssim: f64,
     /// PSNR of a bicubic upscale.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub bicubic_psnr: f64,
     /// SSIM of a bicubic upscale.
     pub bicubic_ssim: f64,
@@ -131,11 +139,12 @@ pub struct Clean {
 
 /// An attacked image rounded to 8 bits inside its budget, as a file can carry it, and what a model makes of
 /// that. A PSNR of null: the output did not change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EightBit {
     /// PSNR of its output against S(x0), in dB; 0, the least there is, where the output holds values that are
     /// not finite numbers.
     #[serde(rename = "sr_psnr_8bit", with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
     /// As [`Row::amplification`].
     #[serde(rename = "amplification_8bit")]
@@ -150,10 +159,11 @@ pub struct EightBit {
 }
 
 /// A window of an output.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorstWindow {
     /// PSNR inside it, in dB.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
     /// Its left column.
     pub x: usize,
@@ -162,7 +172,7 @@ pub struct WorstWindow {
 }
 
 /// The largest change of an output value, which is the L-infinity norm of the output's change.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OutputLinf {
     /// In 1/255.
     pub linf: f64,
@@ -173,7 +183,7 @@ pub struct OutputLinf {
 }
 
 /// What was no finite number where an attack met it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NonFinite {
     /// The output: the worst result there is, counted as 0 dB.
@@ -183,7 +193,7 @@ pub enum NonFinite {
 }
 
 /// One attacked image, judged once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     /// The model.
     pub model: String,
@@ -203,9 +213,11 @@ pub struct Row {
     pub judged_on: String,
     /// PSNR of the attacked image against x0, in dB; null where they are equal.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub lr_psnr: f64,
     /// PSNR of S(attacked) against S(x0), in dB; null where they are equal.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
     /// What a file can carry of it.
     #[serde(flatten)]
@@ -235,9 +247,11 @@ pub struct Row {
     pub objective_kind: ObjectiveKind,
     /// The objective at the first point.
     #[serde(with = "number")]
+    #[schemars(with = "Option<f64>")]
     pub objective_start: f64,
     /// The objective at the result, or before the last step where the last point is the result.
     #[serde(with = "number")]
+    #[schemars(with = "Option<f64>")]
     pub objective_end: f64,
     /// Whether the target SR PSNR was reached; null where none was set.
     pub reached: Option<bool>,
@@ -266,7 +280,7 @@ impl Row {
 }
 
 /// An image under noise of a budget: every value moved by all of it, up or down.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Noise {
     /// The model.
     pub model: String,
@@ -278,11 +292,12 @@ pub struct Noise {
     pub runtime: String,
     /// PSNR of S(noisy) against S(x0), in dB; null where they are equal.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
 }
 
 /// CLEVER at one image: the largest L1 norm of the gradient of ||S(x) - S(x0)||_2 at points within 1/255.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Clever {
     /// The model.
     pub model: String,
@@ -299,7 +314,7 @@ pub struct Clever {
 }
 
 /// A reverse Weibull distribution, fitted to the maxima of 32 norms each.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Extreme {
     /// The largest norm that can occur.
     pub bound: f64,
@@ -314,7 +329,7 @@ pub struct Extreme {
 }
 
 /// One image, attacked for one model and judged on another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Transfer {
     /// The model that judged.
     pub model: String,
@@ -334,6 +349,7 @@ pub struct Transfer {
     pub judged_on: String,
     /// PSNR of S(attacked) against S(x0), both of the model that judged, in dB; null where they are equal.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
     /// What a file can carry of it.
     #[serde(flatten)]
@@ -343,7 +359,7 @@ pub struct Transfer {
 }
 
 /// The smallest budget at which an attack costs so many dB of PSNR against the ground truth.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MinimalBudget {
     /// The model.
     pub model: String,
@@ -361,11 +377,12 @@ pub struct MinimalBudget {
     pub below: f64,
     /// The PSNR against the ground truth there, in dB on luma; without attack where `budget` is null.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub psnr: f64,
 }
 
 /// What one perturbation does to one of the images that it was judged on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Universal {
     /// The model.
     pub model: String,
@@ -383,5 +400,6 @@ pub struct Universal {
     pub seen: bool,
     /// PSNR of S(perturbed) against S(x0), in dB; null where they are equal.
     #[serde(with = "decibels")]
+    #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
 }

@@ -4,16 +4,20 @@
 //! are the fields of these structures; later versions add fields and keep these.
 
 mod certificate;
+mod compare;
 #[cfg(test)]
 mod example;
+pub mod export;
 mod findings;
 mod gate;
+pub mod html;
 mod interval;
 mod measured;
 mod measures;
 mod merge;
 mod notes;
 mod null;
+mod schema;
 mod shard;
 mod subjects;
 mod summary;
@@ -25,9 +29,11 @@ mod words;
 use std::borrow::Cow;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{Certificate, CertifiedBound};
+pub use compare::{Change, Comparison, compare};
 pub use findings::{Finding, Level, findings};
 pub use gate::{Code, Gate};
 pub use interval::Interval;
@@ -38,6 +44,7 @@ pub use measures::{
 };
 pub use merge::{MergeError, merge};
 pub use null::decibels;
+pub use schema::schema;
 pub use shard::Shard;
 pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded};
 pub use summary::{Summary, Worst, summarise, worst};
@@ -73,7 +80,7 @@ pub enum ReadError {
 }
 
 /// A whole audit.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// How robust every model is at every budget.
     #[serde(skip_deserializing)]
@@ -142,7 +149,7 @@ impl Report {
 }
 
 /// A number's name and how it was taken.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Convention {
     /// The field.
     pub name: Word,
@@ -151,7 +158,7 @@ pub struct Convention {
 }
 
 /// What was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// The attacks.
     pub attacks: Vec<AskedAttack>,
@@ -192,7 +199,7 @@ pub struct Settings {
 }
 
 /// An attack that was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AskedAttack {
     /// Its name.
     pub name: Word,
@@ -201,7 +208,7 @@ pub struct AskedAttack {
 }
 
 /// Where the time went.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Timing {
     /// This run of the audit, in seconds.
     pub seconds: f64,

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::certificate::certified;
 use super::summary::finite_mean;
 use super::words::{decibels, one_line};
-use super::{Clever, Finding, ImageInfo, MinimalBudget, Report, Row, Settings, Universal};
+use super::{Clean, Clever, Finding, ImageInfo, MinimalBudget, Report, Row, Settings, Universal};
 use crate::attack::AttackKind;
 
 /// A line about a model on a runtime.
@@ -46,8 +46,8 @@ fn joined(told: Vec<Told>) -> Vec<String> {
 pub fn notes(report: &Report) -> String {
     let names = attacked(report);
     let mut notes = vec![format!(
-        "{} with {} on {} image{}; PSNR in dB, mean over images: LR against the unattacked input, SR against \
-         the unattacked output; clean against the ground truth, on luma.",
+        "{} with {} on {} image{}; PSNR in dB, mean over images: input against the unattacked input, output against \
+         the unattacked output.",
         attacks(&report.settings),
         effort(report),
         names.len(),
@@ -57,10 +57,11 @@ pub fn notes(report: &Report) -> String {
     for attack in report.settings.attacks.iter().filter(|attack| attack.kind == AttackKind::Minimal) {
         notes.push(format!(
             "{} looks for the smallest perturbation that reaches the target, whatever the budget: its size is \
-             its LR PSNR, and `linf` and `l2` in report.json.",
+             its input PSNR, and `linf` and `l2` in report.json.",
             attack.name
         ));
     }
+    notes.extend(joined(quality(report)));
     for kind in [hardest, clever, smallest, universal, certified, doubts, untrusted] {
         notes.extend(joined(kind(report)));
     }
@@ -70,11 +71,53 @@ pub fn notes(report: &Report) -> String {
     notes.extend(stopped(report));
     if let Some(difference) = transfer(&report.measured.rows) {
         notes.push(format!(
-            "Judged on another runtime than the one it was crafted on, an attack's SR PSNR differs by at most \
+            "Judged on another runtime than the one it was crafted on, an attack's output PSNR differs by at most \
              {difference:.3} dB."
         ));
     }
+    notes.extend(ranking(report));
     notes.join("\n")
+}
+
+/// Quality without attack, where there is ground truth.
+fn quality(report: &Report) -> Vec<Told> {
+    let mut cells: IndexMap<(&str, &str), Vec<&Clean>> = IndexMap::new();
+    for clean in &report.measured.clean {
+        cells.entry((&clean.model, &clean.runtime)).or_default().push(clean);
+    }
+    let told = cells.into_iter().map(|((model, runtime), found)| {
+        let mean = |of: fn(&Clean) -> f64| finite_mean(found.iter().map(|clean| of(clean)));
+        let what = format!(
+            ", without attack: {} dB, SSIM {:.4}; bicubic: {} dB, {:.4} (against the ground truth, on luma).",
+            decibels(mean(|clean| clean.psnr)),
+            mean(|clean| clean.ssim),
+            decibels(mean(|clean| clean.bicubic_psnr)),
+            mean(|clean| clean.bicubic_ssim),
+        );
+        Told::of(model, runtime, what)
+    });
+    told.collect()
+}
+
+/// The models by what the worst attack leaves at the largest budget that all have, on the runtime with the least.
+fn ranking(report: &Report) -> Option<String> {
+    let least = |model: &str, budget: f64| {
+        let of_model = report.worst.iter().filter(|worst| worst.model == model && worst.budget == budget);
+        of_model.map(|worst| worst.sr_psnr).min_by(f64::total_cmp)
+    };
+    let names: Vec<&str> = report.models.iter().map(|model| model.name.as_str()).collect();
+    let budgets = report.worst.iter().map(|worst| worst.budget);
+    let common = budgets.filter(|&budget| names.iter().all(|name| least(name, budget).is_some()));
+    let budget = common.max_by(f64::total_cmp).filter(|_| names.len() > 1)?;
+    let mut ranked: Vec<(&str, f64)> =
+        names.into_iter().filter_map(|name| Some((name, least(name, budget)?))).collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let lines = ranked
+        .iter()
+        .zip(1..)
+        .map(|((name, left), place)| format!("  {place}. {}: {}", one_line(name), decibels(*left)));
+    let title = format!("By the output PSNR that the worst attack leaves at {budget}/255, most first:");
+    Some(std::iter::once(title).chain(lines).collect::<Vec<_>>().join("\n"))
 }
 
 /// The images that were attacked: those of one shard, where the report is that of a shard.

@@ -1,12 +1,13 @@
 //! What was audited, on what: runtimes, models and images.
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Word;
 
 /// A runtime.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RuntimeInfo {
     /// Its name.
     pub name: String,
@@ -15,7 +16,7 @@ pub struct RuntimeInfo {
 }
 
 /// A model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelInfo {
     /// The shortest end of its path that no other model shares.
     pub name: String,
@@ -51,7 +52,7 @@ pub struct ModelInfo {
 }
 
 /// A pre-processing before a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PreprocessInfo {
     /// Its name, as the flag takes it.
     pub name: String,
@@ -66,7 +67,7 @@ pub struct PreprocessInfo {
 }
 
 /// How a model is fed and read, as stated or found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceInfo {
     /// The input that takes the image.
     pub input: String,
@@ -98,7 +99,7 @@ pub struct InterfaceInfo {
 }
 
 /// A node through which only a zero gradient passes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StoppedNode {
     /// The operator and the node's name.
     pub node: String,
@@ -115,7 +116,7 @@ pub fn embedded(text: &str) -> serde_json::Value {
 }
 
 /// An image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageInfo {
     /// The file's name.
     pub name: String,

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 use indexmap::map::Entry;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::interval::Interval;
@@ -9,7 +10,7 @@ use super::null::decibels;
 use super::{Row, Transfer};
 
 /// Rows averaged over images.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Summary {
     /// The model.
     pub model: String,
@@ -28,9 +29,11 @@ pub struct Summary {
     pub unchanged: usize,
     /// Mean of `lr_psnr` over the images whose input was changed; null where none was.
     #[serde(serialize_with = "decibels::serialize")]
+    #[schemars(with = "Option<f64>")]
     pub lr_psnr: f64,
     /// Mean of `sr_psnr` over the images whose output was changed; null where none was.
     #[serde(serialize_with = "decibels::serialize")]
+    #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
     /// The 95% confidence interval of that mean over images like these; null for fewer than eight.
     pub sr_psnr_interval: Option<Interval>,
@@ -86,7 +89,7 @@ pub fn finite_mean(values: impl Iterator<Item = f64>) -> f64 {
 
 /// What is left of a model on one runtime under the worst of all attacks, whoever crafted it, taken
 /// image by image.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Worst {
     /// The model.
     pub model: String,
@@ -98,6 +101,7 @@ pub struct Worst {
     pub images: usize,
     /// Mean over images of the least `sr_psnr`; null where no attack changed an output.
     #[serde(serialize_with = "decibels::serialize")]
+    #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
     /// The 95% confidence interval of that mean over images like these; null for fewer than eight.
     pub interval: Option<Interval>,
@@ -109,6 +113,7 @@ pub struct Worst {
     pub image: String,
     /// What was left there.
     #[serde(serialize_with = "decibels::serialize")]
+    #[schemars(with = "Option<f64>")]
     pub image_sr_psnr: f64,
 }
 

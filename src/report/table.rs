@@ -1,14 +1,20 @@
 //! The table that `temper audit` prints.
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use indexmap::IndexMap;
 
 use super::notes::notes;
-use super::summary::finite_mean;
 use super::verdict;
-use super::words::{decibels, one_line};
-use super::{Clean, Report, Summary};
+use super::words::{decibels, one_line, shortened};
+use super::{Report, Summary};
 
-const HEAD: [&str; 8] = ["model", "runtime", "attack", "budget", "LR PSNR", "SR PSNR", "clean PSNR", "SSIM"];
+/// Two lines a head where that keeps the table within 80 columns.
+const HEAD: [&str; 7] =
+    ["model", "attack", "budget", "crafted\non", "judged\non", "input\nPSNR", "output\nPSNR"];
+/// Longest name of a model.
+const NAME: usize = 22;
+/// Columns of words; those behind them are numbers, and so is the third.
+const NUMBERS: [usize; 3] = [2, 5, 6];
 
 /// The line between two models.
 const RULE: char = '─';
@@ -18,17 +24,18 @@ const STYLE: TableStyle = TableStyle::new()
     .header_separator(LineStyle::none().fill('═').junction('═'))
     .bottom_border(LineStyle::none().fill('─').junction('─'));
 
-/// Lines above the first row: the border, the head and its separator.
-const ABOVE: usize = 3;
+/// Lines above the first row: the border, the head of two lines and its separator.
+const ABOVE: usize = 4;
 
-/// The verdicts; then a row per model, runtime and budget, attacked and judged on the same runtime; bicubic below;
-/// then what the numbers mean.
+/// The verdicts; then a row per model, attack and budget, and per runtimes where they differ; then what the numbers mean.
 pub fn table(report: &Report) -> String {
     let rows = rows(report);
     let mut table = Table::new();
     table.load_style(STYLE).set_header(HEAD).add_rows(&rows);
-    for column in table.column_iter_mut().skip(3) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        if NUMBERS.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     let drawn = table.to_string();
     let mut lines: Vec<&str> = drawn.lines().map(str::trim_end).collect();
@@ -43,48 +50,45 @@ pub fn table(report: &Report) -> String {
     format!("{}\n{}", lines.collect::<Vec<_>>().join("\n"), notes(report))
 }
 
-/// One row per cell, those of a model together.
+/// The cells of a model, an attack and a budget, those with the same numbers as one row.
 fn rows(report: &Report) -> Vec<Vec<String>> {
-    let cells = report.summary.iter().filter(|cell| cell.crafted_on == cell.judged_on);
-    let mut rows: Vec<Vec<String>> = cells.map(|cell| attacked(cell, &report.measured.clean)).collect();
-    if let Some((psnr, ssim)) =
-        quality(&report.measured.clean, |_| true, |clean| (clean.bicubic_psnr, clean.bicubic_ssim))
-    {
-        let mut bicubic = vec!["-".to_owned(); HEAD.len()];
-        bicubic[0] = "bicubic".into();
-        [bicubic[6], bicubic[7]] = [psnr, ssim];
-        rows.push(bicubic);
+    let mut groups: IndexMap<_, Vec<&Summary>> = IndexMap::new();
+    for cell in &report.summary {
+        groups.entry((&cell.model, &cell.attack, cell.budget.to_bits())).or_default().push(cell);
     }
-    rows
+    groups.values().flat_map(|cells| joined(cells)).collect()
 }
 
-fn attacked(cell: &Summary, clean: &[Clean]) -> Vec<String> {
-    let ours = |clean: &Clean| clean.model == cell.model && clean.runtime == cell.judged_on;
-    let quality = quality(clean, ours, |clean| (clean.psnr, clean.ssim));
-    let (psnr, ssim) = quality.unwrap_or_else(|| ("-".into(), "-".into()));
-    let sr_psnr = if cell.unchanged == cell.images { "unchanged".into() } else { decibels(cell.sr_psnr) };
-    vec![
-        one_line(&cell.model),
-        cell.judged_on.clone(),
-        cell.attack.clone(),
-        format!("{}/255", cell.budget),
-        decibels(cell.lr_psnr),
-        sr_psnr,
-        psnr,
-        ssim,
-    ]
+/// Runtimes that judge alike are joined for every crafting runtime, then crafting runtimes that are judged alike.
+fn joined(cells: &[&Summary]) -> Vec<Vec<String>> {
+    let mut judged: IndexMap<(&str, [String; 2]), Vec<&str>> = IndexMap::new();
+    for cell in cells {
+        judged.entry((&cell.crafted_on, numbers(cell))).or_default().push(&cell.judged_on);
+    }
+    let mut crafted: IndexMap<(Vec<&str>, [String; 2]), Vec<&str>> = IndexMap::new();
+    for ((crafter, numbers), mut judges) in judged {
+        judges.sort_unstable();
+        crafted.entry((judges, numbers)).or_default().push(crafter);
+    }
+    let first = cells[0];
+    let row = |((judges, [input, output]), crafters): ((Vec<&str>, [String; 2]), Vec<&str>)| {
+        vec![
+            shortened(&one_line(&first.model), NAME),
+            first.attack.clone(),
+            format!("{}/255", first.budget),
+            crafters.join(", "),
+            judges.join(", "),
+            input,
+            output,
+        ]
+    };
+    crafted.into_iter().map(row).collect()
 }
 
-/// PSNR and SSIM in print, averaged over those entries that `keep` keeps.
-fn quality(
-    clean: &[Clean],
-    keep: impl Fn(&Clean) -> bool,
-    numbers: impl Fn(&Clean) -> (f64, f64),
-) -> Option<(String, String)> {
-    let kept: Vec<(f64, f64)> = clean.iter().filter(|clean| keep(clean)).map(numbers).collect();
-    let psnr = finite_mean(kept.iter().map(|pair| pair.0));
-    let ssim = finite_mean(kept.iter().map(|pair| pair.1));
-    (!kept.is_empty()).then(|| (decibels(psnr), format!("{ssim:.4}")))
+/// Input and output PSNR in print.
+fn numbers(cell: &Summary) -> [String; 2] {
+    let output = if cell.unchanged == cell.images { "equal".into() } else { decibels(cell.sr_psnr) };
+    [decibels(cell.lr_psnr), output]
 }
 
 #[cfg(test)]

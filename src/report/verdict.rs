@@ -7,6 +7,7 @@
 //! them. `docs/verdict.md` tells where the limits come from.
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::null::decibels;
@@ -30,7 +31,7 @@ struct Limits {
 }
 
 /// How robust a model is at a budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictLevel {
     /// Attacks do little more than noise does, and the model amplifies them little more than bicubic.
@@ -56,7 +57,7 @@ impl VerdictLevel {
 }
 
 /// The verdict on a model at a budget.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Verdict {
     /// The model.
     pub model: String,
@@ -68,9 +69,11 @@ pub struct Verdict {
     pub sentence: String,
     /// Mean over images of the least SR PSNR that an attack left, in dB; null where none changed an output.
     #[serde(serialize_with = "decibels::serialize")]
+    #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
     /// Mean SR PSNR under noise of the same size, in dB; null where noise changed no output.
     #[serde(serialize_with = "decibels::serialize")]
+    #[schemars(with = "Option<f64>")]
     pub noise_sr_psnr: f64,
     /// Mean over images of the amplification by the attack that left the least.
     pub amplification: Option<f64>,

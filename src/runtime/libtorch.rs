@@ -41,6 +41,6 @@ fn open(kind: Kind, settings: &Settings) -> Result<Box<dyn Runtime>, RuntimeErro
 
 #[cfg(not(feature = "torch"))]
 fn open(kind: Kind, _: &Settings) -> Result<Box<dyn Runtime>, RuntimeError> {
-    let reason = "this temper was built without libtorch; build it with --features torch".to_owned();
+    let reason = "this program was built without libtorch; `temper-torch` has it".to_owned();
     Err(RuntimeError::Unavailable { kind, reason })
 }

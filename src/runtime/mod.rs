@@ -5,7 +5,6 @@
 //! and any knowledge of images. Only libtorch brings gradients of its own, and they serve as an independent judge.
 
 mod failure;
-mod find;
 mod kind;
 mod libtorch;
 mod ort;

@@ -18,11 +18,11 @@ use ::ort::value::{TensorElementType, TensorRef};
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::failure::{LOAD, RUN, first_line, guarded};
-use super::find::{Candidate, VARIABLE, candidate};
 use super::kind::{Setting, Settings};
 use super::signature::{Signature, load_failed, without_idle_inputs};
 use super::table::Row;
 use super::{Kind, Runtime, RuntimeError, Session};
+use crate::environment::onnxruntime::{Candidate, VARIABLE, find};
 use crate::onnx::{self, Model};
 
 impl Kind {
@@ -253,8 +253,7 @@ struct Library {
 fn library() -> Result<&'static Library, String> {
     static LIBRARY: OnceLock<Result<Library, String>> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| {
-        let executable = std::env::current_exe().ok();
-        let candidate = candidate(std::env::var_os(VARIABLE).as_deref(), executable.as_deref());
+        let candidate = find();
         start(&candidate).map_err(|reason| unavailable(&candidate, &reason))
     });
     library.as_ref().map_err(String::clone)
@@ -309,8 +308,8 @@ fn unavailable(candidate: &Candidate, reason: &str) -> String {
         Candidate::System(_) => format!("none was found, and the system's `{path}` cannot be used: {reason}"),
     };
     format!(
-        "{found}; run `make setup`, or `pip install onnxruntime` and set {VARIABLE} to its \
-         onnxruntime/capi/libonnxruntime.so.1.*"
+        "{found}; `pip install onnxruntime` into this Python environment, or run `make setup` in a checkout, or \
+         set {VARIABLE} to a libonnxruntime.so"
     )
 }
 

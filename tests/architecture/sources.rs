@@ -118,7 +118,7 @@ impl Sources {
 /// The module that a file is.
 fn module(path: &str) -> Module {
     let inside = path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
-    let inside = if matches!(inside, "lib" | "main") { "" } else { inside };
+    let inside = if matches!(inside, "lib" | "main" | "bin/temper-torch") { "" } else { inside };
     inside.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 

@@ -15,6 +15,7 @@ use crate::audit::index::{AttackCell, ImageIndex};
 use crate::audit::objective;
 use crate::files::create_output_folder;
 use crate::image::{ImageError, save_png};
+use crate::report::html::file_name;
 
 /// How many times larger differences are drawn than they are; part of the files' names.
 const FACTOR: f32 = 8.0;
@@ -74,23 +75,4 @@ fn write(path: PathBuf, pixels: ArrayView3<'_, f32>) -> Result<(), AuditError> {
         ImageError::File(error) => AuditError::Pictures(error),
         error => AuditError::Image(error),
     })
-}
-
-/// A name with nothing in it that means something in a path.
-fn file_name(name: &str) -> String {
-    let kept = |c: char| if c.is_alphanumeric() || " ._-+=#".contains(c) { c } else { '_' };
-    let name: String = name.chars().map(kept).collect();
-    if name.trim_matches(['.', ' ']).is_empty() { "_".into() } else { name }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_stay_inside_their_folder() {
-        assert_eq!(file_name("a/model.onnx + jpeg=75"), "a_model.onnx + jpeg=75");
-        assert_eq!(file_name(".."), "_");
-        assert_eq!(file_name("c:\\x\0.png"), "c__x_.png");
-    }
 }

@@ -1,5 +1,8 @@
 //! What a run of `temper harden` shows: a progress bar, notes, and lines at the end.
 
+use std::time::Instant;
+
+use super::ticker::{Ticker, duration};
 use crate::cli::output::note;
 use crate::cli::progress::Bar;
 use crate::harden::{Agreement, Event, Outcome, Reason, Record, Skipped, Validated};
@@ -9,12 +12,15 @@ pub(super) struct View {
     bar: Bar,
     steps: u64,
     loading: bool,
+    ticker: Ticker,
+    /// The last line of the log, in short.
+    short: String,
 }
 
 impl View {
     /// A view of a run of so many steps.
     pub fn new(steps: u64) -> Self {
-        Self { bar: Bar::hidden(), steps, loading: false }
+        Self { bar: Bar::hidden(), steps, loading: false, ticker: Ticker::new(), short: String::new() }
     }
 
     pub fn show(&mut self, event: Event<'_>) {
@@ -39,12 +45,37 @@ impl View {
                 self.bar = Bar::new(self.steps, "Training", "steps");
                 self.bar.set_position(step);
                 self.bar.reset_eta();
+                self.ticker.start(Instant::now(), step);
             }
-            Event::Step { done } => self.bar.set_position(done),
-            Event::Logged(record) => self.bar.set_message(in_short(record)),
+            Event::Step { done } => {
+                self.bar.set_position(done);
+                if let Some(line) = self.ticker.step(Instant::now(), done, self.steps) {
+                    note(format_args!("{line}{}", self.short));
+                }
+            }
+            Event::Estimated { seconds, on_cpu } => {
+                if let Some(warning) = too_long(seconds, on_cpu) {
+                    self.bar.suspend(|| note(warning));
+                }
+            }
+            Event::Logged(record) => {
+                self.short = format!("; {}", in_short(record));
+                self.bar.set_message(in_short(record));
+            }
             Event::Validated(found, best) => self.bar.suspend(|| note(validated(found, best))),
         }
     }
+}
+
+/// A day: what longer runs are worth a warning.
+const LONG: f64 = 86_400.0;
+
+/// A warning before a run that nobody may want to wait for.
+fn too_long(seconds: f64, on_cpu: bool) -> Option<String> {
+    let advice =
+        if on_cpu { "; a GPU (--device cuda), fewer --steps or --preset small take less" } else { "" };
+    (seconds > LONG)
+        .then(|| format!("warning: by its first steps this run takes {} more{advice}", duration(seconds)))
 }
 
 fn validated(found: &Validated, best: bool) -> String {
@@ -90,9 +121,24 @@ fn describe(images: usize, skipped: &[Skipped], parameters: usize, estimator: us
     }
 }
 
+/// What training changed, clean and under attack, in one line.
+fn changed(before: Option<&Validated>, after: &Validated) -> String {
+    let change = |part: fn(&Validated) -> f64| match before {
+        Some(before) => format!("{:.2} -> {:.2} dB", part(before), part(after)),
+        None => format!("{:.2} dB", part(after)),
+    };
+    let on = if after.training { "of the images it was trained on" } else { "validation images" };
+    format!(
+        "  PSNR {}, SR PSNR under I-FGSM of 4/255 {}, on {} {on}",
+        change(|found| found.psnr),
+        change(|found| found.attacked),
+        after.images
+    )
+}
+
 /// What is said of a run when it has ended.
 pub(super) fn summary(outcome: &Outcome) -> String {
-    let [model, log, checkpoint] = &outcome.files;
+    let [model, log, checkpoint, card] = &outcome.files;
     let mut lines = Vec::new();
     if let Some(last) = &outcome.last {
         let wait = 100.0 * last.waiting;
@@ -116,10 +162,7 @@ pub(super) fn summary(outcome: &Outcome) -> String {
         ));
     }
     lines.extend(outcome.transformed.iter().map(|what| format!("  {what}")));
-    if let Some(Validated { psnr, ssim, images, training: true, .. }) = &outcome.validated {
-        lines
-            .push(format!("  PSNR {psnr:.2} dB, SSIM {ssim:.4} on {images} of the images it was trained on"));
-    }
+    lines.extend(outcome.validated.as_ref().map(|after| changed(outcome.before.as_ref(), after)));
     for Agreement { runtime, difference } in &outcome.agreements {
         lines.push(match difference {
             Ok(difference) => {
@@ -128,7 +171,7 @@ pub(super) fn summary(outcome: &Outcome) -> String {
             Err(reason) => format!("  {runtime} cannot run it: {reason}"),
         });
     }
-    lines.push(format!("Wrote {} and {}", log.display(), checkpoint.display()));
+    lines.push(format!("Wrote {}, {} and {}", log.display(), checkpoint.display(), card.display()));
     // The initial audit has the other folder.
     let next = model.with_file_name(if outcome.audit.is_some() { "audit-full" } else { "audit" });
     lines.push(format!("Next: temper audit {} --images DIR --out {}", model.display(), next.display()));

@@ -7,6 +7,7 @@
 
 mod export_options;
 mod keys;
+mod memory;
 mod parsers;
 mod recipe;
 mod run;

@@ -89,9 +89,16 @@ pub struct Recipe {
     /// flag nor file states it, 0.1 for srresnet and srgan
     #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     pub lambda: f64,
+    /// Steps over which lambda rises linearly to its value; 0 for none
+    #[arg(long, value_name = "STEPS")]
+    pub lambda_ramp: u64,
     /// Width of the probability's bins, eq. (11), and of the noise, in units of the features
     #[arg(long, value_name = "WIDTH", allow_negative_numbers = true)]
     pub delta: f64,
+    /// Width of the noise, eq. (12), where it is not that of the bins [default: --delta]
+    #[arg(long, value_name = "WIDTH", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise_width: Option<f64>,
     /// Hidden widths of the density estimator: K - 1 numbers
     #[arg(long, value_delimiter = ',', value_name = "N,N,...")]
     pub widths: Vec<usize>,
@@ -144,7 +151,9 @@ impl Default for Recipe {
             estimator: true,
             noise: true,
             lambda: 1.0,
+            lambda_ramp: 0,
             delta: 1.0,
+            noise_width: None,
             widths: density.hidden,
             init_scale: density.init_scale,
             tap: LAST.to_owned(),
@@ -208,6 +217,21 @@ impl Recipe {
         DensityShape { hidden: self.widths.clone(), init_scale: self.init_scale }
     }
 
+    /// The width of the noise, eq. (12), in units of the features.
+    pub fn noise_width(&self) -> f64 {
+        self.noise_width.unwrap_or(self.delta)
+    }
+
+    /// Lambda at a step, counted from 0: it reaches its value at the last step of the ramp.
+    pub fn lambda_at(&self, step: u64) -> f64 {
+        let done = step.saturating_add(1);
+        if done >= self.lambda_ramp {
+            self.lambda
+        } else {
+            self.lambda * done as f64 / self.lambda_ramp as f64
+        }
+    }
+
     /// The learning rate of a step, counted from 0.
     pub fn learning_rate_at(&self, step: u64) -> f64 {
         self.learning_rate * self.schedule.factor(step, self.halve_every, self.steps)
@@ -220,10 +244,10 @@ impl Recipe {
         !bound && self.spelled_out() == Self { steps: self.steps, ..other.spelled_out() }
     }
 
-    /// Checks every setting.
+    /// Checks every setting by itself; whether there is such a network, [`Self::network`] tells.
     ///
     /// # Errors
-    /// [`HardenError::Setting`] naming the first that does not hold, or [`HardenError::Network`].
+    /// [`HardenError::Setting`] naming the first that does not hold.
     pub fn check(&self) -> Result<(), HardenError> {
         self.check_numbers()?;
         self.check_vgg()?;
@@ -234,7 +258,7 @@ impl Recipe {
             let given = format!("{} crops of {}x{} LR pixels", self.batch, self.patch, self.patch);
             return Err(setting("batch", given, "of at most 2^28 HR pixels; use a smaller batch or patch"));
         }
-        if self.from.is_none() { self.network().map(drop) } else { Ok(()) }
+        Ok(())
     }
 
     fn check_numbers(&self) -> Result<(), HardenError> {
@@ -254,6 +278,7 @@ impl Recipe {
         }
         let positive = [
             ("delta", self.delta, "a positive number; the paper's is 1"),
+            ("noise width", self.noise_width(), "a positive number; without it, it is delta"),
             ("learning rate", self.learning_rate, "a positive number; the paper's is 1e-4"),
             ("init_scale", self.init_scale, "a positive number"),
         ];
@@ -264,6 +289,15 @@ impl Recipe {
         }
         if self.widths.contains(&0) {
             return Err(setting("widths", format!("{:?}", self.widths), "numbers of at least 1"));
+        }
+        let parameters = self.density().parameters();
+        if parameters > DensityShape::MAX_PARAMETERS {
+            let given = format!("{:?}, which is {parameters} parameters for every channel", self.widths);
+            return Err(setting(
+                "widths",
+                given,
+                "smaller: at most 65536 parameters a channel; the paper's have 43",
+            ));
         }
         if !(0.0..=255.0).contains(&self.adversarial) {
             let must = "from 0 (none) to 255, in 1/255; the paper's is 8";
@@ -346,11 +380,23 @@ mod tests {
     }
 
     #[test]
+    fn lambda_rises_to_its_value_over_the_ramp() {
+        let recipe = Recipe { lambda: 2.0, lambda_ramp: 4, ..Recipe::default() };
+        assert_eq!(
+            [0, 1, 2, 3, 4, u64::MAX].map(|step| recipe.lambda_at(step)),
+            [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+        );
+        assert_eq!(Recipe::default().lambda_at(0), 1.0);
+        assert_eq!(Recipe { noise_width: Some(30.0), ..Recipe::default() }.noise_width(), 30.0);
+        assert_eq!(Recipe { delta: 0.1, ..Recipe::default() }.noise_width(), 0.1);
+    }
+
+    #[test]
     fn impossible_settings_are_named() {
         let with = |change: fn(&mut Recipe)| {
             let mut recipe = Recipe::default();
             change(&mut recipe);
-            recipe.check().unwrap_err().to_string()
+            recipe.check().and_then(|()| recipe.network().map(drop)).unwrap_err().to_string()
         };
         assert_eq!(
             with(|recipe| recipe.lambda = -1.0),
@@ -380,6 +426,8 @@ mod tests {
         assert!(edsr.check().unwrap_err().to_string().contains("only srgan"));
         assert!(Recipe { arch: Arch::Srgan, ..edsr }.check().is_ok());
         assert!(with(|recipe| recipe.widths = vec![3, 0]).starts_with("widths is [3, 0]"));
+        assert!(with(|recipe| recipe.noise_width = Some(0.0)).starts_with("noise width is 0"));
+        assert!(with(|recipe| recipe.widths = vec![30_000, 30_000]).contains("parameters for every channel"));
         assert!(with(|recipe| recipe.scale = 5).contains("scales 2, 3 and 4"));
     }
 

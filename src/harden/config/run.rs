@@ -40,6 +40,14 @@ pub struct Run {
     /// Steps per validation
     #[arg(long, value_name = "STEPS")]
     pub validate_every: u64,
+    /// Folder for TensorBoard's event files: losses, learning rate, validations and a validation picture
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensorboard: Option<PathBuf>,
+    /// Refuse a network whose training needs more memory than this by estimate, in GiB [default: what is free]
+    #[arg(long, value_name = "GIB", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<f64>,
     /// Do not audit the written model at the end; the key is then `audit = false`
     #[arg(long = "no-audit", action = clap::ArgAction::SetFalse)]
     pub audit: bool,
@@ -56,14 +64,24 @@ impl Default for Run {
             save_every: 1000,
             validate: None,
             validate_every: 1000,
+            tensorboard: None,
+            memory: None,
             audit: true,
         }
     }
 }
 
 impl Run {
-    /// Checks the intervals.
+    /// The memory that training may need, in bytes, where it is stated.
+    pub(super) fn memory_bytes(&self) -> Option<u64> {
+        self.memory.map(|gib| (gib * f64::from(1 << 30)) as u64)
+    }
+
+    /// Checks the intervals and the bound on memory.
     pub(super) fn check(&self) -> Result<(), HardenError> {
+        if let Some(memory) = self.memory.filter(|memory| !(memory.is_finite() && *memory > 0.0)) {
+            return Err(setting("memory", memory, "a positive number of GiB"));
+        }
         let intervals = [
             ("log interval", self.log_every),
             ("save interval", self.save_every),

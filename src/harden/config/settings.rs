@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::keys::{Key, keys};
-use super::{ExportOptions, Recipe, Run};
+use super::{ExportOptions, Recipe, Run, memory};
 use crate::files;
 use crate::harden::HardenError;
 use crate::suggest::suggest;
@@ -67,10 +67,17 @@ impl Settings {
     /// Checks every section.
     ///
     /// # Errors
-    /// [`HardenError::Setting`] naming the first setting that is out of range, or [`HardenError::Network`].
+    /// [`HardenError::Setting`] naming the first setting that is out of range, [`HardenError::Network`] where
+    /// there is no such network, or [`HardenError::TooMuchMemory`] where the machine cannot hold its training.
     pub fn check(&self) -> Result<(), HardenError> {
+        self.run.check()?;
         self.recipe.check()?;
-        self.run.check()
+        if self.recipe.from.is_some() {
+            return Ok(());
+        }
+        // Before anything of the network's size is allocated.
+        memory::check(&self.recipe, self.run.memory_bytes())?;
+        self.recipe.network().map(drop)
     }
 
     /// A preset of the network that file or flags name (EDSR where they do not), the file over it, the
@@ -236,11 +243,21 @@ mod tests {
             vgg: Some("a".into()),
             vgg_tap: Some("a".into()),
             weights: Some("a".into()),
+            noise_width: Some(1.0),
+            lambda_ramp: 1,
             interface: Overrides { scale: Some(2), ..Overrides::default() },
             ..Recipe::default()
         };
         let path = || Some(PathBuf::from("a"));
-        let run = Run { data: path(), lr: path(), out: path(), validate: path(), ..Run::default() };
+        let run = Run {
+            data: path(),
+            lr: path(),
+            out: path(),
+            validate: path(),
+            tensorboard: path(),
+            memory: Some(1.0),
+            ..Run::default()
+        };
         let export = ExportOptions { fixed: Some(Size(4, 4)), ..ExportOptions::default() };
         let table = Table::try_from(Settings { recipe, run, export }).unwrap();
         for (section, keys) in sections() {

@@ -204,6 +204,11 @@ impl Network {
         self.file.as_ref().is_some_and(weights)
     }
 
+    /// Whether its initial weights were trained before, and not drawn.
+    pub fn is_trained(&self) -> bool {
+        self.origin.is_some()
+    }
+
     /// Whether it is a foreign file's, and none of the zoo.
     pub fn is_foreign(&self) -> bool {
         self.file.is_some()

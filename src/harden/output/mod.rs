@@ -5,6 +5,8 @@
 mod export;
 mod initial_audit;
 mod log;
+mod model_card;
+mod tensorboard;
 mod transform;
 mod verify;
 
@@ -12,6 +14,8 @@ pub(super) use export::write;
 pub(super) use initial_audit::plan;
 pub use log::Record;
 pub(super) use log::{Log, Means};
+pub(super) use model_card::{Facts, model_card};
+pub(super) use tensorboard::TensorBoard;
 pub(super) use transform::transform;
 pub use verify::Agreement;
 pub(super) use verify::{Reference, agree, tolerances, verify};

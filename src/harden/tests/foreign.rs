@@ -1,6 +1,7 @@
 //! Files of other people, fine-tuned by `--from`.
 
 use super::*;
+use crate::interface::{Overrides, PixelRange};
 
 /// A file as others make them: no metadata, some weights in Constant nodes.
 fn stranger(path: &Path) {
@@ -124,4 +125,76 @@ fn a_run_does_not_replace_the_file_that_it_reads() {
         assert!(error.contains("--weights reads"), "{error}");
         assert!(fs::read(&file).unwrap() == before);
     }
+}
+
+/// A node without attributes.
+fn node(op: &str, inputs: &[&str], output: &str) -> onnx::Node {
+    onnx::Node {
+        op: op.into(),
+        name: output.into(),
+        inputs: inputs.iter().map(|&name| name.to_owned()).collect(),
+        outputs: vec![output.to_owned()],
+        ..Default::default()
+    }
+}
+
+#[test]
+fn tolerances_are_shares_of_the_range_that_outputs_span() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path(), 1);
+    let file = folder.path().join("given.onnx");
+    stranger(&file);
+    let mut model = onnx::read(&file).unwrap();
+    let graph = &mut model.graph;
+    // Outputs on [0, 255000], which are stated to be on [0, 1]: one unit in the last place is 0.016.
+    graph.initializers.insert("large".into(), onnx::Tensor::scalar(255e3));
+    let output = std::mem::replace(&mut graph.outputs[0].name, "enlarged".into());
+    graph.nodes.push(node("Mul", &[&output, "large"], "enlarged"));
+    onnx::write(&model, &file).unwrap();
+    let unit = Some(PixelRange::Unit);
+    let interface = Overrides { range: unit, output_range: unit, scale: Some(4), ..Overrides::default() };
+    let recipe =
+        Recipe { from: Some(file), interface, lambda: 0.0, steps: 1, learning_rate: 1e-6, ..small() };
+    let outcome = run(&job(recipe, &data, &folder.path().join("out"))).unwrap();
+    let agreed: Vec<f64> =
+        outcome.agreements.iter().map(|found| *found.difference.as_ref().unwrap()).collect();
+    assert!(!agreed.is_empty() && agreed.iter().all(|difference| *difference < 1e-5), "{agreed:?}");
+}
+
+#[test]
+fn shape_arithmetic_with_mod_is_trained_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path(), 1);
+    let file = folder.path().join("given.onnx");
+    stranger(&file);
+    let mut model = onnx::read(&file).unwrap();
+    let graph = &mut model.graph;
+    // Pads height and width to multiples of 4, as exporters write it, and cuts the output back.
+    let image = std::mem::replace(&mut graph.inputs[0].name, "given".into());
+    let ints = |values: &[i64]| onnx::Tensor::i64(&[values.len()], values.to_vec()).unwrap();
+    for (name, values) in [("four", &[4][..]), ("from", &[2]), ("to", &[4]), ("none", &[0, 0, 0, 0, 0, 0])] {
+        graph.initializers.insert(name.into(), ints(values));
+    }
+    let mut joined = node("Concat", &["none", "missing"], "pads");
+    joined.attributes.insert("axis".into(), onnx::Attribute::Int(0));
+    let arithmetic = [
+        node("Shape", &["given"], "shape"),
+        node("Slice", &["shape", "from", "to"], "sides"),
+        node("Mod", &["sides", "four"], "rest"),
+        node("Sub", &["four", "rest"], "lacking"),
+        node("Mod", &["lacking", "four"], "missing"),
+        joined,
+        node("Pad", &["given", "pads"], &image),
+    ];
+    graph.nodes.splice(0..0, arithmetic);
+    for (name, values) in [("corner", &[0, 0][..]), ("axes", &[2, 3])] {
+        graph.initializers.insert(name.into(), ints(values));
+    }
+    let output = std::mem::replace(&mut graph.outputs[0].name, "cut".into());
+    graph.nodes.push(node("Mul", &["sides", "four"], "enlarged"));
+    graph.nodes.push(node("Slice", &[&output, "corner", "enlarged", "axes"], "cut"));
+    onnx::write(&model, &file).unwrap();
+    let recipe = Recipe { from: Some(file), steps: 2, ..small() };
+    let outcome = run(&job(recipe, &data, &folder.path().join("out"))).unwrap();
+    assert!(outcome.steps == 2 && outcome.difference <= 1e-5);
 }

@@ -92,3 +92,37 @@ fn adversarial_training_sees_every_crop_twice() {
     let both = case(8.0, true, true);
     assert!(both.entropy.is_some() && both.reconstruction != strong.reconstruction);
 }
+
+#[test]
+fn the_noise_has_a_width_of_its_own_and_lambda_a_ramp() {
+    let case = |noise_width, lambda_ramp| {
+        ready_and_first(Recipe { noise_width, lambda_ramp, steps: 1, ..small() }).1
+    };
+    let (usual, stated, wide) = (case(None, 0), case(Some(1.0), 0), case(Some(30.0), 0));
+    assert_eq!(usual.reconstruction, stated.reconstruction);
+    assert_ne!(wide.reconstruction, usual.reconstruction);
+    // The bins keep their width.
+    assert!(wide.entropy.is_some_and(f64::is_finite));
+    // At the first of ten steps of the ramp the entropy has a tenth of its weight in the loss.
+    let ramp = case(None, 10);
+    let (bits, weighed) = (ramp.entropy.unwrap(), ramp.loss - ramp.reconstruction);
+    assert!((weighed - 0.1 * bits).abs() < 1e-4 * bits, "{weighed} of {bits}");
+}
+
+#[test]
+fn a_validation_tells_the_spread_of_every_channel_and_the_gain_on_noise() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path(), 1);
+    let found = run(&job(small(), &data, &folder.path().join("out"))).unwrap().validated.unwrap();
+    assert_eq!(found.channel_spreads.len(), 6);
+    assert!(found.channel_spreads.iter().all(|spread| *spread > 0.0 && *spread <= 20.0 * found.spread));
+    assert!(found.gain.is_finite() && found.gain > 0.0, "{}", found.gain);
+    // What follows Phi is linear, so that the gain does not depend on the noise's width.
+    let recipe = Recipe { noise: false, noise_width: Some(8.0), estimator: false, ..small() };
+    let (narrow, wide) = (Recipe { noise_width: Some(0.5), ..recipe.clone() }, recipe);
+    let gain = |recipe: Recipe, name: &str| {
+        run(&job(recipe, &data, &folder.path().join(name))).unwrap().validated.unwrap().gain
+    };
+    let (narrow, wide) = (gain(narrow, "narrow"), gain(wide, "wide"));
+    assert!((narrow / wide - 1.0).abs() < 1e-3, "{narrow} {wide}");
+}

@@ -79,3 +79,46 @@ fn a_folder_that_holds_a_run_is_not_replaced_unasked() {
     start(&other, Start::Overwrite).unwrap();
     assert!(fs::read(out.join("model.onnx")).unwrap() != before);
 }
+
+#[test]
+fn a_changed_byte_of_a_checkpoint_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path(), 1);
+    let out = folder.path().join("out");
+    run(&job(Recipe { steps: 2, ..small() }, &data, &out)).unwrap();
+    let path = out.join("checkpoint.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    assert!(Checkpoint::read(&path).is_ok());
+    // From the header's length to the last weight, at all bits in turn.
+    for (turn, place) in (0..bytes.len()).step_by(bytes.len() / 300).chain([bytes.len() - 1]).enumerate() {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1 << (turn % 8);
+        fs::write(&path, &changed).unwrap();
+        let error = Checkpoint::read(&path).err().unwrap_or_else(|| panic!("byte {place} is not noticed"));
+        assert!(error.is_bad_input(), "{error}");
+    }
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    assert!(Checkpoint::read(&path).is_err());
+}
+
+#[test]
+fn what_a_network_was_before_is_kept_when_a_run_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path(), 1);
+    let (given, whole, parts) =
+        (folder.path().join("given"), folder.path().join("whole"), folder.path().join("parts"));
+    let drawn = run(&job(small(), &data, &given)).unwrap();
+    assert!(drawn.before.is_none() && drawn.validated.is_some());
+    let recipe = Recipe { weights: Some(given.join("model.onnx")), ..small() };
+    let before = run(&job(recipe.clone(), &data, &whole)).unwrap().before.unwrap();
+    assert!(before.step == 0 && before.training);
+    let stopping = job(recipe, &data, &parts);
+    run_until(&stopping, 3);
+    let resumed = start(&stopping, Start::Resume).unwrap();
+    assert_eq!(resumed.before, Some(before));
+    // The card says both.
+    let card = fs::read_to_string(parts.join("MODEL_CARD.md")).unwrap();
+    let row = card.lines().find(|line| line.starts_with("| PSNR on luma, dB |")).unwrap();
+    assert_eq!(row.matches(" | ").count(), 2, "{row}");
+    assert!(!row.contains(" - "), "{row}");
+}

@@ -2,14 +2,18 @@
 //! with its own, as tensors; the step and the recipe as metadata.
 //!
 //! One file, renamed into place, so that a kill at any moment leaves either the old state or the new one.
-//! The only file that knows the `safetensors` crate.
+//! A checksum over all of its content is part of it: a byte that changed on the disk is found, and not trained
+//! on. The only file that knows the `safetensors` crate.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use sha2::{Digest, Sha256};
 
 use super::discriminator::DiscriminatorState;
+use super::validated::Validated;
+use crate::digest::hex;
 use crate::files;
 use crate::harden::adam::AdamState;
 use crate::harden::config::Recipe;
@@ -23,10 +27,12 @@ type Named = Vec<(String, Tensor)>;
 /// The most bytes a checkpoint may have: 8 GiB, which is 700 million parameters with their moments.
 const MAX_BYTES: u64 = 1 << 33;
 
+const CHECKSUM: &str = "temper.checksum";
 const STEP: &str = "temper.step";
 const UNIT: &str = "temper.unit";
 const DATA: &str = "temper.data";
 const BEST: &str = "temper.best";
+const BEFORE: &str = "temper.before";
 const EMA: &str = "ema/";
 const WEIGHTS: &str = "network/";
 const ESTIMATOR: &str = "estimator/";
@@ -51,6 +57,8 @@ pub struct Checkpoint {
     pub data: String,
     /// The best score of a validation so far.
     pub best: Option<f64>,
+    /// The validation before the first step, of a network that came with weights.
+    pub before: Option<Validated>,
     /// Averages of the weights; none where the recipe keeps none.
     pub ema: Named,
     /// The estimator's parameters; none where the recipe does not regularise.
@@ -88,10 +96,13 @@ impl Checkpoint {
                 tensors.push((format!("{prefix}{name}"), shape, torch::to_vec::<f32>(tensor)?));
             }
         }
-        let views = tensors.iter().map(|(name, shape, values)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values));
-            (name.as_str(), view.expect("a tensor has as many values as its shape holds"))
-        });
+        let views: Vec<(&str, TensorView<'_>)> = tensors
+            .iter()
+            .map(|(name, shape, values)| {
+                let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values));
+                (name.as_str(), view.expect("a tensor has as many values as its shape holds"))
+            })
+            .collect();
         let recipe = serde_json::to_string(&self.recipe).expect("a recipe has string keys only");
         let mut entries = HashMap::from([
             (DATA.to_owned(), self.data.clone()),
@@ -103,6 +114,12 @@ impl Checkpoint {
         if let Some(best) = self.best {
             entries.insert(BEST.to_owned(), best.to_string());
         }
+        if let Some(before) = &self.before {
+            let json = serde_json::to_string(before).expect("a validation has string keys only");
+            entries.insert(BEFORE.to_owned(), json);
+        }
+        let sum = checksum(&entries, views.iter().map(|(name, view)| (*name, view)));
+        entries.insert(CHECKSUM.to_owned(), sum);
         let bytes =
             safetensors::serialize(views, Some(entries)).map_err(|error| problem(path, error.to_string()))?;
         Ok(files::write_atomically(path, |out| out.write_all(&bytes))?)
@@ -119,18 +136,27 @@ impl Checkpoint {
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
-        let entries = header.metadata().as_ref();
+        let entries = header.metadata();
         let entry = |key: &str| {
-            let found = entries.and_then(|entries| entries.get(key));
+            let found = entries.as_ref().and_then(|entries| entries.get(key));
             found.ok_or_else(|| format!("its metadata lack `{key}`"))
         };
         let step = entry(STEP)?.parse().map_err(|error| format!("its step: {error}"))?;
         let unit = entry(UNIT)?.parse().map_err(|error| format!("its unit: {error}"))?;
         let data = entry(DATA)?.clone();
         let best = entry(BEST).ok().and_then(|best| best.parse().ok());
+        let before = entry(BEFORE).ok().and_then(|before| serde_json::from_str(before).ok());
         let recipe =
             serde_json::from_str(entry(metadata::RECIPE)?).map_err(|error| format!("its recipe: {error}"))?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+        let views = file.tensors();
+        let found = checksum(
+            entries.as_ref().unwrap_or(&HashMap::new()),
+            views.iter().map(|(name, view)| (name.as_str(), view)),
+        );
+        if *entry(CHECKSUM)? != found {
+            return Err("its content is not what was written: the file is damaged".to_owned());
+        }
         let part = |prefix: &str| -> Result<Named, String> {
             let mut list = Vec::new();
             for (name, view) in file.iter() {
@@ -155,6 +181,7 @@ impl Checkpoint {
             unit,
             data,
             best,
+            before,
             weights: part(WEIGHTS)?,
             ema: part(EMA)?,
             estimator: part(ESTIMATOR)?,
@@ -171,6 +198,30 @@ impl Checkpoint {
             problem: format!("it has no weight `{name}` of shape {size:?}"),
         })
     }
+}
+
+/// SHA-256 over every other metadata entry and every tensor (name, shape, values), by name. What the file
+/// holds beside these is read by nobody.
+fn checksum<'a>(
+    entries: &HashMap<String, String>,
+    tensors: impl Iterator<Item = (&'a str, &'a TensorView<'a>)>,
+) -> String {
+    let mut hash = Sha256::new();
+    // A length before every part, so that none can pass for the end of the one before it.
+    let mut add = |part: &[u8]| {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    };
+    for (key, value) in entries.iter().filter(|(key, _)| *key != CHECKSUM).collect::<BTreeMap<_, _>>() {
+        add(key.as_bytes());
+        add(value.as_bytes());
+    }
+    for (name, view) in tensors.collect::<BTreeMap<_, _>>() {
+        add(name.as_bytes());
+        add(format!("{:?} {:?}", view.dtype(), view.shape()).as_bytes());
+        add(view.data());
+    }
+    hex(&hash.finalize())
 }
 
 fn tensor(view: &TensorView<'_>) -> Result<Tensor, String> {

@@ -13,6 +13,7 @@ pub(super) struct Defence {
     estimator: Option<DensityEstimator>,
     noise: Option<Noise>,
     delta: f64,
+    noise_width: f64,
     unit: f64,
 }
 
@@ -49,7 +50,13 @@ impl Defence {
             .estimated()
             .then(|| DensityEstimator::new(channels, &shape, Kind::Float, device, seed(Purpose::Estimator)));
         let noise = recipe.noisy().then(|| Noise::new(seed(Purpose::Noise)));
-        Ok(Self { estimator: estimator.transpose()?, noise, delta: recipe.delta, unit: 1.0 })
+        Ok(Self {
+            estimator: estimator.transpose()?,
+            noise,
+            delta: recipe.delta,
+            noise_width: recipe.noise_width(),
+            unit: 1.0,
+        })
     }
 
     /// States delta and the estimator's features in units of `unit`.
@@ -78,7 +85,7 @@ impl Defence {
         let spread = no_grad(|| phi.f_detach()?.f_to_kind(Kind::Float)?.f_std(true))?;
         // Eq. (12), before the estimator and before what follows in the network.
         let phi = match &self.noise {
-            Some(noise) => &phi + noise.uniform_like(&phi, self.delta * self.unit, draw)?,
+            Some(noise) => &phi + noise.uniform_like(&phi, self.noise_width * self.unit, draw)?,
             None => phi,
         };
         let bits = self.estimator.as_ref().map(|estimator| match self.unit {

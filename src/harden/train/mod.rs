@@ -14,6 +14,7 @@ mod pixels;
 mod probe;
 mod trainer;
 mod validate;
+mod validated;
 
 pub use checkpoint::Checkpoint;
 pub use discriminator::DiscriminatorState;
@@ -21,5 +22,5 @@ pub(super) use loss::Losses;
 pub(super) use memory::{advice, ran_out};
 pub(super) use pixels::images;
 pub(super) use trainer::Trainer;
-pub use validate::Validated;
 pub(super) use validate::Validation;
+pub use validated::Validated;

@@ -7,16 +7,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ndarray::{Array3, Array4, ArrayView3, Axis, Ix4, s};
-use serde::{Deserialize, Serialize};
-
 use super::adversary::Adversary;
 use super::trainer::Trainer;
+use super::validated::Validated;
 use crate::harden::HardenError;
 use crate::harden::data::{self, Dataset, Part};
 use crate::image::load;
 use crate::metric::{clean_quality, crop_to_multiple, downscale_8_bit, psnr, smallest_side};
 use crate::torch::{self, Tensor};
+use ndarray::{Array3, Array4, ArrayView3, Axis, Ix4, s};
 
 /// The most LR pixels a side that are evaluated, and attacked.
 const EVALUATED: usize = 256;
@@ -34,28 +33,6 @@ pub(in crate::harden) struct Validation {
     pairs: Vec<(Array3<f32>, Array3<f32>)>,
     training: bool,
     adversary: Adversary,
-}
-
-/// What a validation found: means over the images.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Validated {
-    /// Steps done.
-    pub step: u64,
-    /// Images.
-    pub images: usize,
-    /// Whether they are among those that were trained on, for want of others.
-    #[serde(default)]
-    pub training: bool,
-    /// PSNR on luma, in dB.
-    pub psnr: f64,
-    /// SSIM on luma.
-    pub ssim: f64,
-    /// SR PSNR in dB under I-FGSM of 4/255 in 10 steps, on the middle of every image.
-    pub attacked: f64,
-    /// Bits per element of Phi, by a histogram with bins of width delta for every channel.
-    pub entropy: f64,
-    /// The standard deviation of Phi.
-    pub spread: f64,
 }
 
 impl Validation {
@@ -101,9 +78,17 @@ impl Validation {
         (!pairs.is_empty()).then_some(Self { pairs, training: true, adversary })
     }
 
+    /// The network's output for the first image: (3, H, W) on [0, 1], clipped; `None` for a luma network.
+    pub fn picture(&self, trainer: &Trainer) -> Result<Option<Array3<f32>>, HardenError> {
+        let Some((lr, _)) = self.pairs.first() else { return Ok(None) };
+        let x = trainer.network().colours(batch(lr, trainer))?;
+        let output = image(&torch::no_grad(|| trainer.run(&x))?.f_clamp(0.0, 1.0)?)?;
+        Ok(Some(output).filter(|output| output.dim().0 == 3))
+    }
+
     /// Evaluates the network as it stands, which [`Trainer::with_exported`] makes the exported one.
     pub fn measure(&self, trainer: &Trainer) -> Result<Validated, HardenError> {
-        let mut sums = [0.0; 3];
+        let mut sums = [0.0; 4];
         let mut counts = Counts::default();
         let network = trainer.network();
         for (index, (lr, hr)) in self.pairs.iter().enumerate() {
@@ -111,6 +96,7 @@ impl Validation {
             let truth = image(&network.inside(network.colours(batch(hr, trainer))?)?)?;
             let (output, phi) = trainer.run_with_phi(&x)?;
             counts.add(&phi, trainer.bin())?;
+            let gain = trainer.gain(&x, &output, index as u64)?;
             let quality = clean_quality(image(&output)?.view(), truth.view(), network.scale)?;
             let size = network.fitting([lr.shape()[1], lr.shape()[2]], ATTACKED);
             let small = middle(lr, size.unwrap_or([lr.shape()[1], lr.shape()[2]]), 1);
@@ -119,10 +105,10 @@ impl Validation {
             let run = |x: &Tensor| torch::no_grad(|| trainer.run(x)).and_then(|output| image(&output));
             let robust = psnr(run(&attacked)?.view(), run(&x)?.view())?;
             // Equal outputs have an infinite PSNR; 96 dB is what 16 bits resolve.
-            let found = [quality.psnr, quality.ssim, robust.min(96.0)];
-            (0..3).for_each(|part| sums[part] += found[part] / self.pairs.len() as f64);
+            let found = [quality.psnr, quality.ssim, robust.min(96.0), gain];
+            (0..4).for_each(|part| sums[part] += found[part] / self.pairs.len() as f64);
         }
-        let [psnr, ssim, attacked] = sums;
+        let [psnr, ssim, attacked, gain] = sums;
         let (entropy, spread) = counts.finish();
         Ok(Validated {
             step: trainer.step(),
@@ -133,15 +119,9 @@ impl Validation {
             attacked,
             entropy,
             spread,
+            channel_spreads: counts.channel_spreads(),
+            gain,
         })
-    }
-}
-
-impl Validated {
-    /// What the best network maximises: clean PSNR; for a foreign network, which was trained before, the sum
-    /// of clean and attacked PSNR.
-    pub(in crate::harden) fn score(&self, foreign: bool) -> f64 {
-        if foreign { self.psnr + self.attacked } else { self.psnr }
     }
 }
 
@@ -149,9 +129,9 @@ impl Validated {
 #[derive(Default)]
 struct Counts {
     bins: Vec<HashMap<i64, u64>>,
+    /// The sum and the sum of squares of every channel.
+    moments: Vec<[f64; 2]>,
     elements: u64,
-    sum: f64,
-    squares: f64,
 }
 
 impl Counts {
@@ -159,13 +139,15 @@ impl Counts {
         let size = phi.size();
         let plane: usize = size[2..].iter().map(|&side| side as usize).product();
         self.bins.resize_with(size[1] as usize, HashMap::new);
+        self.moments.resize(size[1] as usize, [0.0; 2]);
         let values = torch::to_vec::<f32>(phi)?;
         for (index, plane) in values.chunks(plane).enumerate() {
-            let bins = &mut self.bins[index % size[1] as usize];
+            let channel = index % size[1] as usize;
+            let (bins, [sum, squares]) = (&mut self.bins[channel], &mut self.moments[channel]);
             for &value in plane {
                 *bins.entry((f64::from(value) / width).floor() as i64).or_insert(0) += 1;
-                self.sum += f64::from(value);
-                self.squares += f64::from(value).powi(2);
+                *sum += f64::from(value);
+                *squares += f64::from(value).powi(2);
             }
         }
         self.elements += values.len() as u64;
@@ -181,9 +163,21 @@ impl Counts {
         let mut counts: Vec<u64> = self.bins.iter().flat_map(HashMap::values).copied().collect();
         counts.sort_unstable();
         let entropy = counts.into_iter().map(bits).sum();
-        let mean = self.sum / total;
-        (entropy, (self.squares / total - mean * mean).max(0.0).sqrt())
+        let part = |index: usize| self.moments.iter().map(|moments| moments[index]).sum::<f64>();
+        (entropy, deviation(part(0), part(1), total))
     }
+
+    /// The standard deviation of every channel.
+    fn channel_spreads(&self) -> Vec<f64> {
+        let each = self.elements as f64 / self.bins.len().max(1) as f64;
+        self.moments.iter().map(|&[sum, squares]| deviation(sum, squares, each)).collect()
+    }
+}
+
+/// The standard deviation of `count` numbers with this sum and sum of squares.
+fn deviation(sum: f64, squares: f64, count: f64) -> f64 {
+    let mean = sum / count;
+    (squares / count - mean * mean).max(0.0).sqrt()
 }
 
 /// The middle of an image, in LR pixels of `unit` pixels each.
@@ -221,6 +215,8 @@ mod tests {
         assert!((entropy - 1.0).abs() < 1e-12, "{entropy}");
         let mean = Tensor::zeros([1], (Kind::Double, Device::Cpu)) + phi.to_kind(Kind::Double).std(false);
         assert!((spread - mean.double_value(&[0])).abs() < 1e-9);
+        let spreads = counts.channel_spreads();
+        assert!((spreads[0] - 1.25f64.sqrt()).abs() < 1e-12 && spreads[1] == 0.0, "{spreads:?}");
     }
 
     #[test]

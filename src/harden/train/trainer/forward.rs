@@ -2,11 +2,13 @@
 //! take at once, and what is seen of Phi on the way.
 
 use super::Trainer;
+use crate::density::Noise;
 use crate::harden::HardenError;
 use crate::harden::data::Batch;
+use crate::harden::seed::Purpose;
 use crate::harden::train::defence::Seen;
 use crate::harden::train::pixels::images;
-use crate::torch::{Tensor, no_grad};
+use crate::torch::{Kind, Tensor, no_grad};
 
 impl Trainer {
     /// The output and Phi, without noise, for images as the network takes them.
@@ -19,6 +21,26 @@ impl Trainer {
             })
         })?;
         Ok((outputs.swap_remove(0), seen.unwrap_or_default()))
+    }
+
+    /// How much what follows Phi amplifies noise in it: the root mean square of the change of the output, in
+    /// 1/255, over that of the noise. The noise is that of training, drawn anew for every `draw`; `output` is
+    /// that for `x` without noise.
+    pub fn gain(&self, x: &Tensor, output: &Tensor, draw: u64) -> Result<f64, HardenError> {
+        let (source, width) = (Noise::new(Purpose::Gain.seed(self.recipe.seed)), self.noise_width());
+        let mut added = None;
+        let noisy = no_grad(|| {
+            self.program.run_tapped::<HardenError>(std::slice::from_ref(x), &self.network.tap, &mut |phi| {
+                let noise = source.uniform_like(&phi, width, draw)?;
+                let sum = phi.f_add(&noise)?;
+                added = Some(noise);
+                Ok(sum)
+            })
+        })?
+        .swap_remove(0);
+        let rms = |tensor: &Tensor| tensor.f_square()?.f_mean(Kind::Double)?.f_sqrt()?.f_double_value(&[]);
+        let added = added.unwrap_or_default();
+        Ok(255.0 * rms(&noisy.f_sub(output)?)? / rms(&added)?)
     }
 
     /// The spread of Phi over a batch, before any noise.

@@ -137,6 +137,11 @@ impl Trainer {
         self.recipe.delta * self.defence.unit()
     }
 
+    /// The width of eq. (12)'s noise in units of Phi.
+    pub fn noise_width(&self) -> f64 {
+        self.recipe.noise_width() * self.defence.unit()
+    }
+
     /// The unit of Phi that delta is stated in.
     pub fn unit(&self) -> f64 {
         self.defence.unit()
@@ -183,7 +188,7 @@ impl Trainer {
         let round = discriminator.map(|other| other.round(&output, &hr, rate)).transpose()?;
         let mut total = reconstruction.shallow_clone();
         if let Some(entropy) = &entropy {
-            total = total.f_add(&entropy.f_mul_scalar(self.recipe.lambda)?)?;
+            total = total.f_add(&entropy.f_mul_scalar(self.recipe.lambda_at(self.step))?)?;
         }
         if let Some(round) = &round {
             total = total.f_add(&round.adversarial.f_mul_scalar(discriminator::WEIGHT)?)?;

@@ -22,6 +22,7 @@ impl Trainer {
             ema: self.ema.as_ref().map(Ema::state).unwrap_or_default(),
             data: String::new(),
             best: None,
+            before: None,
         }
     }
 

@@ -1,19 +1,23 @@
-//! Where ONNX Runtime's shared library may lie. Nothing is loaded here.
+//! Where ONNX Runtime's shared library lies.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::{above, site_packages};
+
 /// The environment variable that names the library.
-pub(super) const VARIABLE: &str = "ORT_DYLIB_PATH";
+pub const VARIABLE: &str = "ORT_DYLIB_PATH";
 /// Where `make setup` puts the library, relative to the checkout.
 const IN_CHECKOUT: &str = "native/onnxruntime/lib";
+/// Where it lies among Python packages.
+const IN_PACKAGE: &str = "onnxruntime/capi";
 
 /// A library to try, and how it came to be chosen.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Candidate {
+pub enum Candidate {
     /// The environment variable names it: this one or none.
     Named(PathBuf),
-    /// It lies in a checkout or beside the program.
+    /// It lies in a checkout, beside the program, or in a Python package.
     Found(PathBuf),
     /// Nothing was found; the system's loader has the last word on this bare name.
     System(PathBuf),
@@ -28,16 +32,26 @@ impl Candidate {
     }
 }
 
-/// Chooses the library: the one `named`; else the newest in `native/onnxruntime/lib` of a folder
-/// above the executable, so that `cargo run` and `cargo test` work in a checkout; else one beside
-/// the executable; else whatever the system has.
-pub(super) fn candidate(named: Option<&OsStr>, executable: Option<&Path>) -> Candidate {
+/// Finds the library: the one that the variable names; else the newest in `native/onnxruntime/lib` of a folder above
+/// the executable, so that `cargo run` and `cargo test` work in a checkout; else one beside the executable; else that
+/// of the Python package `onnxruntime` (or `onnxruntime-gpu`, which has the same folder); else whatever the system has.
+pub fn find() -> Candidate {
+    let executable = std::env::current_exe().ok();
+    candidate(std::env::var_os(VARIABLE).as_deref(), executable.as_deref(), site_packages())
+}
+
+fn candidate(
+    named: Option<&OsStr>,
+    executable: Option<&Path>,
+    packages: impl Iterator<Item = PathBuf>,
+) -> Candidate {
     if let Some(named) = named.filter(|named| !named.is_empty()) {
         return Candidate::Named(named.into());
     }
-    let folders = executable.into_iter().flat_map(|executable| executable.ancestors().skip(1));
-    let in_checkout = folders.clone().find_map(|folder| newest(&folder.join(IN_CHECKOUT)));
-    match in_checkout.or_else(|| folders.clone().next().and_then(newest)) {
+    let in_checkout = executable.and_then(|executable| above(executable, IN_CHECKOUT));
+    let beside = executable.and_then(Path::parent).map(Path::to_owned);
+    let packages = packages.map(|packages| packages.join(IN_PACKAGE));
+    match in_checkout.into_iter().chain(beside).chain(packages).find_map(|folder| newest(&folder)) {
         Some(path) => Candidate::Found(path),
         None => Candidate::System(format!("{}{}", stem(), std::env::consts::DLL_SUFFIX).into()),
     }
@@ -83,12 +97,27 @@ mod tests {
         (root, executable)
     }
 
+    fn none() -> std::iter::Empty<PathBuf> {
+        std::iter::empty()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_python_package_is_taken_before_the_system() {
+        let library = "site-packages/onnxruntime/capi/libonnxruntime.so.1.30.0";
+        let (root, executable) = checkout(&[library]);
+        let packages = || [root.path().join("other"), root.path().join("site-packages")].into_iter();
+        let found = Candidate::Found(root.path().join(library));
+        assert_eq!(candidate(None, Some(&executable), packages()), found);
+        assert_eq!(candidate(None, None, packages()), found);
+    }
+
     #[test]
     fn the_variable_wins_and_has_no_fallback() {
         let (_root, executable) = checkout(&["native/onnxruntime/lib/libonnxruntime.so.1.30.0"]);
-        let named = candidate(Some(OsStr::new("/nowhere/x.so")), Some(&executable));
+        let named = candidate(Some(OsStr::new("/nowhere/x.so")), Some(&executable), none());
         assert_eq!(named, Candidate::Named("/nowhere/x.so".into()));
-        assert!(matches!(candidate(Some(OsStr::new("")), Some(&executable)), Candidate::Found(_)));
+        assert!(matches!(candidate(Some(OsStr::new("")), Some(&executable), none()), Candidate::Found(_)));
     }
 
     #[test]
@@ -99,7 +128,7 @@ mod tests {
         let new = format!("{lib}/libonnxruntime.so.1.30.0");
         let shared = format!("{lib}/libonnxruntime_providers_shared.so");
         let (root, executable) = checkout(&[&old, &new, &shared, "target/debug/deps/libonnxruntime.so"]);
-        assert_eq!(candidate(None, Some(&executable)), Candidate::Found(root.path().join(new)));
+        assert_eq!(candidate(None, Some(&executable), none()), Candidate::Found(root.path().join(new)));
     }
 
     #[test]
@@ -107,9 +136,9 @@ mod tests {
     fn without_a_checkout_a_neighbour_is_taken_then_the_system() {
         let (root, executable) = checkout(&["target/debug/deps/libonnxruntime.so"]);
         let neighbour = root.path().join("target/debug/deps/libonnxruntime.so");
-        assert_eq!(candidate(None, Some(&executable)), Candidate::Found(neighbour));
+        assert_eq!(candidate(None, Some(&executable), none()), Candidate::Found(neighbour));
         let (_root, executable) = checkout(&["native/onnxruntime/lib/README"]);
-        assert_eq!(candidate(None, Some(&executable)), Candidate::System("libonnxruntime.so".into()));
-        assert_eq!(candidate(None, None), Candidate::System("libonnxruntime.so".into()));
+        assert_eq!(candidate(None, Some(&executable), none()), Candidate::System("libonnxruntime.so".into()));
+        assert_eq!(candidate(None, None, none()), Candidate::System("libonnxruntime.so".into()));
     }
 }
