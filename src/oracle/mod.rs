@@ -25,7 +25,7 @@ pub use preprocess::Preprocess;
 use crate::onnx::Model;
 use crate::rewrite::{RewriteError, is_quantised, promote, resized, specialise};
 use crate::runtime::{Kind, Runtime, RuntimeError, Session};
-use models::step_model;
+use models::{features_model, step_model};
 use sessions::Sessions;
 
 /// Why an oracle has no answer.
@@ -92,6 +92,8 @@ pub struct Oracle {
     /// Whether a batch goes through in one run; known once one was tried.
     batches: Option<bool>,
     effort: Effort,
+    /// Sessions of the feature maps of the present objective.
+    features: Sessions,
     /// What images pass before the model.
     front: Option<Arc<dyn Preprocess>>,
     /// The draw of it that answers are for, where it is random.
@@ -111,6 +113,7 @@ impl Oracle {
             forward: Sessions::default(),
             gradients: Vec::new(),
             values: Sessions::default(),
+            features: Sessions::default(),
             batches: None,
             effort: Effort::default(),
             front: None,
@@ -168,8 +171,13 @@ impl Oracle {
     pub fn set_objective(&mut self, objective: &Objective) {
         if self.objective != *objective {
             self.objective = objective.clone();
-            self.values = Sessions::default();
+            (self.values, self.features) = (Sessions::default(), Sessions::default());
         }
+    }
+
+    /// Whether S(x) is computed in half precision, wholly or in part; gradients never are.
+    pub fn computes_in_half(&self) -> bool {
+        self.runtime.half_precision() && promote(&self.model).1
     }
 
     /// Whether gradients pass straight through roundings of the model.
@@ -185,6 +193,7 @@ impl Oracle {
     /// Gives the memory of its sessions back; they are prepared anew when it is asked again.
     pub fn release_sessions(&mut self) {
         (self.forward, self.values) = (Sessions::default(), Sessions::default());
+        self.features = Sessions::default();
         self.gradients.clear();
     }
 
@@ -198,6 +207,23 @@ impl Oracle {
             return batch::one_by_one(fed.view(), |x| self.forward_at_once(x));
         }
         self.forward_at_once(fed.view())
+    }
+
+    /// The feature maps that the objective is taken of, for one image, in float32; none where it is taken of
+    /// the output.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    pub fn features(&mut self, x: ArrayView4<'_, f32>) -> Result<Vec<ArrayD<f32>>, OracleError> {
+        let fed = self.fed(x).into_owned();
+        let Self { runtime, model, objective, effort, features, .. } = self;
+        let prepare = |shape: &[usize]| -> Result<_, OracleError> {
+            Ok(runtime.load(&features_model(model, objective, shape)?)?)
+        };
+        let found = features.run(&[fed.view().into_dyn()], &mut effort.inside, prepare)?;
+        self.effort.forwards += 1;
+        found.iter().try_for_each(|map| self.finite(map, "feature map"))?;
+        Ok(found)
     }
 
     /// What the model is fed for these images.

@@ -42,6 +42,8 @@ pub fn model(name: &str, stopped: &[&str]) -> ModelInfo {
         },
         opset: 17,
         metadata: metadata.map(|(key, value)| (key.to_owned(), embedded(value))).into(),
+        metadata_ignored: vec![],
+        branches_on_size: false,
         stopped: stopped.collect(),
         preprocess: None,
     }

@@ -1,15 +1,19 @@
 //! The codes of findings, which are promised to stay the same from version to version.
 
 /// Every code, in alphabetical order.
-pub const CODES: [&str; 17] = [
+pub const CODES: [&str; 21] = [
     "attacks-disagree",
     "averaged-gradient",
+    "below-bicubic",
+    "branches-on-size",
     "gradient-free-wins",
     "gradient-not-trusted",
     "no-rise",
+    "no-upscale",
     "noise-wins",
     "non-finite-gradient",
     "non-finite-output",
+    "not-repeatable",
     "overshoot",
     "restarts-help",
     "rugged",
