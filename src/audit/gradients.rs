@@ -33,16 +33,16 @@ pub struct ToKeep(Option<(Key, Duration)>);
 pub fn check_gradients(context: &mut Context<'_>, watch: &mut dyn Watch) -> Result<ToKeep, AuditError> {
     let settings = context.settings;
     let needed = settings.clever.is_some() || settings.attacks.iter().any(|attack| attack.needs_gradient());
-    let Some(image) = context.all_images.first().filter(|_| needed) else { return Ok(ToKeep(None)) };
-    let ids: Vec<&String> = context.runtimes.iter().map(|runtime| &runtime.id).collect();
-    // The findings name the model.
-    let parts = (context.name(), &context.model_id, ids, image.identity(), settings.seed);
-    let key = context.store.key("gradient check", &parts);
+    if !needed || context.all_images.is_empty() {
+        return Ok(ToKeep(None));
+    }
+    let asked = (extremes(settings), objectives(context)?);
+    let key = key(context, &asked);
     let known = context.store.get::<Vec<Checked>>(&key);
     let start = Instant::now();
     let (checked, to_keep) = match known {
         Some(checked) => (checked, None),
-        None => (check_all(context, watch)?, Some((key, start.elapsed()))),
+        None => (check_all(context, &asked, watch)?, Some((key, start.elapsed()))),
     };
     for (runtime, Checked { check, pace }) in context.runtimes.iter_mut().zip(checked) {
         (runtime.check, runtime.pace) = (Some(check), Some(pace));
@@ -63,17 +63,25 @@ pub fn keep(context: &Context<'_>, ToKeep(key): &ToKeep) -> Result<(), AuditErro
     Ok(context.store.put(key, &checked.collect::<Vec<_>>(), took.as_secs_f64())?)
 }
 
-fn check_all(context: &mut Context<'_>, watch: &mut dyn Watch) -> Result<Vec<Checked>, AuditError> {
+/// All that decides the findings: the model and its name, the runtimes, the images, the budgets that are
+/// reached over and the objectives that are climbed.
+fn key(context: &Context<'_>, (budgets, objectives): &(Vec<f32>, Vec<Objective>)) -> Key {
+    let ids: Vec<&String> = context.runtimes.iter().map(|runtime| &runtime.id).collect();
+    let images: Vec<String> = context.all_images.iter().map(|image| image.identity()).collect();
+    let objectives: Vec<String> = objectives.iter().map(|objective| format!("{objective:?}")).collect();
+    let model = (context.name(), &context.model_id);
+    context.store.key("gradient check", &(model, ids, images, budgets, objectives, context.settings.seed))
+}
+
+fn check_all(
+    context: &mut Context<'_>,
+    (budgets, objectives): &(Vec<f32>, Vec<Objective>),
+    watch: &mut dyn Watch,
+) -> Result<Vec<Checked>, AuditError> {
     let name = context.name();
     let points = points(context.all_images.iter().map(|image| (image.name.as_str(), image.x.view())));
-    let (budgets, objectives) = (extremes(context.settings), objectives(context)?);
-    let question = Question {
-        model: name,
-        points: &points,
-        budgets: &budgets,
-        objectives: &objectives,
-        seed: context.settings.seed,
-    };
+    let question =
+        Question { model: name, points: &points, budgets, objectives, seed: context.settings.seed };
     let mut first: Option<Probe> = None;
     let mut checked = Vec::with_capacity(context.runtimes.len());
     for runtime in &mut context.runtimes {

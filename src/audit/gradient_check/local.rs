@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use super::Question;
 use super::arithmetic::{SINGLE, Standard};
 use super::frozen::Frozen;
-use super::view::View;
+use super::view::{View, dot, length};
 use crate::attack::{AttackError, OnStep};
 use crate::oracle::{Objective, Oracle};
 use crate::report::Slope;
@@ -193,16 +193,6 @@ impl<'a, 'b> Surface<'a, 'b> {
         (self.on_run)()?;
         Ok(value)
     }
-}
-
-/// The sum of products, in f64.
-pub fn dot(a: &Array4<f32>, b: &Array4<f32>) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-}
-
-/// The Euclidean norm, in f64.
-pub fn length<'a>(values: impl IntoIterator<Item = &'a f32>) -> f64 {
-    values.into_iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
 }
 
 /// How far apart, as a share of the longer one.

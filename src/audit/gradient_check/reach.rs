@@ -15,8 +15,8 @@ use ndarray::{Array4, Zip};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::local::dot;
 use super::view::View;
+use super::view::dot;
 use super::{MOST_ZEROS, Point, Question};
 use crate::attack::{AttackError, OnStep};
 use crate::oracle::{Objective, Oracle};

@@ -22,7 +22,7 @@ impl<'a> View<'a> {
             _ => return View::Itself(objective.clone(), target),
         };
         let mut away = output - target;
-        let distance = super::local::length(&away).max(f64::MIN_POSITIVE);
+        let distance = length(&away).max(f64::MIN_POSITIVE);
         away.mapv_inplace(|value| (sign * f64::from(value) / distance) as f32);
         View::Along(away)
     }
@@ -30,11 +30,21 @@ impl<'a> View<'a> {
     /// Its value for an output.
     pub fn value(&self, output: &Array4<f32>) -> f64 {
         match self {
-            View::Along(direction) => super::local::dot(output, direction),
+            View::Along(direction) => dot(output, direction),
             View::Itself(objective, target) => {
                 let (output, target) = (output.index_axis(Axis(0), 0), target.index_axis(Axis(0), 0));
                 objective.measure(output, target).unwrap_or(f64::NAN)
             }
         }
     }
+}
+
+/// The sum of products, in f64.
+pub fn dot(a: &Array4<f32>, b: &Array4<f32>) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+/// The Euclidean norm, in f64.
+pub fn length<'a>(values: impl IntoIterator<Item = &'a f32>) -> f64 {
+    values.into_iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
 }
