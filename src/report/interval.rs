@@ -4,7 +4,7 @@
 //! exactly for normal values and, by the simulation in the tests, in 93 to 97% of cases for the shapes that
 //! PSNRs of images have. The percentile bootstrap, which assumes no shape, covers less below n = 20.
 //!
-//! Deliberately absent: an interval from fewer than [`FEWEST`] images, and one of anything but the mean over
+//! Deliberately absent: an interval from fewer than `FEWEST` images, and one of anything but the mean over
 //! images like these: it says nothing of other images, and nothing of the worst one.
 
 use std::fmt;
@@ -29,7 +29,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The interval of the mean of those values that are finite; `None` for fewer than [`FEWEST`].
+    /// The interval of the mean of those values that are finite; `None` for fewer than `FEWEST`.
     pub fn of_mean(values: &[f64]) -> Option<Self> {
         let values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
         let n = values.len();
