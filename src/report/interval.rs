@@ -2,7 +2,7 @@
 //!
 //! The interval is the mean +/- t(0.975, n - 1) s / sqrt(n), with s the samples' standard deviation. It holds
 //! exactly for normal values and, by the simulation in the tests, in 93 to 97% of cases for the shapes that
-//! PSNRs of images have. The percentile bootstrap, which assumes no shape, covers less below n = 20.
+//! PSNRs of images have.
 //!
 //! Deliberately absent: an interval from fewer than `FEWEST` images, and one of anything but the mean over
 //! images like these: it says nothing of other images, and nothing of the worst one.
