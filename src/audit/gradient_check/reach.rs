@@ -31,9 +31,9 @@ const NEAR: f32 = LEVEL / 2.0;
 
 /// The most that a gradient may promise within a level, over what comes, as the median over images.
 ///
-/// Measured over half a level on crops of three images of Set5, about ten networks (the limits were set after seeing them): 1.0 to 1.1, but for the perceptual
-/// ones, AnimeJaNai in float16 (1.4), NomosUni (2.3) and ClearReality (2.7); at most 3.2 on one image, 40 on one
-/// flattened to a fifth of its contrast. Where 0.25/255 sin(2 pi 255 3.37 x) is added before IMDN or NomosUni,
+/// Measured over half a level on crops of three images of Set5 and about ten networks, before the limits were set
+/// and with another flattened image than that of `points`: 1.0 to 1.1, but for the perceptual ones, AnimeJaNai in
+/// float16 (1.4), NomosUni (2.3) and ClearReality (2.7); at most 3.2 on one image, 40 on a flattened one. Where 0.25/255 sin(2 pi 255 3.37 x) is added before IMDN or NomosUni,
 /// the output falls by 1/8 to 1/93 of the promised rise, on every image.
 const MOST_BELOW: f64 = 5.0;
 /// The most of a promise within a level that may be taken back beyond all of it, on any image.
