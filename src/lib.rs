@@ -52,6 +52,7 @@ pub mod limits;
 pub mod metric;
 pub mod onnx;
 pub mod oracle;
+pub mod parity;
 pub mod report;
 pub mod rewrite;
 pub mod runtime;

@@ -268,7 +268,7 @@ fn an_audit_stays_below_its_bound_on_memory() {
     let workspace = Workspace::empty();
     let network = Edsr { features: 16, blocks: 2, scale: 4 };
     workspace.model("model.onnx", &network.build(0).unwrap());
-    workspace.photo("photos/a.png", 200, 240);
+    workspace.photo("photos/a.png", 120, 144);
     let runtimes = runtimes();
     let flags =
         ["model.onnx", "--images", "photos", "--iterations", "2", "--budget", "4", "--runtime", &runtimes];

@@ -11,20 +11,22 @@ mod honest;
 #[path = "common/trials.rs"]
 mod trials;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use common::{Workspace, rows};
+use common::Workspace;
 use deceive::{DECEIVERS, Deceiver};
 use ndarray::{Array3, Axis, concatenate};
 use temper::metric::psnr;
 use temper::onnx;
 use temper::rewrite::specialise;
 use temper::runtime::{self, Kind};
-use trials::{runtime as need, trial};
+use trials::{Need, runtime as need, trial};
 
+/// Those that audits do not see yet: shown as ignored, not as passed.
+const NOT_YET: [&str; 0] = [];
 /// How much less an audit may find on a deceiver than on its twin, in dB.
 const TOLERANCE: f64 = 0.5;
 /// How near a deceiver's clean output is to its twin's, in dB: one white pixel on a dark image makes 37.8.
@@ -36,10 +38,10 @@ fn main() -> ExitCode {
         let name = deceiver.name;
         tests.push(trial(format!("serves what its twin serves: {name}"), move || serves_the_same(&deceiver)));
         for kind in [Kind::ORT, Kind::TRACT] {
-            tests.push(
-                need(kind)
-                    .trial(format!("does not deceive: {name} on {kind}"), move |kind| found_out(name, kind)),
-            );
+            let seen = !NOT_YET.contains(&name);
+            let need = if seen { need(kind) } else { Need::Missing("an audit at the size that is served") };
+            let title = format!("does not deceive: {name} on {kind}");
+            tests.push(need.trial(title, move |kind| found_out(name, kind)));
         }
     }
     tests.push(trial("is robust to noise and not to attacks: honest", the_honest_network_is_fragile));
@@ -93,7 +95,7 @@ struct Verdict {
     code: i32,
     /// Whether it raised an alarm.
     alarm: bool,
-    /// The mean over images of the worst that was found, in dB.
+    /// The verdict: the mean over images of what the worst attack left of each, in dB.
     worst: f64,
     /// What it printed.
     said: String,
@@ -103,23 +105,17 @@ fn verdict(name: &str, kind: Kind) -> Verdict {
     let workspace = Workspace::empty();
     let [model, images] = [folder().join(name).with_extension("onnx"), folder().join("images")];
     let [model, images] = [model, images].map(|path| path.display().to_string());
-    let flags = "--budget 4 --min-sr-psnr 1 --out out --runtime";
+    let flags = "--budget 4 --iterations 20 --min-sr-psnr 1 --out out --runtime";
     let flags: Vec<&str> = flags.split(' ').chain([kind.name()]).collect();
-    let output =
-        workspace.temper(&[&["audit", &model, "--images", &images], &flags[..]].concat()).output().unwrap();
+    let mut command = workspace.temper(&[&["audit", &model, "--images", &images], &flags[..]].concat());
+    let output = command.timeout(Duration::from_secs(300)).output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
     let report = workspace.report("out");
-    let mut worst: BTreeMap<String, f64> = BTreeMap::new();
-    for row in rows(&report) {
-        // A number that JSON cannot write is an output that is no image: nothing is worse.
-        let psnr = row["sr_psnr"].as_f64().unwrap_or(0.0);
-        let least = worst.entry(row["image"].to_string()).or_insert(psnr);
-        *least = least.min(psnr);
-    }
-    assert!(!worst.is_empty(), "{said}");
+    let given = &report["verdicts"][0];
+    // An output that is no image is the worst there is.
+    let worst = if given["not_finite"] == 0 { given["sr_psnr"].as_f64().unwrap() } else { 0.0 };
     let findings = report["findings"].as_array().unwrap();
     let alarm = findings.iter().any(|finding| finding["level"] == "alarm");
-    let worst = worst.values().sum::<f64>() / worst.len() as f64;
     Verdict { code: output.status.code().unwrap(), alarm, worst, said }
 }
 

@@ -149,7 +149,8 @@ fn onnx_runtime_is_found_in_a_python_environment() {
     fs::create_dir_all(&capi).unwrap();
     fs::write(capi.join("libonnxruntime.so.1.30.0"), "no library").unwrap();
     let output = installed.run(&["doctor", "--json"]);
-    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&stderr(&output));
+    let found: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
     let missing = found["runtimes"][1]["missing"].as_str().unwrap();
     assert!(missing.contains("site-packages/onnxruntime/capi/libonnxruntime.so.1.30.0"), "{missing}");
 }

@@ -81,14 +81,15 @@ fn an_audit_that_was_killed_goes_on_to_the_report_of_one_run() {
 #[test]
 fn a_wider_audit_computes_what_is_new_alone() {
     let workspace = workspace();
-    let narrow = audit(&workspace, "--budget 8");
-    let wide = audit(&workspace, "--budget 8,3");
-    let fresh = audit(&workspace, "--budget 8,3 --no-cache");
+    // The budget between the two leaves the gradient check as it is, which reaches from the smallest to the largest.
+    let narrow = audit(&workspace, "--budget 8,2");
+    let wide = audit(&workspace, "--budget 8,3,2");
+    let fresh = audit(&workspace, "--budget 8,3,2 --no-cache");
     assert_same(&wide, &fresh);
     // One more budget: I-FGSM's four steps on five images for two models.
     assert_eq!(steps(&wide), 4 * 5 * 2);
     assert!(steps(&narrow) > steps(&wide) && steps(&fresh) == steps(&narrow) + steps(&wide));
-    let other = audit(&workspace, "--budget 8,3 --seed 1");
+    let other = audit(&workspace, "--budget 8,3,2 --seed 1");
     assert_ne!(rows(&other)[0]["sr_psnr"], rows(&wide)[0]["sr_psnr"], "another seed is another audit");
     assert_eq!(steps(&other), steps(&fresh));
 }
@@ -143,7 +144,10 @@ fn shards_merge_to_the_report_of_one_run() {
     assert_same(&workspace.report("all"), &whole);
     let show = |path| merged_table(workspace.temper(&["report", "show", path]));
     assert_eq!(show("all/report.json"), show("out/report.json"));
-    assert!(table.contains("Written: all/report.json") && table.contains("on 5 images"), "{table}");
+    assert!(
+        table.contains("Written: all/report.html and all/report.json") && table.contains("on 5 images"),
+        "{table}"
+    );
     std::fs::remove_dir_all(workspace.path("out")).unwrap();
     let missing = workspace.refused(&words("report merge s1/report.json s3/report.json --out out2"), 2);
     assert!(missing.contains("of shards 2/3 the report is missing"), "{missing}");

@@ -91,7 +91,9 @@ mod tests {
 
     #[test]
     fn what_is_no_budget_is_named() {
-        for text in ["0", "-1", "nan", "inf", "256", "", "4,", "four", "1e-400", "1e-300", "0.0009", "4/256", "/255"] {
+        for text in
+            ["0", "-1", "nan", "inf", "256", "", "4,", "four", "1e-400", "1e-300", "0.0009", "4/256", "/255"]
+        {
             assert!(parse_budgets(text).unwrap_err().contains("is no budget"), "{text}");
         }
         assert!(parse_budgets("4/255,4").unwrap_err().contains("twice"));

@@ -42,7 +42,7 @@ pub struct Context<'a> {
 
 /// One model on one runtime.
 pub struct RuntimeContext {
-    /// Answers with outputs and gradients.
+    /// Answers with outputs as they are served, clipped to [0, 1], and gradients.
     pub oracle: Oracle,
     /// The runtime's name and version.
     pub id: String,
@@ -83,7 +83,8 @@ impl Pace {
 
 impl RuntimeContext {
     fn new(runtime: &Arc<dyn Runtime>, model: &AuditedModel) -> Self {
-        let bare = Oracle::new(Arc::clone(runtime), Arc::clone(&model.model), Objective::Distance);
+        let bare = Oracle::new(Arc::clone(runtime), Arc::clone(&model.model), Objective::Distance)
+            .clipping(Arc::clone(&model.unclipped));
         let oracle = match &model.front {
             Some(front) => bare.behind(Arc::new(front.preprocessing)),
             None => bare,

@@ -195,19 +195,6 @@ pub enum AuditError {
         /// Why.
         source: OracleError,
     },
-    /// The self-test of the gradient failed.
-    #[error(
-        "gradient not trusted: that of `{model}` on runtime {runtime}: {reason}; an attack with it would \
-         prove nothing, so nothing is reported: leave this model or this --runtime out"
-    )]
-    NotTrusted {
-        /// The model.
-        model: String,
-        /// The runtime.
-        runtime: String,
-        /// The numbers.
-        reason: String,
-    },
     /// An attack that broke its budget.
     #[error(transparent)]
     OutsideBall(#[from] OutsideBall),
@@ -238,8 +225,7 @@ impl AuditError {
     /// Whether it was the runtime that failed, rather than what it was given.
     pub fn is_runtime_failure(&self) -> bool {
         match self {
-            AuditError::Runtime(RuntimeError::Failed { .. } | RuntimeError::Died { .. })
-            | AuditError::NotTrusted { .. } => true,
+            AuditError::Runtime(RuntimeError::Failed { .. } | RuntimeError::Died { .. }) => true,
             AuditError::Model { source, .. } => matches!(source, InterfaceError::Runtime(_)),
             AuditError::Oracle { source, .. } => !matches!(source, OracleError::Rewrite(_)),
             AuditError::OutsideBall(_) => true,

@@ -169,7 +169,7 @@ pub enum Craft {
     On(Kind),
 }
 
-/// Noise and samples of a certificate; see [`super::measure::certificate`].
+/// Noise and samples of a certificate; see `super::measure::certificate`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Smoothing {
     /// Standard deviation of the noise, in 1/255.

@@ -213,8 +213,7 @@ fn transfer_all(
 fn timing(contexts: &[Context<'_>], store: &Store) -> Timing {
     let mut timing =
         Timing { peak_memory: peak_bytes(), cached_seconds: store.seconds_saved(), ..Timing::default() };
-    for runtime in contexts.iter().flat_map(|context| &context.runtimes) {
-        let effort = runtime.oracle.effort();
+    for effort in contexts.iter().flat_map(|context| &context.runtimes).map(|it| it.oracle.effort()) {
         timing.inside_runtimes += effort.inside.as_secs_f64();
         timing.gradient_steps += effort.gradients;
         timing.forward_runs += effort.forwards;

@@ -198,7 +198,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 impl Args {
     /// Whether a flag names this runtime.
     pub fn names(&self, kind: Kind) -> bool {
-        self.runtime.as_ref().is_some_and(|kinds| kinds.0.contains(&kind))
+        self.runtime.as_ref().is_some_and(|kinds| kinds.0.iter().any(|named| named.is_a(kind)))
             || self.craft_on == Some(Craft::On(kind))
     }
 

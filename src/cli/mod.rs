@@ -20,6 +20,7 @@ mod interface;
 mod interrupt;
 mod limit;
 mod output;
+mod parity;
 mod preset;
 mod progress;
 mod report;
@@ -73,6 +74,7 @@ enum Command {
     Report(report::Args),
     Grad(grad::Args),
     Inspect(inspect::Args),
+    Parity(Box<parity::Args>),
     Upscale(upscale::Args),
     Doctor(doctor::Args),
     Completions(shell::Completions),
@@ -90,7 +92,10 @@ impl Command {
             Command::Audit(args) => if_torch(args.names(Kind::TORCH)),
             Command::Upscale(args) => if_torch(args.names(Kind::TORCH)),
             Command::Serve(args) => if_torch(args.is_libtorch()),
-            Command::Inspect(_) | Command::Completions(_) | Command::Man(_) => Need::IfThere,
+            Command::Parity(args) if args.names(Kind::TORCH) => Need::Always,
+            Command::Parity(_) | Command::Inspect(_) | Command::Completions(_) | Command::Man(_) => {
+                Need::IfThere
+            }
             Command::Report(_) | Command::Grad(_) | Command::Doctor(_) => Need::Never,
         }
     }
@@ -105,6 +110,7 @@ impl Command {
             Command::Report(args) => report::run(args),
             Command::Grad(args) => grad::run(args),
             Command::Inspect(args) => inspect::run(args),
+            Command::Parity(args) => parity::run(args),
             Command::Upscale(args) => upscale::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Completions(args) => shell::completions(args),

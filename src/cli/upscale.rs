@@ -119,7 +119,7 @@ impl Args {
 
     /// Whether a flag names this runtime.
     pub fn names(&self, kind: Kind) -> bool {
-        self.runtime == Some(kind)
+        self.runtime.is_some_and(|named| named.is_a(kind))
     }
 
     /// The side of the tiles for a picture: what was asked for, none where the whole fits into memory, or the largest

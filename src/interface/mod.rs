@@ -23,7 +23,7 @@ pub use overrides::Overrides;
 pub use probe::{Found, declared, discover, unprobed};
 pub use range::PixelRange;
 pub use size::Size;
-pub use upsampling::find_tap;
+pub use upsampling::{find_tap, on_the_way};
 
 use crate::onnx::{Problem, Tensor};
 use crate::rewrite::RewriteError;

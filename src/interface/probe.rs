@@ -22,6 +22,8 @@ pub struct Found {
     pub interface: Interface,
     /// PSNR in dB between the model's upscale of a test picture and the bicubic one.
     pub agreement: f64,
+    /// What the file's metadata state and the probe contradicts, in words.
+    pub ignored: Option<String>,
 }
 
 /// Less agreement than this with a bicubic upscale, in dB, is none.
@@ -41,11 +43,38 @@ pub fn discover<'a>(
     overrides: &Overrides,
     runtimes: impl IntoIterator<Item = &'a dyn Runtime>,
 ) -> Result<Found, InterfaceError> {
-    let overrides = &overrides.or_own(model);
+    let runtimes: Vec<&dyn Runtime> = runtimes.into_iter().collect();
+    let stated = overrides.or_own(model);
+    if stated == *overrides {
+        return attempt(model, overrides, &runtimes);
+    }
+    // Anybody can write metadata: what they state holds unless the probe clearly finds something else.
+    let claimed = attempt(model, &stated, &runtimes);
+    let Ok(probed) = attempt(model, overrides, &runtimes) else { return claimed };
+    match claimed {
+        Ok(claimed)
+            if probed.interface.input_range == claimed.interface.input_range
+                || probed.agreement <= claimed.agreement + CLEAR =>
+        {
+            Ok(claimed)
+        }
+        _ => {
+            let ignored = format!(
+                "its metadata `temper.scale` say that its images are on [0, 1], and it is fed with {} (the upscale of a \
+                 test picture agrees with bicubic to {:.1} dB so): the metadata are ignored",
+                probed.interface.input_range.name(),
+                probed.agreement
+            );
+            Ok(Found { ignored: Some(ignored), ..probed })
+        }
+    }
+}
+
+fn attempt(model: &Model, overrides: &Overrides, runtimes: &[&dyn Runtime]) -> Result<Found, InterfaceError> {
     let candidates = candidates(model, overrides)?;
     let mut failure = None;
     for runtime in runtimes {
-        match probe(model, &candidates, overrides, runtime) {
+        match probe(model, &candidates, overrides, *runtime) {
             Err(InterfaceError::Runtime(error)) => failure = failure.or(Some(error)),
             other => return other,
         }
@@ -313,7 +342,7 @@ fn with_ranges(
             // No number, no agreement.
             let agreement = psnr(upscaled.view(), expected.view()).unwrap_or(f64::NEG_INFINITY);
             let agreement = if agreement.is_nan() { f64::NEG_INFINITY } else { agreement };
-            let found = Found { interface: interface(input, output), agreement };
+            let found = Found { interface: interface(input, output), agreement, ignored: None };
             // A range for both ends is more usual than two.
             let needed = if input == output { CLEAR } else { 2.0 * CLEAR };
             if best.as_ref().is_none_or(|best| found.agreement > best.agreement + needed) {
@@ -375,7 +404,7 @@ mod tests {
     fn values_that_are_too_few_are_counted() {
         let input = ValueInfo::tensor("factor", DType::F32, [Dim::Known(4)]);
         let refused = constant(&input, &[3.0]).unwrap_err().to_string();
-        assert_eq!(refused, "input `factor` has the shape [4] and takes 4 values; 1 came with --feed");
+        assert_eq!(refused, "input `factor`: has the shape [4] and takes 4 values; 1 came with --feed");
         assert_eq!(constant(&input, &[1.0, 1.0, 3.0, 3.0]).unwrap().shape(), [4]);
     }
 }

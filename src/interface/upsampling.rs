@@ -22,6 +22,24 @@ pub fn find_tap(graph: &Graph) -> Option<(String, String)> {
     Some((last.input(0)?.to_owned(), how))
 }
 
+/// Whether a value is written by a node, moves with an input and moves an output.
+pub fn on_the_way(graph: &Graph, value: &str) -> bool {
+    let mut moved: HashSet<&str> = graph.required_inputs().map(|input| input.name.as_str()).collect();
+    for node in &graph.nodes {
+        if node.inputs.iter().any(|name| moved.contains(name.as_str())) {
+            moved.extend(node.outputs.iter().map(String::as_str));
+        }
+    }
+    let mut moves: HashSet<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
+    for node in graph.nodes.iter().rev() {
+        if node.outputs.iter().any(|name| moves.contains(name.as_str())) {
+            moves.extend(node.inputs.iter().map(String::as_str));
+        }
+    }
+    let written = graph.nodes.iter().any(|node| node.outputs.iter().any(|name| name == value));
+    written && moved.contains(value) && moves.contains(value)
+}
+
 /// A graph with the producer of every value.
 struct Backwards<'a> {
     graph: &'a Graph,

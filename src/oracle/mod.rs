@@ -25,7 +25,7 @@ pub use preprocess::Preprocess;
 use crate::onnx::Model;
 use crate::rewrite::{RewriteError, is_quantised, promote, resized, specialise};
 use crate::runtime::{Kind, Runtime, RuntimeError, Session};
-use models::step_model;
+use models::{features_model, step_model};
 use sessions::Sessions;
 
 /// Why an oracle has no answer.
@@ -92,10 +92,15 @@ pub struct Oracle {
     /// Whether a batch goes through in one run; known once one was tried.
     batches: Option<bool>,
     effort: Effort,
+    /// Sessions of the feature maps of the present objective.
+    features: Sessions,
     /// What images pass before the model.
     front: Option<Arc<dyn Preprocess>>,
     /// The draw of it that answers are for, where it is random.
     draw: u64,
+    /// The model before its output is clipped to [0, 1], where it is: forward runs clip here, behind the check for
+    /// what is not finite, which an operator of a runtime may take for a number.
+    unclipped: Option<Arc<Model>>,
 }
 
 impl Oracle {
@@ -108,10 +113,12 @@ impl Oracle {
             forward: Sessions::default(),
             gradients: Vec::new(),
             values: Sessions::default(),
+            features: Sessions::default(),
             batches: None,
             effort: Effort::default(),
             front: None,
             draw: 0,
+            unclipped: None,
         }
     }
 
@@ -119,6 +126,12 @@ impl Oracle {
     #[must_use]
     pub fn behind(self, front: Arc<dyn Preprocess>) -> Self {
         Self { front: Some(front), ..self }
+    }
+
+    /// An oracle of a model that clips its output to [0, 1]; `unclipped` is the same model without.
+    #[must_use]
+    pub fn clipping(self, unclipped: Arc<Model>) -> Self {
+        Self { unclipped: Some(unclipped), ..self }
     }
 
     /// An oracle of another model on the same runtime, behind the same pre-processing at the same draw.
@@ -158,8 +171,13 @@ impl Oracle {
     pub fn set_objective(&mut self, objective: &Objective) {
         if self.objective != *objective {
             self.objective = objective.clone();
-            self.values = Sessions::default();
+            (self.values, self.features) = (Sessions::default(), Sessions::default());
         }
+    }
+
+    /// Whether S(x) is computed in half precision, wholly or in part; gradients never are.
+    pub fn computes_in_half(&self) -> bool {
+        self.runtime.half_precision() && promote(&self.model).1
     }
 
     /// Whether gradients pass straight through roundings of the model.
@@ -175,6 +193,7 @@ impl Oracle {
     /// Gives the memory of its sessions back; they are prepared anew when it is asked again.
     pub fn release_sessions(&mut self) {
         (self.forward, self.values) = (Sessions::default(), Sessions::default());
+        self.features = Sessions::default();
         self.gradients.clear();
     }
 
@@ -188,6 +207,23 @@ impl Oracle {
             return batch::one_by_one(fed.view(), |x| self.forward_at_once(x));
         }
         self.forward_at_once(fed.view())
+    }
+
+    /// The feature maps that the objective is taken of, for one image, in float32; none where it is taken of
+    /// the output.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    pub fn features(&mut self, x: ArrayView4<'_, f32>) -> Result<Vec<ArrayD<f32>>, OracleError> {
+        let fed = self.fed(x).into_owned();
+        let Self { runtime, model, objective, effort, features, .. } = self;
+        let prepare = |shape: &[usize]| -> Result<_, OracleError> {
+            Ok(runtime.load(&features_model(model, objective, shape)?)?)
+        };
+        let found = features.run(&[fed.view().into_dyn()], &mut effort.inside, prepare)?;
+        self.effort.forwards += 1;
+        found.iter().try_for_each(|map| self.finite(map, "feature map"))?;
+        Ok(found)
     }
 
     /// What the model is fed for these images.
@@ -297,11 +333,15 @@ impl Oracle {
     }
 
     fn forward_at_once(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
-        let Self { runtime, model, effort, .. } = self;
-        let prepare = |shape: &[usize]| forwards(&**runtime, model, shape);
+        let Self { runtime, model, effort, unclipped, .. } = self;
+        let prepare = |shape: &[usize]| forwards(&**runtime, unclipped.as_ref().unwrap_or(model), shape);
         let mut outputs = self.forward.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
         self.effort.forwards += x.len_of(Axis(0)) as u64;
-        self.image(outputs.swap_remove(0), "output", x.len_of(Axis(0)))
+        let mut image = self.image(outputs.swap_remove(0), "output", x.len_of(Axis(0)))?;
+        if self.unclipped.is_some() {
+            image.mapv_inplace(|value| value.clamp(0.0, 1.0));
+        }
+        Ok(image)
     }
 
     fn gradient_at_once(

@@ -3,7 +3,7 @@
 
 use super::objective::{Fragment, Objective, TARGET};
 use crate::onnx::{DType, Model, Problem};
-use crate::rewrite::{Emitter, RewriteError, Stop, gradient, promote, specialise};
+use crate::rewrite::{Emitter, RewriteError, Stop, Value, gradient, promote, specialise};
 
 /// The names of the outputs of a gradient model.
 pub const VALUE: &str = "value";
@@ -73,6 +73,21 @@ fn differentiated(
     );
     made.producer = ("temper".into(), env!("CARGO_PKG_VERSION").into());
     Ok((made, found.stopped))
+}
+
+/// A model in float32 whose outputs are the feature maps that an objective is taken of.
+///
+/// # Errors
+/// As for [`objective_model`].
+pub(super) fn features_model(
+    model: &Model,
+    objective: &Objective,
+    shape: &[usize],
+) -> Result<Model, RewriteError> {
+    let emitter = Emitter::open(promote(&specialise(model, &[shape])?).0)?;
+    let maps = objective.maps(&emitter, shape[0])?;
+    let outputs: Vec<(&str, &Value)> = maps.iter().map(|map| ("features", map)).collect();
+    emitter.finish(&outputs)
 }
 
 /// The name of a model's one input.

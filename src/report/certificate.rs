@@ -47,7 +47,7 @@ pub struct CertifiedBound {
     pub at_least: f64,
 }
 
-/// The certificates in words, averaged over images.
+/// The certificates in words, the least over images.
 pub(super) fn certified(report: &Report) -> Vec<Told> {
     let mut cells: BTreeMap<(&str, &str), Vec<&Certificate>> = BTreeMap::new();
     for certificate in &report.measured.certificates {
@@ -58,22 +58,24 @@ pub(super) fn certified(report: &Report) -> Vec<Told> {
         let most = found.iter().map(|certificate| certificate.bounds.len()).min().unwrap_or(0);
         let bound = |index: usize| {
             let each = found.iter().map(|certificate| certificate.bounds[index]);
-            let [radius, rms, at_least] = [
-                finite_mean(each.clone().map(|bound| bound.radius)),
-                finite_mean(each.clone().map(|bound| bound.rms)),
-                finite_mean(each.map(|bound| bound.at_least)),
-            ];
-            format!("{at_least:.2} dB within {radius:.4} (RMS {rms:.3}/255)")
+            // Radii follow from the draws alone and are the same for all images.
+            let CertifiedBound { radius, rms, .. } = first.bounds[index];
+            let least = each.map(|bound| bound.at_least).fold(f64::INFINITY, f64::min);
+            format!("{least:.2} dB within {radius:.4} (RMS {rms:.3}/255)")
         };
         let bounds: Vec<String> = (0..most).map(bound).collect();
         let bounds = if bounds.is_empty() { "nothing: too few draws".to_owned() } else { bounds.join(", ") };
         let what = format!(
             ", certified by median smoothing with noise of {}/255 ({} draws an image, {}% sure of each image): \
-             whatever an attack within an L2 radius does, half of all outputs keep {bounds}; {:.2} dB without \
-             attack.",
+             whatever an attack within an L2 radius does, half of all outputs keep at least {bounds}, the least over \
+             {}; without attack {:.2} dB on average.",
             first.sigma,
             first.samples,
             100.0 * first.confidence,
+            match found.len() {
+                1 => "one image".to_owned(),
+                count => format!("{count} images"),
+            },
             finite_mean(found.iter().map(|certificate| certificate.median)),
         );
         Told::of(model, runtime, what)

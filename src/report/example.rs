@@ -42,6 +42,8 @@ pub fn model(name: &str, stopped: &[&str]) -> ModelInfo {
         },
         opset: 17,
         metadata: metadata.map(|(key, value)| (key.to_owned(), embedded(value))).into(),
+        metadata_ignored: vec![],
+        branches_on_size: false,
         stopped: stopped.collect(),
         preprocess: None,
     }
@@ -74,6 +76,7 @@ pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row
         objective_end: 2.0,
         reached: None,
         members: vec![],
+        rugged: None,
         overshoot: None,
         seed: 0,
         model_sha256: "00".into(),

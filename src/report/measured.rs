@@ -6,13 +6,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Certificate;
-use super::measures::{Clean, Clever, GradientCheck, MinimalBudget, Noise, Row, Transfer, Universal};
+use super::measures::{
+    Clean, Clever, GradientCheck, MinimalBudget, NetworkCheck, Noise, Row, Transfer, Universal,
+};
 
 /// All that an audit measured, a list per kind of number.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// Whether the gradients can be trusted.
     pub gradient_checks: Vec<GradientCheck>,
+    /// Whether every image is upscaled at all, and twice to the same.
+    #[serde(default)]
+    pub network_checks: Vec<NetworkCheck>,
     /// Quality without attack, where ground truth was given.
     pub clean: Vec<Clean>,
     /// One row per image and cell.
@@ -36,6 +41,7 @@ impl Measured {
     pub fn append(&mut self, other: Self) {
         let Self {
             gradient_checks,
+            network_checks,
             clean,
             rows,
             noise,
@@ -46,6 +52,7 @@ impl Measured {
             certificates,
         } = other;
         self.gradient_checks.extend(gradient_checks);
+        self.network_checks.extend(network_checks);
         self.clean.extend(clean);
         self.rows.extend(rows);
         self.noise.extend(noise);
@@ -76,6 +83,7 @@ impl Measured {
         };
         let (models, images) = (place(models), place(images));
         let key = |model: &str, image: &str| (models.get(model).copied(), images.get(image).copied());
+        self.network_checks.sort_by_key(|it| key(&it.model, &it.image));
         self.clean.sort_by_key(|it| key(&it.model, &it.image));
         self.rows.sort_by_key(|it| key(&it.model, &it.image));
         self.noise.sort_by_key(|it| key(&it.model, &it.image));

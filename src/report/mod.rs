@@ -40,8 +40,8 @@ pub use gate::{Code, Gate};
 pub use interval::Interval;
 pub use measured::Measured;
 pub use measures::{
-    Clean, Clever, EightBit, Extreme, GradientCheck, MinimalBudget, Noise, NonFinite, OutputLinf, Row,
-    Transfer, Universal, WorstWindow,
+    Clean, Clever, EightBit, Extreme, GradientCheck, MinimalBudget, NetworkCheck, Noise, NonFinite,
+    OutputLinf, Reach, Row, Slope, Transfer, Universal, WorstWindow,
 };
 pub use merge::{MergeError, merge};
 pub use null::decibels;

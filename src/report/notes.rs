@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::certificate::certified;
 use super::summary::finite_mean;
 use super::words::{decibels, one_line};
-use super::{Clean, Clever, Finding, ImageInfo, Interval, MinimalBudget, Report, Row, Settings, Universal};
+use super::{Clean, Clever, Finding, ImageInfo, MinimalBudget, Report, Row, Settings, Universal};
 use crate::attack::AttackKind;
 
 /// A line about a model on a runtime.
@@ -67,6 +67,7 @@ pub fn notes(report: &Report) -> String {
     }
     notes.extend(fitted(report));
     notes.extend(unchanged(report));
+    notes.extend(ignored(report));
     notes.extend(stopped(report));
     if let Some(difference) = transfer(&report.measured.rows) {
         notes.push(format!(
@@ -146,9 +147,7 @@ fn hardest(report: &Report) -> Vec<Told> {
         return vec![];
     }
     let told = report.worst.iter().map(|worst| {
-        let spread = worst.interval.map_or(String::new(), |Interval { low, high }| {
-            format!(" (95% of such audits: {low:.2} to {high:.2})")
-        });
+        let spread = worst.interval.map_or(String::new(), |interval| format!(" ({interval})"));
         let what = format!(
             ", worst of all attacks at {}/255: {}{spread}; worst image: {}, {} dB ({}{}).",
             worst.budget,
@@ -177,10 +176,16 @@ fn clever(report: &Report) -> Vec<Told> {
             0 => String::new(),
             count => {
                 let mean = finite_mean(bounds.into_iter());
-                format!("; its extreme value {mean:.1}, where that fits ({count} of {})", found.len())
+                format!(
+                    "; extrapolated {mean:.1}, where the extreme-value fit holds: {count} of {}",
+                    found.len()
+                )
             }
         };
-        let what = format!(": CLEVER {index:.1} from {} gradients an image{extreme}.", found[0].samples);
+        let what = format!(
+            ": CLEVER at least {index:.1} (estimated from below by {} gradients an image{extreme}).",
+            found[0].samples
+        );
         Told::of(model, runtime, what)
     });
     told.collect()
@@ -270,6 +275,14 @@ fn unchanged(report: &Report) -> Option<String> {
              others."
         )
     })
+}
+
+/// Claims of files that were not taken, model by model.
+fn ignored(report: &Report) -> Vec<String> {
+    let told = |model: &super::ModelInfo| -> Vec<String> {
+        model.metadata_ignored.iter().map(|what| format!("{}: {}.", model.name, one_line(what))).collect()
+    };
+    report.models.iter().flat_map(told).collect()
 }
 
 /// What gradients do not see, model by model.

@@ -50,6 +50,12 @@ pub struct ModelInfo {
     pub opset: i64,
     /// What the file says of itself: see [`embedded`].
     pub metadata: IndexMap<String, serde_json::Value>,
+    /// What of its metadata the file itself contradicts, in words.
+    #[serde(default)]
+    pub metadata_ignored: Vec<String>,
+    /// Whether images of other sizes run other operators: an `If` was settled by the size.
+    #[serde(default)]
+    pub branches_on_size: bool,
     /// Nodes through which only a zero gradient passes, so that an attack does not see what they do.
     pub stopped: Vec<StoppedNode>,
     /// What images pass before it; null for nothing.

@@ -35,7 +35,7 @@ pub struct Summary {
     #[serde(serialize_with = "decibels::serialize")]
     #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
-    /// Where that mean lies in 95 of 100 such audits; null for fewer than three images.
+    /// The 95% confidence interval of that mean over images like these; null for fewer than eight.
     pub sr_psnr_interval: Option<Interval>,
     /// Mean of `sr_ssim`; null where there is none.
     pub sr_ssim: Option<f64>,
@@ -103,7 +103,7 @@ pub struct Worst {
     #[serde(serialize_with = "decibels::serialize")]
     #[schemars(with = "Option<f64>")]
     pub sr_psnr: f64,
-    /// Where that mean lies in 95 of 100 such audits; null for fewer than three images.
+    /// The 95% confidence interval of that mean over images like these; null for fewer than eight.
     pub interval: Option<Interval>,
     /// The attack that did the most on the worst image.
     pub attack: String,

@@ -32,6 +32,12 @@ impl Kind {
         self.0
     }
 
+    /// Whether it is the same runtime, whatever the settings.
+    pub fn is_a(self, other: Kind) -> bool {
+        let runtime = |kind: Kind| kind.row().map(|(row, _)| row.name);
+        self == other || runtime(self).is_some() && runtime(self) == runtime(other)
+    }
+
     /// The runtime's row in the table, and what this name sets; `None` for a runtime handed in by a caller.
     pub(super) fn row(self) -> Option<(&'static Row, Settings)> {
         read(self.0).ok()

@@ -1,7 +1,7 @@
 //! The runtimes there are: one row each. To add one, write its file and its line in [`ROWS`].
 
 use super::kind::{Setting, Settings};
-use super::{Kind, Runtime, RuntimeError, libtorch, ort, tract};
+use super::{Kind, Runtime, RuntimeError};
 
 /// What the table says of a runtime.
 pub struct Row {
@@ -23,7 +23,7 @@ pub struct Row {
 type Open = fn(Kind, &Settings) -> Result<Box<dyn Runtime>, RuntimeError>;
 
 /// The table.
-pub const ROWS: &[Row] = &[ort::ROW, tract::ROW, libtorch::ROW];
+pub const ROWS: &[Row] = &[super::ort::ROW, super::tract::ROW, super::libtorch::ROW];
 
 /// Makes the runtime ready that a name stands for.
 ///

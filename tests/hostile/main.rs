@@ -8,6 +8,7 @@ mod common;
 
 mod advice;
 mod bombs;
+mod faults;
 mod files;
 mod growth;
 mod isolation;

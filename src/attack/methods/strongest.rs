@@ -81,6 +81,8 @@ struct Arena<'a, 'b> {
     settings: &'a Settings,
     rng: &'a mut ChaCha8Rng,
     on_step: &'a mut OnStep<'b>,
+    /// Whether the plain gradient is of no use.
+    rugged: bool,
 }
 
 fn strongest(
@@ -90,7 +92,7 @@ fn strongest(
     rng: &mut ChaCha8Rng,
     on_step: &mut OnStep<'_>,
 ) -> Result<Attacked, AttackError> {
-    let mut arena = Arena { landscape, goal, settings, rng, on_step };
+    let mut arena = Arena { landscape, goal, settings, rng, on_step, rugged: false };
     let mut found = Found::default();
     for entry in &MEMBERS {
         if !arena.landscape.look(entry.view) {
@@ -161,7 +163,7 @@ impl Found {
             return Err(self.error.expect("square runs on every model, or fails").into());
         };
         let overshoot = arena.landscape.overshoot(worst.image.view(), arena.goal)?;
-        let ensemble = Some(Ensemble { members: self.members, overshoot });
+        let ensemble = Some(Ensemble { members: self.members, rugged: arena.rugged, overshoot });
         Ok(Attacked { value: Some(value), values: self.values, ensemble, ..worst })
     }
 }
@@ -172,13 +174,13 @@ fn first(values: &[f64]) -> f64 {
 
 /// APGD in the view, from a random start.
 fn alone(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
-    let Arena { landscape, goal, settings, rng, on_step } = arena;
+    let Arena { landscape, goal, settings, rng, on_step, .. } = arena;
     Attack::APGD.run_one(*landscape, goal, settings, rng, on_step).map(Some)
 }
 
 /// APGD on 8-bit images.
 fn on_grid(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
-    let Arena { landscape, goal, settings, rng, on_step } = arena;
+    let Arena { landscape, goal, settings, rng, on_step, .. } = arena;
     let mut found = Attack::APGD.run_one(&mut OnGrid(*landscape), goal, settings, rng, on_step)?;
     found.image = nearest(found.image.view(), goal);
     Ok(Some(found))
@@ -199,7 +201,7 @@ fn from_features(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackEr
 /// Power iteration: at x0 + r d with a tiny r the gradient of ||S(x) - S(x0)||_2 is J^T J d / ||J d||, so that
 /// d becomes the leading eigenvector of J^T J when it is replaced by that gradient again and again.
 fn from_singular(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
-    let Arena { landscape, goal, settings, rng, on_step } = arena;
+    let Arena { landscape, goal, settings, rng, on_step, .. } = arena;
     let ball = &goal.ball;
     let power = POWER.min(settings.iterations / 2);
     let radius = TINY * ball.level();
@@ -224,8 +226,9 @@ fn scale(direction: &Array4<f32>, size: f64) -> f32 {
 
 /// `smooth` with half of the steps, where the plain gradient promises what does not come.
 fn smooth(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
-    let Arena { landscape, goal, settings, rng, on_step } = arena;
-    if !is_rugged(*landscape, goal, rng)? {
+    let Arena { landscape, goal, settings, rng, on_step, rugged } = arena;
+    *rugged = is_rugged(*landscape, goal, rng)?;
+    if !*rugged {
         return Ok(None);
     }
     let half = Settings { iterations: settings.iterations.div_ceil(2), ..settings.clone() };
@@ -233,7 +236,7 @@ fn smooth(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
 }
 
 fn square(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
-    let Arena { landscape, goal, settings, rng, on_step } = arena;
+    let Arena { landscape, goal, settings, rng, on_step, .. } = arena;
     Attack::SQUARE.run_one(*landscape, goal, settings, rng, on_step).map(Some)
 }
 

@@ -10,11 +10,11 @@ use crate::audit::inputs::memory::bound;
 use crate::audit::inputs::requirements::ImageRequirements;
 use crate::audit::preprocess::Preprocessing;
 use crate::digest;
-use crate::interface::{Found, Interface, Overrides, discover, find_tap, served};
+use crate::interface::{Found, Interface, Overrides, discover, find_tap, on_the_way, served};
 use crate::onnx::{self, Dim, Model, Problem, Source};
 use crate::oracle::{Objective, gradient_model};
 use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
-use crate::rewrite::{Stop, promote, specialise};
+use crate::rewrite::{Stop, promote, prune, specialise};
 use crate::runtime::Runtime;
 
 /// The metadata key under which a model names the last feature map before upsampling.
@@ -42,6 +42,10 @@ pub struct AuditedModel {
     pub stopped: Vec<Stop>,
     /// The last feature map before upsampling, as the file says or as its graph shows.
     pub tap: Option<String>,
+    /// What of its metadata is contradicted by the file itself, in words.
+    ignored: Vec<String>,
+    /// Whether images of other sizes run other operators; known once an image was fitted.
+    branches_on_size: bool,
     /// A bound on the bytes that attacks take; known once an image was fitted.
     memory: u64,
     /// What images pass before it; `None` for the bare model.
@@ -107,11 +111,21 @@ impl AuditedModel {
             .map_err(|source| AuditError::Model { path: path.clone(), source })?;
         let canonical = Arc::new(found.interface.canonical(model));
         let shown = || find_tap(&model.graph).map(|(tap, _)| tap);
+        let claimed = model.metadata.get(TAP);
+        let verified = claimed.filter(|tap| on_the_way(&model.graph, tap));
+        let mut ignored: Vec<String> = found.ignored.iter().cloned().collect();
+        if let Some(claimed) = claimed.filter(|_| verified.is_none()) {
+            ignored.push(format!(
+                "its metadata `temper.tap` name `{claimed}`, which does not lie between image and output: ignored"
+            ));
+        }
         Ok(Self {
             name,
             path,
             sha256,
-            tap: canonical.metadata.get(TAP).cloned().or_else(shown),
+            tap: verified.cloned().or_else(shown),
+            ignored,
+            branches_on_size: false,
             model: Arc::new(served(&canonical)),
             unclipped: canonical,
             requirements: ImageRequirements::of(&found.interface),
@@ -148,6 +162,7 @@ impl AuditedModel {
         for image in images.iter().filter(|image| seen.insert(image.shape())) {
             self.check_size(image)?;
         }
+        self.branches_on_size = images.first().is_some_and(|image| self.branches_at(image.shape()));
         let Some(largest) = images.iter().max_by_key(|image| image.x.len()) else { return Ok(()) };
         let [_, channels, height, width] = largest.shape();
         let shape = [batch, channels, height, width];
@@ -237,11 +252,33 @@ impl AuditedModel {
             tap: self.tap.clone(),
             opset: self.model.opset(),
             metadata: metadata.collect(),
+            metadata_ignored: self.ignored.clone(),
+            branches_on_size: self.branches_on_size,
             stopped: stopped
                 .map(|stop| StoppedNode { node: stop.node.clone(), reason: stop.reason.into() })
                 .collect(),
             preprocess: self.front.as_ref().map(|front| front.preprocessing.info(&front.of)),
         }
+    }
+
+    /// Whether an `If` of the graph is settled by the size: whether other sizes than `shape` run other operators.
+    fn branches_at(&self, [_, channels, height, width]: [usize; 4]) -> bool {
+        let branches = self.model.graph.nodes.iter().any(|node| node.op == "If");
+        if !branches || self.requirements.fixed.is_some() {
+            return false;
+        }
+        let multiple = self.requirements.multiple.max(1);
+        let operators = |sixteenths: usize| {
+            let side = |side: usize| (side * sixteenths / 16).next_multiple_of(multiple).max(multiple);
+            let shape = [1, channels, side(height), side(width)];
+            let mut graph = specialise(&self.model, &[&shape]).ok()?.graph;
+            prune(&mut graph);
+            let mut operators: Vec<String> = graph.nodes.into_iter().map(|node| node.op).collect();
+            operators.sort_unstable();
+            Some(operators)
+        };
+        let all: Vec<Vec<String>> = [16, 4, 8, 32, 64, 128].into_iter().filter_map(operators).collect();
+        all.windows(2).any(|pair| pair[0] != pair[1])
     }
 
     fn interface(&self) -> InterfaceInfo {

@@ -8,6 +8,7 @@ pub mod clever;
 pub mod crafted;
 pub mod evaluate;
 pub mod minimal_budget;
+pub mod network;
 pub mod noise;
 pub mod pictures;
 pub mod recording;
@@ -88,6 +89,7 @@ fn measure_group(
     let settings = context.settings;
     for &image in group {
         watch.doing(&format!("{}: {}", context.name(), context.image(image).name))?;
+        report.measured.network_checks.extend(network::network(context, image)?);
         report.measured.clean.extend(clean::clean(context, image)?);
         if let Some(samples) = settings.clever {
             report.measured.clever.extend(clever::clever(context, image, samples, watch)?);

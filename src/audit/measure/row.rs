@@ -61,6 +61,7 @@ pub fn row(
         objective_end: attacked.value.or(attacked.values.last().copied()).unwrap_or_default(),
         reached: attacked.reached,
         members: attacked.ensemble.as_ref().map_or(vec![], |ensemble| ensemble.members.clone()),
+        rugged: attacked.ensemble.as_ref().map(|ensemble| ensemble.rugged),
         overshoot: attacked.ensemble.as_ref().and_then(|ensemble| ensemble.overshoot),
         seed: settings.seed,
         model_sha256: context.model.sha256.clone(),

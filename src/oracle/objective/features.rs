@@ -13,11 +13,19 @@ use crate::suggest::did_you_mean;
 /// Keeps the logarithm of an empty set a number.
 const EMPTY: f32 = 1e-12;
 
-pub fn append(emitter: &mut Emitter, taps: &[String], batch: usize) -> Result<Fragment, RewriteError> {
-    let mut total: Option<Value> = None;
-    for tap in taps {
+/// The feature maps of these taps.
+pub fn maps(emitter: &Emitter, taps: &[String], batch: usize) -> Result<Vec<Value>, RewriteError> {
+    let map = |tap: &String| {
         let phi = find(emitter, tap)?;
         check(&phi, tap, batch)?;
+        Ok(phi)
+    };
+    taps.iter().map(map).collect()
+}
+
+pub fn append(emitter: &mut Emitter, taps: &[String], batch: usize) -> Result<Fragment, RewriteError> {
+    let mut total: Option<Value> = None;
+    for phi in maps(emitter, taps, batch)? {
         let part = disruption(emitter, &phi)?;
         let part = emitter.reshape("objective/each", &part, &[batch])?;
         total = Some(match total {

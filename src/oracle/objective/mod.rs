@@ -82,6 +82,17 @@ impl Objective {
         }
     }
 
+    /// The values that its number is taken of where these are not the output; none where they are.
+    ///
+    /// # Errors
+    /// A tap that is not in the graph, or is no feature map.
+    pub fn maps(&self, emitter: &Emitter, batch: usize) -> Result<Vec<Value>, RewriteError> {
+        match self {
+            Objective::Features(taps) => features::maps(emitter, taps, batch),
+            _ => Ok(vec![]),
+        }
+    }
+
     /// The number of one image, in f64 from its output; `None` where the output does not tell.
     pub fn measure(&self, output: ArrayView3<'_, f32>, target: ArrayView3<'_, f32>) -> Option<f64> {
         match self {

@@ -76,7 +76,9 @@ pub fn members_left(case: &Case<'_>, kind: AttackKind) -> Option<f64> {
     let each: Vec<f64> = rows
         .filter_map(|row| {
             let of_kind = row.members.iter().filter(|member| member.kind == kind);
-            of_kind.map(|member| member.sr_psnr.unwrap_or(f64::INFINITY)).min_by(f64::total_cmp)
+            let left = of_kind.map(|member| member.sr_psnr.unwrap_or(f64::INFINITY)).min_by(f64::total_cmp);
+            // Where none of the kind could run, it left all that there is.
+            (!row.members.is_empty()).then_some(left.unwrap_or(f64::INFINITY))
         })
         .collect();
     (!each.is_empty()).then(|| each.iter().sum::<f64>() / each.len() as f64)

@@ -18,6 +18,7 @@ pub fn of(case: &Case<'_>, measured: &Measured) -> Vec<Finding> {
     let found = [
         beaten(case),
         beaten_inside(case),
+        rugged(case),
         overshoots(case),
         no_better_than_noise(case, measured),
         better_from_elsewhere(case),
@@ -67,6 +68,24 @@ fn beaten_inside(case: &Case<'_>) -> Option<Finding> {
     );
     let numbers = [("gradient_free_sr_psnr", less), ("white_box_sr_psnr", left)];
     Some(case.finding((Level::Alarm, "gradient-free-wins"), sentence, numbers))
+}
+
+/// Images at which the plain gradient promises a rise that does not come.
+fn rugged(case: &Case<'_>) -> Option<Finding> {
+    let told: Vec<bool> =
+        case.rows.iter().filter(|row| case.at_home(row)).filter_map(|row| row.rugged).collect();
+    let count = told.iter().filter(|rugged| **rugged).count();
+    if count == 0 {
+        return None;
+    }
+    let sentence = format!(
+        "on {count} of {} images the gradient promises a rise at {}/255 that does not come: the landscape is rugged, \
+         and gradients are masked",
+        told.len(),
+        case.budget
+    );
+    let numbers = [("images", count as f64), ("of", told.len() as f64)];
+    Some(case.finding((Level::Alarm, "rugged"), sentence, numbers))
 }
 
 /// Most of what an attack does to the output lies outside the output's range, where nobody sees it.

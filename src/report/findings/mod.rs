@@ -11,6 +11,7 @@ mod convergence;
 mod defences;
 mod gradients;
 mod masking;
+mod network;
 mod non_finite;
 mod runtimes;
 
@@ -68,6 +69,7 @@ pub struct Finding {
 pub fn findings(report: &Report) -> Vec<Finding> {
     let measured = &report.measured;
     let mut found: Vec<Finding> = measured.gradient_checks.iter().flat_map(gradients::of).collect();
+    found.extend(network::of(report));
     for case in case::cases(measured) {
         found.extend(masking::of(&case, measured));
         found.extend(convergence::of(&case));
@@ -194,10 +196,13 @@ mod tests {
             source: "gradient graph".into(),
             slope: 1.0,
             gradient_slope: 0.0,
+            other_slopes: vec![],
+            step: 0.03,
             random_error: 1.0,
             zero_share: 1.0,
             straight_through: false,
             disagreement: 0.0,
+            reach: vec![],
             trusted: false,
             problem: Some("it is zero".into()),
             draws: 1,

@@ -1,0 +1,303 @@
+//! A candidate beside its reference: the outputs of whole runs, then, where something differs, node by node.
+
+use super::arbitrate::arbitrate;
+use super::bracket::{Bracket, bracket};
+use super::cut::{Style, Values, cut};
+use super::difference::Difference;
+use super::error::ParityError;
+use super::inputs::Input;
+use super::matching::Matching;
+use super::nodes::{Point, Side, walk};
+use super::report::{Amplifier, Comparison, Divergence, Output, Verdict};
+use super::stated::stated_differences;
+use super::tolerance::Tolerances;
+use super::value::Value;
+use crate::onnx::Node;
+
+/// What is compared.
+pub struct Question<'a> {
+    /// What is taken as right.
+    pub reference: &'a Side,
+    /// What is held against it.
+    pub candidate: &'a Side,
+    /// Whether both run one file, so that every node has its own for a partner.
+    pub one_file: bool,
+    /// What is allowed.
+    pub tolerances: &'a Tolerances,
+    /// The most bytes of values of one slice.
+    pub memory: usize,
+}
+
+/// What whole runs gave on one input: one value per output, in order.
+pub type Answer = Vec<Value>;
+
+/// The outputs of whole runs, one answer per input, with no value in between looked at.
+///
+/// # Errors
+/// What the runtime refuses or fails at.
+pub fn outputs(side: &Side, inputs: &[Input]) -> Result<Vec<Answer>, ParityError> {
+    let program = &side.program;
+    let Some(first) = inputs.first() else { return Ok(Vec::new()) };
+    let fed =
+        |input: &Input| program.inputs().into_iter().zip(input.values.iter().cloned()).collect::<Values>();
+    let all: Vec<usize> = (0..program.nodes().len()).collect();
+    let names = program.outputs();
+    let part = cut(program, &all, &fed(first), &names, Style::Joined);
+    let mut session = side.runtime.load(&part.model)?;
+    let run = |input: &Input| {
+        let mut found = part.run_in(&mut *session, &fed(input))?;
+        Ok(names.iter().filter_map(|name| found.remove(name)).collect())
+    };
+    inputs.iter().map(run).collect()
+}
+
+/// Compares what two sides gave on every input, and finds where they part.
+///
+/// Of two files every node is compared, on as many inputs as it takes to find one that differs; of one file on two
+/// runtimes only where an output differs.
+///
+/// # Errors
+/// A runtime that fails at a part of the graph though it ran the whole.
+pub fn compare(
+    question: &Question<'_>,
+    inputs: &[Input],
+    answers: [&[Answer]; 2],
+) -> Result<Comparison, ParityError> {
+    let Question { reference, candidate, .. } = *question;
+    let matching = match question.one_file {
+        true => Matching::identity(&candidate.program),
+        false => Matching::of(&reference.program, &candidate.program),
+    };
+    let outputs = compared_outputs(question, inputs, answers);
+    let mut comparison = Comparison {
+        reference: name(reference),
+        candidate: name(candidate),
+        verdict: if outputs.iter().all(|output| output.within) && !outputs.is_empty() {
+            Verdict::Pass
+        } else {
+            Verdict::Fail
+        },
+        outputs,
+        first_divergence: None,
+        amplifiers: Vec::new(),
+        survives_probing: None,
+        failed: None,
+        stated_differences: match question.one_file {
+            true => Vec::new(),
+            false => stated_differences(&reference.program, &candidate.program, &matching),
+        },
+    };
+    if answers[0].iter().zip(answers[1]).any(|(a, b)| a.len() != b.len()) {
+        comparison.verdict = Verdict::Fail;
+        comparison.failed = Some("they have different numbers of outputs".into());
+    }
+    for input in worst_first(inputs, &comparison.outputs, question.one_file) {
+        if locate(question, &matching, input, &mut comparison)? {
+            break;
+        }
+    }
+    Ok(comparison)
+}
+
+fn name(side: &Side) -> String {
+    format!("{} {}", side.runtime.kind(), side.runtime.version())
+}
+
+fn compared_outputs(question: &Question<'_>, inputs: &[Input], answers: [&[Answer]; 2]) -> Vec<Output> {
+    let program = &question.candidate.program;
+    let mut found = Vec::new();
+    for ((input, expected), given) in inputs.iter().zip(answers[0]).zip(answers[1]) {
+        for ((name, expected), given) in program.outputs().into_iter().zip(expected).zip(given) {
+            let difference = Difference::of(expected, given);
+            let dtype = program.dtype(&name);
+            let within = question.tolerances.allow(dtype, &difference);
+            found.push(Output {
+                input: input.name.clone(),
+                output: name,
+                dtype: dtype.name().into(),
+                within,
+                difference,
+            });
+        }
+    }
+    found
+}
+
+/// The inputs to look inside at: those whose outputs differ, the worst first; of two files the others after them.
+fn worst_first<'a>(inputs: &'a [Input], outputs: &[Output], one_file: bool) -> Vec<&'a Input> {
+    let worst = |input: &Input| {
+        let of = outputs.iter().filter(|output| output.input == input.name && !output.within);
+        // Where an output is no number on one side, how far the others are off says little.
+        of.map(|output| {
+            if output.difference.is_one_sided() { 0.5 } else { 1.0 + output.difference.relative.min(1e30) }
+        })
+        .fold(0.0_f64, f64::max)
+    };
+    let mut ordered: Vec<(f64, &Input)> = inputs.iter().map(|input| (worst(input), input)).collect();
+    ordered.retain(|(severity, _)| *severity > 0.0 || !one_file);
+    ordered.sort_by(|a, b| b.0.total_cmp(&a.0));
+    ordered.into_iter().map(|(_, input)| input).collect()
+}
+
+/// Looks inside on one input; gives whether the place was found.
+fn locate(
+    question: &Question<'_>,
+    matching: &Matching,
+    input: &Input,
+    comparison: &mut Comparison,
+) -> Result<bool, ParityError> {
+    let Question { reference, candidate, tolerances, memory, .. } = *question;
+    let points = match walk((reference, candidate), matching, &input.values, memory) {
+        Ok(points) => points,
+        Err(error) => {
+            comparison.failed = Some(format!("not compared node by node: {error}"));
+            return Ok(true);
+        }
+    };
+    let differ = comparison.outputs.iter().any(|output| output.input == input.name && !output.within);
+    let dtype = |point: &Point| match point.candidate {
+        Some(_) => candidate.program.dtype(&point.value),
+        None => reference.program.dtype(&point.value),
+    };
+    let isolated =
+        |point: &&Point| point.isolated.as_ref().is_some_and(|found| !tolerances.allow(dtype(point), found));
+    let propagated = |point: &&Point| !tolerances.allow(dtype(point), &point.propagated);
+    let ends = candidate.program.outputs();
+    let survives = points.iter().filter(propagated).any(|point| ends.contains(&point.value));
+    if differ {
+        comparison.survives_probing = Some(survives);
+    }
+    comparison.amplifiers = amplifiers(question, &points);
+    let found = match (points.iter().find(isolated), points.iter().find(propagated)) {
+        (Some(point), _) if survives || !differ => {
+            let how = "it gives something else for the reference's inputs";
+            Some(divergence(question, point, input, how))
+        }
+        (None, Some(point)) if survives => {
+            let how = "no node alone leaves its tolerance; here what came down to it first does";
+            Some(divergence(question, point, input, how))
+        }
+        (first, _) if differ => match bracket((reference, candidate), matching, &input.values, tolerances) {
+            Ok(Some(found)) => Some(bracketed(question, &found, input)),
+            Ok(None) => first.map(|point| {
+                divergence(question, point, input, "it gives something else for the reference's inputs")
+            }),
+            Err(error) => {
+                comparison.failed = Some(format!("not bracketed: {error}"));
+                None
+            }
+        },
+        _ => None,
+    };
+    if let Some(mut found) = found {
+        comparison.verdict = Verdict::Fail;
+        // What several nodes show together is no question about one of them.
+        if question.one_file && found.among.is_empty() {
+            found.arbitration = arbitration(question, &points, &found, input);
+        }
+        comparison.first_divergence = Some(found);
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+fn title(node: &Node) -> String {
+    let value = node.outputs.iter().find(|name| !name.is_empty());
+    if node.name.is_empty() { value.cloned().unwrap_or_default() } else { node.name.clone() }
+}
+
+/// The node that a point is about: the reference's, where the candidate has another operator or none in its place.
+fn node<'a>(question: &'a Question<'_>, point: &Point) -> &'a Node {
+    let theirs = &question.reference.program.nodes()[point.reference];
+    let own = point.candidate.map(|node| &question.candidate.program.nodes()[node]);
+    own.filter(|own| own.op == theirs.op).unwrap_or(theirs)
+}
+
+fn divergence(question: &Question<'_>, point: &Point, input: &Input, how: &str) -> Divergence {
+    let node = node(question, point);
+    let how = match point.candidate {
+        None => "the candidate lacks this node of the reference".to_owned(),
+        Some(own) => {
+            let own = &question.candidate.program.nodes()[own];
+            if own.op == node.op { how.to_owned() } else { format!("{} stands in its place", own.label()) }
+        }
+    };
+    Divergence {
+        node: title(node),
+        operator: node.qualified_op(),
+        value: point.value.clone(),
+        isolated_error: point.isolated.as_ref().map(|found| found.max),
+        propagated_error: point.propagated.max,
+        isolated: point.isolated.clone(),
+        propagated: point.propagated.clone(),
+        input: input.name.clone(),
+        how,
+        among: Vec::new(),
+        arbitration: None,
+    }
+}
+
+fn bracketed(question: &Question<'_>, found: &Bracket, input: &Input) -> Divergence {
+    let program = &question.candidate.program;
+    let last = program.producer(&found.value).unwrap_or(0);
+    let node = &program.nodes()[last];
+    Divergence {
+        node: title(node),
+        operator: node.qualified_op(),
+        value: found.value.clone(),
+        isolated_error: Some(found.difference.max),
+        propagated_error: found.propagated.max,
+        isolated: Some(found.difference.clone()),
+        propagated: found.propagated.clone(),
+        input: input.name.clone(),
+        how: "the fault vanishes when the values in between are looked at; these nodes show it together"
+            .into(),
+        among: found.nodes.iter().map(|&node| title(&program.nodes()[node])).collect(),
+        arbitration: None,
+    }
+}
+
+/// The nodes whose relative error is the largest multiple of what they read.
+fn amplifiers(question: &Question<'_>, points: &[Point]) -> Vec<Amplifier> {
+    /// How many are told.
+    const TOLD: usize = 5;
+    /// Less than this is rounding.
+    const LEAST: f64 = 1e-7;
+    let grows = points.iter().filter(|point| point.read > LEAST && point.propagated.relative.is_finite());
+    let mut found: Vec<Amplifier> = grows
+        .map(|point| {
+            let node = node(question, point);
+            Amplifier {
+                node: title(node),
+                operator: node.qualified_op(),
+                factor: point.propagated.relative / point.read,
+                relative_error: point.propagated.relative,
+            }
+        })
+        .filter(|amplifier| amplifier.factor > 1.0)
+        .collect();
+    found.sort_by(|a, b| b.factor.total_cmp(&a.factor));
+    found.truncate(TOLD);
+    found
+}
+
+/// Who is right about the node, by float64, on what the reference's node reads.
+fn arbitration(
+    question: &Question<'_>,
+    points: &[Point],
+    found: &Divergence,
+    input: &Input,
+) -> Option<super::report::Arbitration> {
+    let Question { reference, candidate, .. } = *question;
+    let point = points.iter().find(|point| point.value == found.value)?;
+    let node = point.candidate?;
+    let program = &reference.program;
+    let mut fed: Values = program.inputs().into_iter().zip(input.values.iter().cloned()).collect();
+    let wanted: Vec<String> =
+        program.reads(node).iter().filter(|name| !fed.contains_key(*name)).cloned().collect();
+    let before = program.behind(&wanted);
+    if !before.is_empty() {
+        fed.extend(cut(program, &before, &fed, &wanted, Style::Joined).run(&*reference.runtime).ok()?);
+    }
+    arbitrate((reference, candidate), node, &found.value, &fed)
+}

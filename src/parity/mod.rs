@@ -1,0 +1,33 @@
+//! The same file on several runtimes, or two files of one function: whether they give the same, else the node where
+//! they part.
+//!
+//! Any ONNX file will do, not images alone. Values are compared under tolerances by element type (`tolerance`), on
+//! inputs made for the purpose (`inputs`) or the caller's. Deliberately absent: whether an answer is right where both
+//! sides agree; files and printing.
+
+mod arbitrate;
+mod bracket;
+mod compare;
+mod cut;
+mod difference;
+mod error;
+mod inputs;
+mod matching;
+mod nodes;
+mod program;
+mod report;
+mod reproduce;
+mod stated;
+mod tolerance;
+mod value;
+
+pub use compare::{Answer, Question, compare, outputs};
+pub use difference::Difference;
+pub use error::ParityError;
+pub use inputs::{Input, generated, shapes};
+pub use nodes::Side;
+pub use program::Program;
+pub use report::{Amplifier, Arbitration, Comparison, Divergence, Output, Report, Verdict, table};
+pub use reproduce::{Reproducer, npy, reproducer};
+pub use tolerance::{Bound, Stated, Tolerances};
+pub use value::Value;

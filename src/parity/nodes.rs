@@ -1,0 +1,276 @@
+//! Node by node: what each computes from the reference's values, and what has come down to it in sequence.
+//!
+//! The isolated error of a node is that of its outputs when it reads what the reference's node read: its own doing.
+//! The propagated error is that of its outputs when both sides run in sequence. A graph is walked in slices, and a
+//! value is dropped once nothing reads it any more, so that memory follows the largest slice and not the graph.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::cut::{Cut, Style, Values, cut};
+use super::difference::Difference;
+use super::error::ParityError;
+use super::matching::Matching;
+use super::program::Program;
+use super::value::Value;
+use crate::runtime::Runtime;
+
+/// A program on a runtime.
+#[derive(Clone)]
+pub struct Side {
+    /// What runs.
+    pub program: Arc<Program>,
+    /// Where it runs.
+    pub runtime: Arc<dyn Runtime>,
+}
+
+/// What is known of one value of the candidate beside the reference's.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// The node in the candidate; `None` where the candidate lacks the reference's node.
+    pub candidate: Option<usize>,
+    /// The node in the reference.
+    pub reference: usize,
+    /// The value's name in the candidate, or in the reference where the candidate has none.
+    pub value: String,
+    /// What the node does to the reference's inputs; `None` where it could not be fed with them.
+    pub isolated: Option<Difference>,
+    /// What has come down to it.
+    pub propagated: Difference,
+    /// The largest relative propagated error among what it reads.
+    pub read: f64,
+}
+
+/// Nodes in a slice at most: sessions of more than this take long to prepare.
+const MOST_NODES: usize = 256;
+
+/// The size of a value that does not follow from the inputs', in bytes.
+const UNKNOWN: usize = 1 << 20;
+
+/// Walks both sides and compares every value that has a partner, in the candidate's order.
+///
+/// # Errors
+/// A runtime that refuses or fails at a slice.
+pub fn walk(
+    (reference, candidate): (&Side, &Side),
+    matching: &Matching,
+    inputs: &[Value],
+    memory: usize,
+) -> Result<Vec<Point>, ParityError> {
+    let mut walk = Walk::new(reference, candidate, matching, inputs, memory);
+    for slice in 0..=walk.last {
+        walk.step(slice)?;
+    }
+    Ok(walk.points)
+}
+
+struct Walk<'a> {
+    reference: &'a Side,
+    candidate: &'a Side,
+    matching: &'a Matching,
+    /// The slice of every node of the reference and of the candidate.
+    slices: [Vec<usize>; 2],
+    last: usize,
+    /// The last slice that a value of either side is needed in.
+    needed: [HashMap<String, usize>; 2],
+    values: [Values; 2],
+    /// Relative propagated errors of the candidate's values.
+    errors: HashMap<String, f64>,
+    points: Vec<Point>,
+    /// Values of nodes that the candidate lacks, once compared.
+    lacking: Vec<String>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        reference: &'a Side,
+        candidate: &'a Side,
+        matching: &'a Matching,
+        inputs: &[Value],
+        memory: usize,
+    ) -> Self {
+        let own = slices(&reference.program, memory);
+        let others = follow(&candidate.program, matching, &own);
+        let last = own.iter().chain(&others).copied().max().unwrap_or(0);
+        let mut walk = Self {
+            reference,
+            candidate,
+            matching,
+            slices: [own, others],
+            last,
+            needed: [HashMap::new(), HashMap::new()],
+            values: [Values::new(), Values::new()],
+            errors: HashMap::new(),
+            points: Vec::new(),
+            lacking: Vec::new(),
+        };
+        for (side, values) in [reference, candidate].iter().zip(&mut walk.values) {
+            values.extend(side.program.inputs().into_iter().zip(inputs.iter().cloned()));
+        }
+        walk.note_needs();
+        walk
+    }
+
+    /// Notes for how long values must be kept.
+    fn note_needs(&mut self) {
+        let (reference, candidate) = (&self.reference.program, &self.candidate.program);
+        let mut needed = [HashMap::new(), HashMap::new()];
+        let mut need = |side: usize, value: &str, slice: usize| {
+            let last: &mut usize = needed[side].entry(value.to_owned()).or_insert(slice);
+            *last = slice.max(*last);
+        };
+        for node in 0..reference.nodes().len() {
+            reference.reads(node).iter().for_each(|value| need(0, value, self.slices[0][node]));
+        }
+        for node in 0..candidate.nodes().len() {
+            let slice = self.slices[1][node];
+            for value in candidate.reads(node).iter().chain(candidate.writes(node)) {
+                need(1, value, slice);
+                if let Some(other) = self.matching.value(value) {
+                    need(0, other, slice);
+                }
+            }
+            for value in self.matching.node(node).map_or(&[][..], |other| reference.reads(other)) {
+                need(0, value, slice);
+            }
+        }
+        self.needed = needed;
+    }
+
+    fn step(&mut self, slice: usize) -> Result<(), ParityError> {
+        for (index, side) in [self.reference, self.candidate].into_iter().enumerate() {
+            let nodes = self.nodes(index, slice);
+            let found = run(side, &nodes, &self.values[index], Style::Joined)?;
+            self.values[index].extend(found);
+        }
+        let nodes = self.nodes(1, slice);
+        let isolated = self.isolated(&nodes)?;
+        for &node in &nodes {
+            self.compare_lacking(node);
+            self.compare(node, &isolated);
+        }
+        for (values, needed) in self.values.iter_mut().zip(&self.needed) {
+            values.retain(|name, _| needed.get(name).is_some_and(|last| *last > slice));
+        }
+        Ok(())
+    }
+
+    fn nodes(&self, side: usize, slice: usize) -> Vec<usize> {
+        let of = &self.slices[side];
+        (0..of.len()).filter(|&node| of[node] == slice).collect()
+    }
+
+    /// What the candidate's nodes give for the reference's values.
+    fn isolated(&self, nodes: &[usize]) -> Result<Values, ParityError> {
+        let program = &self.candidate.program;
+        let mut fed = Values::new();
+        let mut alone = Vec::new();
+        for &node in nodes.iter().filter(|&&node| self.matching.node(node).is_some()) {
+            let read: Option<Vec<(String, Value)>> = program
+                .reads(node)
+                .iter()
+                .map(|name| {
+                    let value = self.values[0].get(self.matching.value(name)?)?.clone();
+                    Some((name.clone(), Value { dtype: program.dtype(name), ..value }))
+                })
+                .collect();
+            if let Some(read) = read {
+                fed.extend(read);
+                alone.push(node);
+            }
+        }
+        run(self.candidate, &alone, &fed, Style::Apart)
+    }
+
+    /// Compares what a node of the reference gives, which the candidate lacks, with what takes its place.
+    fn compare_lacking(&mut self, node: usize) {
+        let Some(other) = self.matching.node(node) else { return };
+        let reads =
+            [&self.reference.program.nodes()[other].inputs, &self.candidate.program.nodes()[node].inputs];
+        let pairs: Vec<(String, String)> = reads[0].iter().cloned().zip(reads[1].iter().cloned()).collect();
+        for (theirs, own) in pairs {
+            let lacking = self.reference.program.producer(&theirs).filter(|&node| !self.matching.has(node));
+            let (Some(lacking), Some(before)) = (lacking, self.matching.value(&own).cloned()) else {
+                continue;
+            };
+            let [of, with] = &self.values;
+            let (Some(expected), Some(unchanged), Some(found)) =
+                (of.get(&theirs), of.get(&before), with.get(&own))
+            else {
+                continue;
+            };
+            if self.lacking.contains(&theirs) {
+                continue;
+            }
+            self.lacking.push(theirs.clone());
+            self.points.push(Point {
+                candidate: None,
+                reference: lacking,
+                isolated: Some(Difference::of(expected, unchanged)),
+                propagated: Difference::of(expected, found),
+                read: self.errors.get(&own).copied().unwrap_or(0.0),
+                value: theirs,
+            });
+        }
+    }
+
+    fn compare(&mut self, node: usize, isolated: &Values) {
+        let Some(other) = self.matching.node(node) else { return };
+        let program = &self.candidate.program;
+        let read = program
+            .reads(node)
+            .iter()
+            .filter_map(|name| self.errors.get(name))
+            .fold(0.0_f64, |a, b| a.max(*b));
+        for name in program.writes(node) {
+            let expected = self.matching.value(name).and_then(|name| self.values[0].get(name));
+            let (Some(expected), Some(found)) = (expected, self.values[1].get(name)) else { continue };
+            let propagated = Difference::of(expected, found);
+            self.errors.insert(name.clone(), propagated.relative);
+            self.points.push(Point {
+                candidate: Some(node),
+                reference: other,
+                value: name.clone(),
+                isolated: isolated.get(name).map(|found| Difference::of(expected, found)),
+                propagated,
+                read,
+            });
+        }
+    }
+}
+
+fn run(side: &Side, nodes: &[usize], values: &Values, style: Style) -> Result<Values, ParityError> {
+    if nodes.is_empty() {
+        return Ok(Values::new());
+    }
+    let wanted: Vec<String> = nodes.iter().flat_map(|&node| side.program.writes(node).cloned()).collect();
+    let part: Cut = cut(&side.program, nodes, values, &wanted, style);
+    Ok(part.run(&*side.runtime)?)
+}
+
+/// The slice of every node: as many as `memory` bytes hold the outputs of.
+fn slices(program: &Program, memory: usize) -> Vec<usize> {
+    let (mut slice, mut bytes, mut count) = (0, 0, 0);
+    (0..program.nodes().len())
+        .map(|node| {
+            let size: usize =
+                program.writes(node).map(|name| program.ty(name).map_or(UNKNOWN, |ty| 4 * ty.len())).sum();
+            if count > 0 && (count >= MOST_NODES || bytes + size > memory) {
+                (slice, bytes, count) = (slice + 1, 0, 0);
+            }
+            (bytes, count) = (bytes + size, count + 1);
+            slice
+        })
+        .collect()
+}
+
+/// The slices of a candidate's nodes: those of their partners, and none before what they read.
+fn follow(program: &Program, matching: &Matching, own: &[usize]) -> Vec<usize> {
+    let mut found: Vec<usize> = Vec::new();
+    for node in 0..program.nodes().len() {
+        let read = program.reads(node).iter().filter_map(|name| program.producer(name));
+        let least = read.filter_map(|before| found.get(before).copied()).max().unwrap_or(0);
+        found.push(matching.node(node).map_or(0, |other| own[other]).max(least));
+    }
+    found
+}
