@@ -96,6 +96,7 @@ pub fn unprobed(model: &Model, overrides: &Overrides) -> Result<Found, Interface
     Ok(Found {
         interface: Interface { form, geometry, input_range, output_range, constants },
         agreement: f64::NAN,
+        ignored: None,
     })
 }
 

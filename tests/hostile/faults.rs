@@ -52,7 +52,7 @@ fn images_that_go_while_they_are_attacked_are_not_missed() {
     let workspace = Workspace::new();
     let mut program = Command::new(env!("CARGO_BIN_EXE_temper"));
     program.args(words("--attack square --queries 300 --no-cache")).current_dir(workspace.path(""));
-    let mut child = program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     while !workspace.path("out").exists() && start.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(5));
