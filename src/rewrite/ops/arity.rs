@@ -29,6 +29,7 @@ const INPUTS: &[(usize, usize, &[&str])] = &[
             "Cos",
             "Tan",
             "Atan",
+            "Asinh",
             "Sinh",
             "Cosh",
             "Transpose",
