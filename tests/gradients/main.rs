@@ -110,7 +110,8 @@ fn cases_lie_with_their_family() {
     for (family, cases) in cases::families() {
         for case in cases {
             let tried = case.passed();
-            let homes: Vec<_> = tried.iter().filter_map(|operator| temper::rewrite::family(operator)).collect();
+            let homes: Vec<_> =
+                tried.iter().filter_map(|operator| temper::rewrite::family(operator)).collect();
             let at_home = homes.is_empty() || homes.contains(&family);
             assert!(at_home, "`{}` lies in cases/{family}.rs and tries {tried:?}", case.name);
         }
