@@ -101,7 +101,8 @@ impl Settings {
         let mut settings =
             Self::deserialize(merged).map_err(|error| problem(&"the settings", one_line(&error)))?;
         if preset == ROBUST && settings.recipe.from.is_none() && settings.recipe.weights.is_none() {
-            let missing = "it fine-tunes a trained network: add --from FILE.onnx, or --arch NAME --weights FILE.onnx";
+            let missing =
+                "it fine-tunes a trained network: add --from FILE.onnx, or --arch NAME --weights FILE.onnx";
             return Err(problem(&"--preset robust", missing.into()));
         }
         // The scale of a network of the zoo is nothing that is stated of a file.

@@ -121,7 +121,8 @@ mod tests {
             };
             let attacked = Adversary::of(&recipe).unwrap().attack(&run, &x, 0).unwrap();
             assert!((&attacked - &x).abs().max().double_value(&[]) <= 8.0 / 255.0 + 1e-6);
-            no_grad(|| (run(&attacked).unwrap() - run(&x).unwrap()).square().sum(Kind::Double)).double_value(&[])
+            no_grad(|| (run(&attacked).unwrap() - run(&x).unwrap()).square().sum(Kind::Double))
+                .double_value(&[])
         };
         assert!(moved(4, AttackStart::Ball) > moved(1, AttackStart::Ball));
         assert_ne!(moved(1, AttackStart::Crop), moved(1, AttackStart::Ball));
