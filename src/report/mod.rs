@@ -31,7 +31,6 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 pub use certificate::{Certificate, CertifiedBound};
 pub use compare::{Change, Comparison, compare};
@@ -56,6 +55,7 @@ pub use threshold::{LeastSrPsnr, Missed};
 pub use verdict::{Verdict, VerdictLevel, verdicts};
 
 use crate::attack::AttackKind;
+use crate::digest;
 use crate::files::{FileError, read_bounded, write_atomically};
 
 /// The version of the form of `report.json`.
@@ -180,7 +180,7 @@ impl Report {
         let decides = (decides, &self.models, &self.images, &self.measured);
         // Structures of strings and numbers; there is nothing in them that JSON cannot say.
         let bytes = serde_json::to_vec(&decides).unwrap_or_default();
-        Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        digest::of_bytes(&bytes)
     }
 
     /// Writes `report.json` with its checksum, whole or not at all.

@@ -12,7 +12,7 @@ use crate::audit::preprocess::Preprocessing;
 use crate::digest;
 use crate::interface::{Found, Interface, Overrides, discover, find_tap, on_the_way, served};
 use crate::onnx::{self, Dim, Model, Problem, Source};
-use crate::oracle::{Objective, gradient_model};
+use crate::oracle::{GradientGraph, Objective};
 use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
 use crate::rewrite::{Stop, promote, prune, specialise};
 use crate::runtime::Runtime;
@@ -48,6 +48,8 @@ pub struct AuditedModel {
     branches_on_size: bool,
     /// A bound on the bytes that attacks take; known once an image was fitted.
     memory: u64,
+    /// The gradient graph by which that was bounded: the one of the largest image, which attacks use.
+    pub gradient_graph: Option<GradientGraph>,
     /// What images pass before it; `None` for the bare model.
     pub front: Option<Front>,
 }
@@ -133,6 +135,7 @@ impl AuditedModel {
             found,
             stopped: vec![],
             memory: 0,
+            gradient_graph: None,
             front: None,
         })
     }
@@ -168,11 +171,12 @@ impl AuditedModel {
         let shape = [batch, channels, height, width];
         // A model that cannot be differentiated here may be where a runtime does it by itself. Whether
         // there is a gradient is for the self-test to find.
-        let Ok((step, stopped)) = gradient_model(&self.model, &Objective::Distance, &shape) else {
+        let Ok((step, stopped)) = GradientGraph::build(&self.model, &Objective::Distance, &shape) else {
             return Ok(());
         };
         self.stopped = stopped;
-        let needed = self.needed(&step, shape, runtimes).unwrap_or(0);
+        let needed = self.needed(&step.model, shape, runtimes).unwrap_or(0);
+        self.gradient_graph = Some(step);
         self.memory = needed;
         match memory.filter(|memory| needed > *memory) {
             Some(memory) => Err(AuditError::TooLarge {
@@ -204,8 +208,8 @@ impl AuditedModel {
         let multiple = self.found.interface.geometry.multiple;
         let fits = |side: usize| {
             let shape = [batch, channels, height.min(side), width.min(side)];
-            let (step, _) = gradient_model(&self.model, &Objective::Distance, &shape).ok()?;
-            self.needed(&step, shape, runtimes).filter(|needed| *needed <= memory)
+            let (step, _) = GradientGraph::build(&self.model, &Objective::Distance, &shape).ok()?;
+            self.needed(&step.model, shape, runtimes).filter(|needed| *needed <= memory)
         };
         let (mut least, mut most) = (0, height.max(width) / multiple);
         while least + 1 < most {
