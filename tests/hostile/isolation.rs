@@ -21,7 +21,7 @@ fn other() -> Option<&'static str> {
     })
 }
 
-fn words<'a>(flags: &'a str) -> Vec<&'a str> {
+fn words(flags: &str) -> Vec<&str> {
     AUDIT.split(' ').chain(flags.split(' ')).collect()
 }
 
