@@ -14,7 +14,7 @@ use super::inputs::images::{AuditImage, Image};
 use super::inputs::memory::{free_bytes, peak_bytes};
 use super::inputs::model::AuditedModel;
 use super::inputs::requirements::ImageRequirements;
-use super::measure::{Done, measure, transfer::transfer};
+use super::measure::{Done, measure, pictures::save_parts, transfer::transfer};
 use super::objective;
 use super::plan::{Plan, Settings};
 use super::schedule::{planned, schedule};
@@ -22,6 +22,7 @@ use super::skeleton::skeleton;
 use super::store::Store;
 use super::watch::{Unwatched, Watch};
 use crate::onnx::Model;
+use crate::report::html::worst_attacks;
 use crate::report::{Report, Timing};
 use crate::runtime::Runtime;
 
@@ -88,7 +89,21 @@ fn carry_out(
         contexts.iter().flat_map(|context| &context.runtimes).filter_map(|it| it.check.clone()).collect();
     report.timing = timing(&contexts, &store);
     report.conclude();
+    draw_the_worst(settings, &mut contexts, &report, watch)?;
     Ok(report)
+}
+
+/// Draws what the page of the report shows.
+fn draw_the_worst(
+    settings: &Settings,
+    contexts: &mut [Context<'_>],
+    report: &Report,
+    watch: &mut dyn Watch,
+) -> Result<(), AuditError> {
+    let Some(folder) = &settings.pictures else { return Ok(()) };
+    watch.doing("drawing the worst images")?;
+    let worst = worst_attacks(report);
+    contexts.iter_mut().try_for_each(|context| save_parts(context, &worst, folder))
 }
 
 /// Checks that every model takes its images, in the memory there is, and has what the attacks need.

@@ -12,7 +12,7 @@ use super::interrupt::on_interrupt;
 use super::output::{detail, is_json, note, say, say_json};
 use super::preset::{self, Preset};
 use super::progress::Bar;
-use super::report::write_to;
+use super::report::{PICTURES, write_to};
 use super::{CliError, after_help};
 use crate::attack::{Budget, Interrupted, parse_budgets};
 use crate::audit::{self, AuditError, Craft, ImageSource, Plan, Planned, Settings, Watch};
@@ -28,8 +28,8 @@ temper audit model.onnx --images photos/ --runtime ort,tract,torch --out audit/"
 /// Attacks models inside the runtimes that will serve them, and reports how robust they are.
 ///
 /// Every image is attacked with the true gradients of every runtime and judged on every runtime.
-/// Before that, each gradient must pass a self-test. Printed: a table of PSNRs in dB. Written to
-/// --out: report.json, with every number and how it was taken.
+/// Before that, each gradient must pass a self-test. Printed: the verdicts, and a table of PSNRs in dB. Written to
+/// --out: report.html, a page to send on, and report.json, with every number and how it was taken.
 #[derive(Debug, clap::Args)]
 #[command(after_help = after_help(EXAMPLES))]
 pub struct Args {
@@ -92,13 +92,16 @@ pub struct Args {
     /// Alarms, by their codes, that do not fail --min-sr-psnr, for those who know why
     #[arg(long, value_name = "CODE,...", value_delimiter = ',', requires = "min_sr_psnr")]
     allow: Vec<Code>,
-    /// Folder to write report.json to; made if it is not there
+    /// Folder to write report.html, report.json and pictures to; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Folder to write pictures of every attack to: the input, the attacked image as 8 bits can carry it, both
+    /// Folder to write pictures of every attack to, in full: the input, the attacked image as 8 bits can carry it, both
     /// outputs, and their difference times 8
     #[arg(long, value_name = "DIR")]
     save_images: Option<PathBuf>,
+    /// Draw no pictures for report.html: nothing of the images themselves is in it then, nor in pictures in --out
+    #[arg(long)]
+    no_pictures: bool,
     /// Folder that keeps what was worked out, for the next audit that asks for it, after Ctrl-C too; can be
     /// shared, and deleted at any time [default: cache in the folder of --out]
     #[arg(long, value_name = "DIR")]
@@ -175,7 +178,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;
     drop(view);
     detail(spent(&report));
-    let written = write_to(&args.out, &report, args.save_images.as_deref())?;
+    let written = write_to(&args.out, &report, plan.settings.pictures.as_slice())?;
     folder.keep();
     pictures.iter_mut().for_each(OutputFolder::keep);
     if is_json() {
@@ -247,6 +250,7 @@ impl Args {
             time_limit: self.time_limit,
             cache: self.cache(),
             save_images: self.save_images.clone(),
+            pictures: (!self.no_pictures).then(|| self.out.join(PICTURES)),
             preprocess: self.defences.preprocess()?,
             certify: self.defences.certify(),
             left_out: preset.left_out.map(str::to_owned).into_iter().collect(),

@@ -96,6 +96,16 @@ impl Command {
         }
     }
 
+    /// What to do instead where `--json` has nothing to print.
+    fn without_json(&self) -> Option<&'static str> {
+        match self {
+            Command::Harden(_) => Some("the numbers of a run are in train.jsonl, in the folder of --out"),
+            Command::Report(args) => args.without_json(),
+            Command::Completions(_) | Command::Man(_) => Some("leave it out"),
+            _ => None,
+        }
+    }
+
     fn run(&self) -> Result<(), CliError> {
         match self {
             #[cfg(feature = "torch")]
@@ -120,7 +130,11 @@ pub fn run() -> ExitCode {
     let Cli { command, limits, output } = Cli::parse();
     limits.enforce();
     output.apply();
-    match companion::hand_over(command.need()).and_then(|()| command.run()) {
+    let refused = command.without_json().filter(|_| output::is_json());
+    let checked = refused.map_or(Ok(()), |instead| {
+        Err(CliError::usage(format!("this command prints no result as JSON; {instead}")))
+    });
+    match checked.and_then(|()| companion::hand_over(command.need())).and_then(|()| command.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }

@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod clean;
 pub mod clever;
 pub mod crafted;
+mod crop;
 pub mod evaluate;
 pub mod minimal_budget;
 pub mod network;
