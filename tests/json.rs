@@ -24,7 +24,9 @@ fn inspect_prints_what_it_found() {
     let runtimes = found["runtimes"].as_array().unwrap();
     let tract = runtimes.iter().find(|it| it["runtime"].as_str().unwrap().starts_with("tract")).unwrap();
     assert_eq!((&tract["forward"], &tract["gradient"]), (&true.into(), &true.into()));
-    assert!(found["cost"]["gradient_flop_per_pixel"].as_f64() > found["cost"]["forward_flop_per_pixel"].as_f64());
+    assert!(
+        found["cost"]["gradient_flop_per_pixel"].as_f64() > found["cost"]["forward_flop_per_pixel"].as_f64()
+    );
 }
 
 #[test]

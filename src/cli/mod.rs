@@ -21,8 +21,10 @@ mod interrupt;
 mod limit;
 mod output;
 mod parity;
+mod plan;
 mod preset;
 mod progress;
+mod question;
 mod report;
 mod shell;
 mod upscale;
@@ -70,6 +72,7 @@ pub struct Cli {
 enum Command {
     Harden(Box<harden::Args>),
     Audit(Box<audit::Args>),
+    Plan(Box<plan::Args>),
     Report(report::Args),
     Grad(grad::Args),
     Inspect(inspect::Args),
@@ -87,6 +90,7 @@ impl Command {
         match self {
             Command::Harden(_) => Need::Always,
             Command::Audit(args) => if_torch(args.names(Kind::TORCH)),
+            Command::Plan(args) => if_torch(args.names(Kind::TORCH)),
             Command::Upscale(args) => if_torch(args.names(Kind::TORCH)),
             Command::Parity(args) if args.names(Kind::TORCH) => Need::Always,
             Command::Parity(_) | Command::Inspect(_) | Command::Completions(_) | Command::Man(_) => {
@@ -113,6 +117,7 @@ impl Command {
             #[cfg(not(feature = "torch"))]
             Command::Harden(_) => Ok(()), // handed over
             Command::Audit(args) => audit::run(args),
+            Command::Plan(args) => plan::run(args),
             Command::Report(args) => report::run(args),
             Command::Grad(args) => grad::run(args),
             Command::Inspect(args) => inspect::run(args),

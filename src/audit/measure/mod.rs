@@ -16,6 +16,7 @@ pub mod recording;
 pub mod row;
 pub mod transfer;
 pub mod universal;
+pub mod worst;
 
 use std::time::Instant;
 

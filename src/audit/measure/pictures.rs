@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, ArrayView3, Axis};
 
-use super::attack::recall;
-use super::cells;
 use super::crafted::Crafted;
 use super::crop::Crop;
 use crate::audit::AuditError;
@@ -17,13 +15,10 @@ use crate::audit::index::{AttackCell, ImageIndex};
 use crate::audit::objective;
 use crate::files::create_output_folder;
 use crate::image::{ImageError, save_png};
-use crate::report::Row;
 use crate::report::html::file_name;
 
 /// How many times larger differences are drawn than they are; part of the files' names.
 const FACTOR: f32 = 8.0;
-/// LR pixels a side that are shown of the worst attacks.
-const SIDE: usize = 64;
 
 /// Draws an attack on an image, as its own runtime serves it, to `folder/MODEL/IMAGE/ATTACK-BUDGET-RUNTIME/`,
 /// and beside that the image and its output without attack. An output that is not finite is left out.
@@ -43,36 +38,11 @@ pub fn save(
     draw(context, index, cell, crafted, &crop, folder)
 }
 
-/// Draws the attacks of these rows, of each at most [`SIDE`] LR pixels a side around the window of the output that it
-/// changes most. A row whose attack is not kept, or whose output is not finite, is left out.
+/// The same of a part of the image and of its output.
 ///
 /// # Errors
 /// As for [`save`].
-pub fn save_parts(context: &mut Context<'_>, rows: &[&Row], folder: &Path) -> Result<(), AuditError> {
-    let name = context.name();
-    for row in rows.iter().filter(|row| row.model == name) {
-        let of = |cell: &AttackCell| {
-            cell.attack.name() == row.attack
-                && cell.budget.levels() == row.budget
-                && context.runtime(cell.crafter).name() == row.crafted_on
-        };
-        let cell = cells(context).into_iter().find(of);
-        let image = context.image_indices().find(|&index| context.image(index).name == row.image);
-        let (Some(cell), Some(image), Some(window)) = (cell, image, &row.eight_bit.worst_window) else {
-            continue;
-        };
-        let Some(crafted) = recall(context, image, cell) else { continue };
-        let geometry = context.model.found.interface.geometry;
-        let [_, _, height, width] = context.image(image).shape();
-        let crop = Crop::around(window, [height, width], &geometry, SIDE);
-        draw(context, image, cell, &crafted, &crop, folder)?;
-    }
-    context.release();
-    Ok(())
-}
-
-/// Draws a part of an attack.
-fn draw(
+pub fn draw(
     context: &mut Context<'_>,
     index: ImageIndex,
     cell: AttackCell,

@@ -35,7 +35,8 @@ pub struct Picture {
     pub runtime: String,
     /// PSNR of the attacked output against the clean one, in dB; null where they are equal.
     pub sr_psnr: Option<f64>,
-    /// What each picture shows, and the picture as a `data:` address.
+    /// What each picture shows, and the picture as a `data:` address: of letters, digits and `+/=,:;`, which the page
+    /// takes as they are.
     pub files: Vec<(String, String)>,
 }
 
