@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{Workspace, rows};
+use common::{SHORT_AUDIT, Workspace, rows};
 
 /// A workspace with an audit of two images in `out`.
 fn audited() -> Workspace {
@@ -107,19 +107,7 @@ fn a_merged_report_passes_the_same_gate() {
     let workspace = Workspace::new();
     for shard in ["1/2", "2/2"] {
         let out = format!("s{}", &shard[..1]);
-        let audit = [
-            "audit",
-            "model.onnx",
-            "--images",
-            "photos",
-            "--budget",
-            "4",
-            "--iterations",
-            "1",
-            "--runtime",
-            "tract",
-        ];
-        workspace.temper(&[&audit[..], &["--shard", shard, "--out", &out]].concat()).assert().success();
+        workspace.temper(&[&SHORT_AUDIT[..], &["--shard", shard, "--out", &out]].concat()).assert().success();
     }
     let merge = ["merge", "s1", "s2", "--out", "all"];
     assert!(run(&workspace, &merge).status.success());
