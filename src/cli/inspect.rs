@@ -13,6 +13,7 @@ use crate::inspect::{self, Parameters, Use, Verdict};
 use crate::interface::{Found, Interface, InterfaceError, discover};
 use crate::onnx::{self, Model};
 use crate::rewrite::Status;
+use crate::runtime::faults::{known_faults, warning};
 use crate::runtime::{self, Kind, Runtime, RuntimeError};
 use document::Document;
 
@@ -52,7 +53,13 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let mut text = vec![heading(args, &model), interface(&found)];
     text.push(cost(&model, &canonical, &found).map_err(|error| CliError::usage(refuse(&error)))?);
     text.extend(runtimes.into_iter().map(|(kind, runtime)| match runtime {
-        Ok(runtime) => runs(&inspect::verdict(&canonical, &found, runtime)),
+        Ok(runtime) => {
+            let warned = known_faults(&*runtime, &model);
+            let lines =
+                warned.iter().map(|(fault, node)| format!("\n{:<14}{}", "", warning(kind, fault, node)));
+            let lines: String = lines.collect();
+            runs(&inspect::verdict(&canonical, &found, runtime)) + &lines
+        }
         Err(reason) => format!("{:<14}{reason}", kind.name()),
     }));
     say(text.join("\n"))
