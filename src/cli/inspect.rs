@@ -1,25 +1,29 @@
 //! `temper inspect`: what there is to know of a model before it is attacked.
 
+mod document;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::interface::InterfaceArgs;
-use super::output::say;
+use super::output::{is_json, say, say_json};
 use super::{CliError, after_help};
 use crate::inspect::{self, Parameters, Use, Verdict};
 use crate::interface::{Found, Interface, InterfaceError, discover, unprobed};
 use crate::limits::Limit;
 use crate::onnx::{self, Model};
 use crate::rewrite::Status;
-use crate::runtime::{self, Kind, Runtime, RuntimeError};
+use crate::runtime::faults::{known_faults, warning};
+use crate::runtime::{self, Kind, Runtime};
+use document::Document;
 
 /// Shows a model's interface, operators, cost, and which runtimes run it.
 ///
 /// The interface (layout, colours, value range, scale, sizes) is found by probing and by agreement
 /// with a bicubic upscale.
 #[derive(Debug, clap::Args)]
-#[command(after_help = after_help("temper inspect model.onnx"))]
+#[command(after_help = after_help("temper inspect model.onnx\ntemper inspect model.onnx --json"))]
 pub struct Args {
     /// The model
     #[arg(value_name = "MODEL.onnx")]
@@ -28,31 +32,54 @@ pub struct Args {
     interface: InterfaceArgs,
 }
 
-/// A runtime, or why it is not there.
-type Opened = (Kind, Result<Arc<dyn Runtime>, RuntimeError>);
+/// A runtime, or why it is not there or runs nothing.
+type Opened = (Kind, Result<Arc<dyn Runtime>, String>);
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = onnx::read(&args.model).map_err(CliError::usage)?;
     let refuse = |reason: &dyn std::fmt::Display| format!("`{}`: {reason}", args.model.display());
-    let runtimes: Vec<Opened> = Kind::all().map(|kind| (kind, runtime::open(kind).map(Arc::from))).collect();
-    let there = runtimes.iter().filter_map(|(_, runtime)| runtime.as_deref().ok());
     let overrides = args.interface.overrides();
     let runs_it = model.graph.nodes.len() as u64 <= Limit::RunNodes.get();
+    let runtimes = if runs_it {
+        Kind::all().map(opened).collect()
+    } else {
+        Kind::all().map(not_run).collect::<Vec<_>>()
+    };
+    let there = runtimes.iter().filter_map(|(_, runtime)| runtime.as_deref().ok());
     let found = if runs_it { discover(&model, &overrides, there) } else { unprobed(&model, &overrides) };
     let found = found.map_err(|error| match error {
         InterfaceError::Runtime(_) => CliError::failed(refuse(&error)),
         _ => CliError::usage(refuse(&error)),
     })?;
     let canonical = found.interface.canonical(&model);
+    if is_json() {
+        let name = args.model.display().to_string();
+        let document = Document::new(&model, &found, &canonical, runtimes, name);
+        return say_json(&document.map_err(|error| CliError::usage(refuse(&error)))?);
+    }
     let mut text = vec![heading(args, &model), interface(&found)];
     text.push(cost(&model, &canonical, &found).map_err(|error| CliError::usage(refuse(&error)))?);
     text.extend(runtimes.into_iter().map(|(kind, runtime)| match runtime {
-        Ok(runtime) if runs_it => runs(&inspect::verdict(&canonical, &found, runtime)),
-        Ok(_) => format!("{:<14}not run: its number of nodes {}", kind.name(), Limit::RunNodes.exceeded()),
+        Ok(runtime) => {
+            let warned = known_faults(&*runtime, &model);
+            let lines =
+                warned.iter().map(|(fault, node)| format!("\n{:<14}{}", "", warning(kind, fault, node)));
+            let lines: String = lines.collect();
+            runs(&inspect::verdict(&canonical, &found, runtime)) + &lines
+        }
         Err(reason) => format!("{:<14}{reason}", kind.name()),
     }));
     say(text.join("\n"))
+}
+
+fn opened(kind: Kind) -> Opened {
+    (kind, runtime::open(kind).map(Arc::from).map_err(|error| error.to_string()))
+}
+
+/// What stands for a runtime where the model has more nodes than are run for an inspection.
+fn not_run(kind: Kind) -> Opened {
+    (kind, Err(format!("not run: its number of nodes {}", Limit::RunNodes.exceeded())))
 }
 
 fn heading(args: &Args, model: &Model) -> String {
