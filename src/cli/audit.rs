@@ -50,15 +50,16 @@ pub struct Args {
     /// [default: 1,4,8]
     #[arg(long, value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Option<Budgets>,
-    /// What is done where flags do not say [default: standard with --min-sr-psnr; else quick, or all that is
-    /// asked for where --attack, --iterations, --queries or --restarts are given]
+    /// What is done where flags do not say [default: standard with --min-sr-psnr, --attack, --iterations, --queries
+    /// or --restarts; else quick, which is not a verdict]
     #[arg(long, value_name = "NAME")]
     preset: Option<preset::Name>,
     /// Runtimes that attacks are crafted on: all, the fastest whose gradient is trusted, or one by its name;
     /// every runtime judges [default: all]
     #[arg(long, value_name = "all|fastest|NAME", value_parser = parse_craft)]
     craft_on: Option<Craft>,
-    /// Do what can be done in so many minutes: craft on the fastest runtime, then attack fewer images
+    /// Do what can be done in so many minutes: craft on the fastest runtime, then leave out members of `strongest`,
+    /// those first that cost the least strength, then attack fewer images
     #[arg(long, value_name = "MINUTES", value_parser = parse_minutes, allow_negative_numbers = true)]
     time_limit: Option<Duration>,
     /// Attack one part of the images alone, as one of several jobs; `temper report merge` joins their reports
@@ -194,8 +195,12 @@ impl Args {
     }
 
     fn preset(&self) -> Preset {
-        let gated = !self.min_sr_psnr.is_empty();
-        Preset::of(self.preset, gated, self.attacks.are_chosen())
+        let asked = preset::Asked {
+            gate: !self.min_sr_psnr.is_empty(),
+            attacks: self.attacks.are_chosen(),
+            too_little: self.attacks.are_too_few(),
+        };
+        Preset::of(self.preset, asked)
     }
 
     fn budgets(&self) -> Result<Vec<Budget>, CliError> {

@@ -21,9 +21,9 @@ const AMPLIFICATION: Limits = Limits { robust: 2.0, moderate: 4.0 };
 /// The most that an attack takes beyond noise of the same size, in dB.
 const BEYOND_NOISE: Limits = Limits { robust: 4.0, moderate: 8.0 };
 /// The least that a verdict other than `fragile` rests on: steps of a white-box attack that converges.
-const LEAST_STEPS: usize = 50;
+pub const LEAST_STEPS: usize = 50;
 /// The same: forward passes of an attack without gradients.
-const LEAST_QUERIES: usize = 300;
+pub const LEAST_QUERIES: usize = 300;
 
 struct Limits {
     robust: f64,

@@ -1,13 +1,14 @@
 //! The codes of findings, which are promised to stay the same from version to version.
 
 /// Every code, in alphabetical order.
-pub const CODES: [&str; 21] = [
+pub const CODES: [&str; 22] = [
     "attacks-disagree",
     "averaged-gradient",
     "below-bicubic",
     "branches-on-size",
     "gradient-free-wins",
     "gradient-not-trusted",
+    "near-noise",
     "no-rise",
     "no-upscale",
     "noise-wins",
