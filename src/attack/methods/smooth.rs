@@ -48,6 +48,12 @@ const WIDTHS: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
 /// an honest gradient brings 1 and more.
 const KEPT: f64 = 1.0 / 3.0;
 
+/// Halves of the differences that show whether a slope lasts, on [0, 1]. Over the smaller one an honest network in
+/// float32 keeps its promise, over the larger one a quantised network, which does nothing within a level, does.
+const HALVES: [f32; 2] = [0.25 / 255.0, 1.0 / 255.0];
+/// The least share of the promise that an honest network keeps over one of them: as for the gradient check.
+const LASTS: f64 = 0.2;
+
 /// Attacks one image.
 fn smooth(
     landscape: &mut dyn Landscape,
@@ -88,6 +94,31 @@ pub fn is_rugged(
         }
     }
     Ok(false)
+}
+
+/// Whether the slope at a point, the end of an attack, is that of ripples: of the rise that it promises over central
+/// differences of half a level and of two, less than [`LASTS`] comes over either. A model may hide its ripples from
+/// images that are near x0.
+///
+/// # Errors
+/// Those of the landscape.
+pub fn is_short_lived(
+    landscape: &mut dyn Landscape,
+    goal: &Goal,
+    x: &Array4<f32>,
+) -> Result<bool, AttackError> {
+    let (_, gradient) = landscape.value_and_gradient(x.view(), &[goal])?;
+    let direction = goal.ball.direction(&gradient);
+    for half in HALVES {
+        let [up, down] = [half, -half].map(|by| along(x, by, &direction).mapv(|value| value.clamp(0.0, 1.0)));
+        let promised: f64 =
+            (&up - &down).iter().zip(&gradient).map(|(moved, slope)| f64::from(moved * slope)).sum();
+        let [high, low] = [up, down].map(|x| landscape.values(x.view(), &[goal]));
+        if high?[0] - low?[0] >= LASTS * promised {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The point a step ahead along a gradient, inside the ball, and the rise that the gradient promises there.

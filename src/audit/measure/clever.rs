@@ -172,3 +172,47 @@ fn extreme(fit: ReverseWeibull) -> Extreme {
     let ReverseWeibull { bound, scale, shape, distance, p_value } = fit;
     Extreme { bound, scale, shape, distance, p_value }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::onnx::{DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
+    use crate::runtime::{self, Kind};
+
+    /// log(x - edge), which is none below the edge.
+    fn logarithm(edge: f32) -> Model {
+        let mut graph = GraphBuilder::new("logarithm");
+        let shape = || [1, 1, 2, 2].map(Dim::Known);
+        let image = graph.input(ValueInfo::tensor("image", DType::F32, shape()));
+        let edge = graph.initializer("edge", Tensor::scalar(edge));
+        let above = graph.node("Sub", "above", &[&image, &edge], []);
+        let output = graph.node("Log", "output", &[&above], []);
+        graph.output(ValueInfo::tensor(output, DType::F32, shape()));
+        Model { ir_version: 8, opsets: [(String::new(), 17)].into(), graph: graph.finish(), ..Model::default() }
+    }
+
+    #[test]
+    fn points_without_a_finite_output_are_told_and_the_others_count() {
+        let x0 = Array4::from_elem((1, 1, 2, 2), 0.5);
+        let model = Arc::new(logarithm(0.5 - 0.5 * RADIUS));
+        let mut oracle =
+            Oracle::new(Arc::from(runtime::open(Kind::TRACT).unwrap()), model, Objective::Distance);
+        let clean = oracle.forward(x0.view()).unwrap();
+        for batch in [1, 3] {
+            let points = Points { x0: x0.view(), clean: clean.view(), samples: 40, batch };
+            let mut steps = 0;
+            let mut on_step = || {
+                steps += 1;
+                Ok(())
+            };
+            let found =
+                points.largest_gradient(&mut oracle, &mut ChaCha8Rng::seed_from_u64(0), &mut on_step).unwrap();
+            assert_eq!((found.non_finite, steps), (Some(NonFinite::Output), 40));
+            assert!(found.index > 0.0 && found.index.is_finite(), "{}", found.index);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The codes of findings, which are promised to stay the same from version to version.
 
 /// Every code, in alphabetical order.
-pub const CODES: [&str; 22] = [
+pub const CODES: [&str; 23] = [
     "attacks-disagree",
     "averaged-gradient",
     "below-bicubic",
@@ -20,6 +20,7 @@ pub const CODES: [&str; 22] = [
     "rugged",
     "runtimes-differ",
     "sibling-wins",
+    "smaller-budget-wins",
     "still-climbing",
     "straight-through",
     "transfer-wins",

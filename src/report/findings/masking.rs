@@ -28,6 +28,7 @@ pub fn of(case: &Case<'_>, measured: &Measured) -> Vec<Finding> {
         rugged(case),
         overshoots(case),
         no_better_than_noise(case, measured),
+        better_within_less(case, measured),
         better_from_elsewhere(case),
         better_from_a_sibling(case, measured),
     ];
@@ -179,6 +180,30 @@ fn no_better_than_noise(case: &Case<'_>, measured: &Measured) -> Option<Finding>
     ];
     let image = Some((*image).to_owned());
     Some(Finding { image, ..case.finding((level, code), sentence, numbers) })
+}
+
+/// What stayed within a part of the budget, or within a smaller budget of the same audit, does more than what had all
+/// of it: something hides once an image is noisy.
+fn better_within_less(case: &Case<'_>, measured: &Measured) -> Option<Finding> {
+    let (mut own, mut others) = (ByImage::new(), ByImage::new());
+    for row in case.rows.iter().copied().filter(|row| case.at_home(row)) {
+        if is_white_box(row) {
+            note(&mut own, &row.image, Least { sr_psnr: row.sr_psnr, by: &row.attack });
+        }
+        for member in row.members.iter().filter(|member| member.kind == AttackKind::WhiteBox) {
+            let left = Least { sr_psnr: member.sr_psnr.unwrap_or(f64::INFINITY), by: &member.name };
+            note(if member.part.is_some() { &mut others } else { &mut own }, &row.image, left);
+        }
+    }
+    let smaller = |row: &&Row| {
+        let here = row.model == case.model && row.judged_on == case.runtime && case.at_home(row);
+        here && row.budget < case.budget && row.drives_away()
+    };
+    for row in measured.rows.iter().filter(smaller) {
+        note(&mut others, &row.image, Least { sr_psnr: row.sr_psnr, by: &row.attack });
+    }
+    let beaten = Beaten::find(&own, &others)?;
+    Some(beaten.alarm(case, "smaller-budget-wins", " within less of the budget", "something hides from noise"))
 }
 
 /// An attack crafted on another runtime does more here than one crafted here.

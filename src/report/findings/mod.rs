@@ -197,7 +197,12 @@ mod tests {
 
     #[test]
     fn an_ensemble_is_judged_by_its_members() {
-        let member = |name: &'static str, kind, left| Member { name: name.into(), kind, sr_psnr: left };
+        let member = |name: &'static str, kind, left| Member {
+            name: name.into(),
+            kind,
+            sr_psnr: left,
+            part: None,
+        };
         let with = |white: Option<f64>| {
             let members = vec![
                 member("apgd", AttackKind::WhiteBox, white),
@@ -208,6 +213,22 @@ mod tests {
         assert_eq!(codes(with(Some(26.0)), vec![]), [""; 0]);
         assert_eq!(codes(with(Some(31.0)), vec![]), ["gradient-free-wins"]);
         assert_eq!(codes(with(None), vec![]), ["gradient-free-wins"]);
+    }
+
+    #[test]
+    fn less_of_the_budget_that_does_more_is_an_alarm() {
+        let smaller = |left| Row { budget: 1.0, ..home(left) };
+        assert_eq!(codes(vec![smaller(29.8), home(30.0)], vec![]), [""; 0]);
+        assert_eq!(codes(vec![smaller(28.0), home(30.0)], vec![]), ["smaller-budget-wins"]);
+        let member = |name: &'static str, left, part| Member {
+            name: name.into(),
+            kind: AttackKind::WhiteBox,
+            sr_psnr: Some(left),
+            part,
+        };
+        let members = vec![member("apgd", 30.0, None), member("inner", 28.0, Some(0.5))];
+        let row = Row { members, ..by("strongest", home(28.0)) };
+        assert_eq!(codes(vec![row], vec![]), ["smaller-budget-wins"]);
     }
 
     /// What disrupts features says nothing of how far the output can be driven.
