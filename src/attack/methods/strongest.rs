@@ -12,7 +12,7 @@ use ndarray::Array4;
 use rand_chacha::ChaCha8Rng;
 
 use super::apgd::Apgd;
-use super::smooth::{is_rugged, is_short_lived};
+use super::smooth::trust;
 use crate::attack::ball::Ball;
 use crate::attack::ensemble::{Ensemble, Member};
 use crate::attack::goal::Goal;
@@ -256,15 +256,12 @@ fn scale(direction: &Array4<f32>, size: f64) -> f32 {
     if sum > 0.0 { (size * (direction.len() as f64 / sum).sqrt()) as f32 } else { 0.0 }
 }
 
-/// `smooth` with half of the steps, where the plain gradient promises what does not come.
+/// `smooth` with half of the steps, where much of what the plain gradient promises does not come.
 fn smooth(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
     let Arena { landscape, goal, settings, rng, on_step, rugged, end } = arena;
-    let short_lived = match end {
-        Some(end) => is_short_lived(*landscape, goal, end)?,
-        None => false,
-    };
-    *rugged = short_lived || is_rugged(*landscape, goal, rng)?;
-    if !*rugged {
+    let trust = trust(*landscape, goal, end.as_ref(), rng)?;
+    *rugged = trust.is_rugged();
+    if !trust.is_uneven() {
         return Ok(None);
     }
     let half = Settings { iterations: settings.iterations.div_ceil(2), ..settings.clone() };
