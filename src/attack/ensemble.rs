@@ -31,4 +31,7 @@ pub struct Member {
     /// The largest part of the budget that it used on purpose; `None` for all of it.
     #[serde(default)]
     pub part: Option<f64>,
+    /// Whether it kept to images that a file of 8 bits can carry.
+    #[serde(default)]
+    pub rounded: bool,
 }

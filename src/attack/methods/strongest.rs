@@ -52,6 +52,8 @@ const POWER: usize = 8;
 /// How far from x0 power iteration takes its gradients, in budgets: the root mean square.
 const TINY: f64 = 0.05;
 
+/// The member that keeps to 8-bit images.
+const EIGHT_BIT: &str = "eight-bit";
 /// The member that keeps to a part of the budget.
 const INNER: &str = "inner";
 /// The parts of the budget that it stays within.
@@ -77,7 +79,7 @@ const MEMBERS: [Entry; 11] = [
     Entry { name: "unclipped", kind: AttackKind::WhiteBox, view: View::Unclipped, run: alone },
     Entry { name: "smooth", kind: AttackKind::WhiteBox, view: View::Served, run: smooth },
     Entry { name: "straight", kind: AttackKind::WhiteBox, view: View::StraightThrough, run: alone },
-    Entry { name: "eight-bit", kind: AttackKind::WhiteBox, view: View::Served, run: on_grid },
+    Entry { name: EIGHT_BIT, kind: AttackKind::WhiteBox, view: View::Served, run: on_grid },
     Entry { name: INNER, kind: AttackKind::WhiteBox, view: View::Served, run: inner },
     Entry { name: "transfer", kind: AttackKind::GradientFree, view: View::Surrogate, run: alone },
     Entry { name: "square", kind: AttackKind::GradientFree, view: View::Served, run: square },
@@ -158,8 +160,8 @@ impl Found {
         };
         let sr_psnr = first(&arena.landscape.sr_psnr(attacked.image.view(), &goals)?);
         let sr_psnr = Some(sr_psnr).filter(|psnr| psnr.is_finite());
-        let part = (entry.name == INNER).then_some(PARTS[0]);
-        self.members.push(Member { name: entry.name.into(), kind: entry.kind, sr_psnr, part });
+        let (part, rounded) = ((entry.name == INNER).then_some(PARTS[0]), entry.name == EIGHT_BIT);
+        self.members.push(Member { name: entry.name.into(), kind: entry.kind, sr_psnr, part, rounded });
         if self.values.is_empty() {
             self.values.clone_from(&attacked.values);
         }

@@ -1,7 +1,7 @@
 //! The codes of findings, which are promised to stay the same from version to version.
 
 /// Every code, in alphabetical order.
-pub const CODES: [&str; 23] = [
+pub const CODES: [&str; 24] = [
     "attacks-disagree",
     "averaged-gradient",
     "below-bicubic",
@@ -17,6 +17,7 @@ pub const CODES: [&str; 23] = [
     "not-repeatable",
     "overshoot",
     "restarts-help",
+    "rounded-wins",
     "rugged",
     "runtimes-differ",
     "sibling-wins",

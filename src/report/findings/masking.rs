@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::case::{ByImage, Case, Least, is_white_box, note};
 use super::{Finding, Level, decibels};
-use crate::attack::AttackKind;
+use crate::attack::{AttackKind, Member};
 use crate::report::{Measured, Row, Transfer};
 
 /// Where white-box attacks leave more than this above another one, in dB, they were led astray on that image.
@@ -29,6 +29,7 @@ pub fn of(case: &Case<'_>, measured: &Measured) -> Vec<Finding> {
         overshoots(case),
         no_better_than_noise(case, measured),
         better_within_less(case, measured),
+        better_on_the_grid(case),
         better_from_elsewhere(case),
         better_from_a_sibling(case, measured),
     ];
@@ -182,28 +183,42 @@ fn no_better_than_noise(case: &Case<'_>, measured: &Measured) -> Option<Finding>
     Some(Finding { image, ..case.finding((level, code), sentence, numbers) })
 }
 
-/// What stayed within a part of the budget, or within a smaller budget of the same audit, does more than what had all
-/// of it: something hides once an image is noisy.
-fn better_within_less(case: &Case<'_>, measured: &Measured) -> Option<Finding> {
-    let (mut own, mut others) = (ByImage::new(), ByImage::new());
+/// What the white-box attacks and members crafted here left, apart: those that some rule picks, and the others.
+fn parted<'a>(case: &Case<'a>, picks: fn(&Member) -> bool) -> [ByImage<'a>; 2] {
+    let (mut picked, mut others) = (ByImage::new(), ByImage::new());
     for row in case.rows.iter().copied().filter(|row| case.at_home(row)) {
         if is_white_box(row) {
-            note(&mut own, &row.image, Least { sr_psnr: row.sr_psnr, by: &row.attack });
+            note(&mut others, &row.image, Least { sr_psnr: row.sr_psnr, by: &row.attack });
         }
         for member in row.members.iter().filter(|member| member.kind == AttackKind::WhiteBox) {
             let left = Least { sr_psnr: member.sr_psnr.unwrap_or(f64::INFINITY), by: &member.name };
-            note(if member.part.is_some() { &mut others } else { &mut own }, &row.image, left);
+            note(if picks(member) { &mut picked } else { &mut others }, &row.image, left);
         }
     }
+    [picked, others]
+}
+
+/// What stayed within a part of the budget, or within a smaller budget of the same audit, does more than what had all
+/// of it: something hides once an image is noisy.
+fn better_within_less(case: &Case<'_>, measured: &Measured) -> Option<Finding> {
+    let [mut less, all] = parted(case, |member| member.part.is_some());
     let smaller = |row: &&Row| {
         let here = row.model == case.model && row.judged_on == case.runtime && case.at_home(row);
         here && row.budget < case.budget && row.drives_away()
     };
     for row in measured.rows.iter().filter(smaller) {
-        note(&mut others, &row.image, Least { sr_psnr: row.sr_psnr, by: &row.attack });
+        note(&mut less, &row.image, Least { sr_psnr: row.sr_psnr, by: &row.attack });
     }
-    let beaten = Beaten::find(&own, &others)?;
+    let beaten = Beaten::find(&all, &less)?;
     Some(beaten.alarm(case, "smaller-budget-wins", " within less of the budget", "something hides from noise"))
+}
+
+/// What kept to images that a file can carry does more than what need not: other images get another network.
+fn better_on_the_grid(case: &Case<'_>) -> Option<Finding> {
+    let [rounded, others] = parted(case, |member| member.rounded);
+    let beaten = Beaten::find(&others, &rounded)?;
+    let so = "what is served depends on whether pixels are multiples of 1/255";
+    Some(beaten.alarm(case, "rounded-wins", " on 8-bit images alone", so))
 }
 
 /// An attack crafted on another runtime does more here than one crafted here.

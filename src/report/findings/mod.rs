@@ -202,6 +202,7 @@ mod tests {
             kind,
             sr_psnr: left,
             part: None,
+            rounded: false,
         };
         let with = |white: Option<f64>| {
             let members = vec![
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn less_of_the_budget_that_does_more_is_an_alarm() {
+    fn less_of_the_budget_or_of_the_images_that_does_more_is_an_alarm() {
         let smaller = |left| Row { budget: 1.0, ..home(left) };
         assert_eq!(codes(vec![smaller(29.8), home(30.0)], vec![]), [""; 0]);
         assert_eq!(codes(vec![smaller(28.0), home(30.0)], vec![]), ["smaller-budget-wins"]);
@@ -225,10 +226,14 @@ mod tests {
             kind: AttackKind::WhiteBox,
             sr_psnr: Some(left),
             part,
+            rounded: name == "eight-bit",
         };
         let members = vec![member("apgd", 30.0, None), member("inner", 28.0, Some(0.5))];
         let row = Row { members, ..by("strongest", home(28.0)) };
         assert_eq!(codes(vec![row], vec![]), ["smaller-budget-wins"]);
+        let members = vec![member("apgd", 30.0, None), member("eight-bit", 28.0, None)];
+        let row = Row { members, ..by("strongest", home(28.0)) };
+        assert_eq!(codes(vec![row], vec![]), ["rounded-wins"]);
     }
 
     /// What disrupts features says nothing of how far the output can be driven.
