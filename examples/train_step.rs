@@ -1,6 +1,6 @@
 //! Training steps that wait to be asked for: what `tests/scripts/pytorch_train_step.py` times against PyTorch.
 //!
-//! `cargo run --example train_step SMALL|FULL LAMBDA DEVICE BATCH PATCH PHOTOGRAPHS OUT`. A line on standard
+//! `cargo run --example train_step SMALL|FULL LAMBDA DEVICE BATCH PATCH PHOTOGRAPHS OUT [amp]`. A line on standard
 //! input is a step of `temper harden`'s own loop, crops, losses, gradients, optimiser and all; its seconds
 //! come back as a line. Everything stops with the input.
 #![allow(clippy::print_stdout)]
@@ -16,12 +16,13 @@ use temper::zoo::Preset;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let given: Vec<String> = std::env::args().skip(1).collect();
-    let [size, lambda, device, batch, patch, photographs, out] = &given[..] else {
-        return Err("usage: train_step small|full LAMBDA DEVICE BATCH PATCH PHOTOGRAPHS OUT".into());
+    let [size, lambda, device, batch, patch, photographs, out, precision @ ..] = &given[..] else {
+        return Err("usage: train_step small|full LAMBDA DEVICE BATCH PATCH PHOTOGRAPHS OUT [amp]".into());
     };
+    let amp = precision.first().is_some_and(|precision| precision == "amp");
     let size = if size == "small" { Preset::Small } else { Preset::Full };
     let (lambda, batch, patch) = (lambda.parse()?, batch.parse()?, patch.parse()?);
-    let recipe = Recipe { size, lambda, batch, patch, ..Recipe::default() };
+    let recipe = Recipe { size, lambda, batch, patch, amp, ..Recipe::default() };
     let mut settings = Settings::new(recipe, photographs, out);
     settings.run.device.clone_from(device);
     // The largest number that a file of settings holds.

@@ -158,7 +158,7 @@ fn a_time_limit_is_kept_by_attacking_less_and_said() {
     let (table, report) = workspace.audit(&[&audit(&flags)[..], &["--crop", "12"]].concat());
     assert!(report["images"].as_array().unwrap().len() == 2 && rows(&report).len() == 1, "{table}");
     assert!(table.contains("only the first 1 of 2 images were attacked, to keep --time-limit"), "{table}");
-    assert!(start.elapsed().as_secs() < 60);
+    assert!(start.elapsed().as_secs() < 180);
 }
 
 #[test]

@@ -86,7 +86,8 @@ impl Pace {
 impl RuntimeContext {
     fn new(runtime: &Arc<dyn Runtime>, model: &AuditedModel) -> Self {
         let bare = Oracle::new(Arc::clone(runtime), Arc::clone(&model.model), Objective::Distance)
-            .clipping(Arc::clone(&model.unclipped));
+            .clipping(Arc::clone(&model.unclipped))
+            .with_gradient_graph(model.gradient_graph.clone());
         let oracle = match &model.front {
             Some(front) => bare.behind(Arc::new(front.preprocessing)),
             None => bare,

@@ -78,6 +78,20 @@ pub fn planned(settings: &Settings, contexts: &[Context<'_>]) -> Planned {
     Planned { steps, seconds: seconds.filter(|_| steps > 0), words }
 }
 
+/// Seconds of all attacks, where they are known.
+pub fn seconds(contexts: &[Context<'_>]) -> Option<f64> {
+    work(contexts).seconds
+}
+
+/// Seconds of attacks on every image, over all models, where they are known.
+pub fn seconds_by_image(contexts: &[Context<'_>]) -> Option<Vec<f64>> {
+    let on_image = |place: usize| {
+        let holding = contexts.iter().filter(|context| place < context.images.len());
+        holding.map(|context| work_on_image(context, ImageIndex(place))).fold(Work::NONE, Work::and).seconds
+    };
+    (0..most_images(contexts)).map(on_image).collect()
+}
+
 fn steps_in_words(steps: u64, cached: u64) -> String {
     match (steps, cached) {
         (steps, 0) => format!("{} steps", grouped(steps)),

@@ -21,7 +21,7 @@ use crate::{audit, report};
 
 const EXAMPLES: &str = "\
 temper harden --arch edsr --data photographs/ --lambda 1 --out hardened/
-temper harden --from model.onnx --data photographs/ --adversarial 8 --steps 2000 --out tuned/
+temper harden --from model.onnx --preset robust --data photographs/ --out tuned/
 temper harden --arch carn --preset small --print-config";
 
 /// Trains a network with the entropy regularisation and exports it to ONNX.
@@ -34,7 +34,8 @@ temper harden --arch carn --preset small --print-config";
 #[derive(Debug, clap::Args)]
 #[command(after_help = after_help(EXAMPLES))]
 pub struct Args {
-    /// Settings to start from: paper or small, of the network
+    /// Settings to start from: paper or small, of the network; robust, which fine-tunes a trained one against
+    /// attacks
     #[arg(long, value_name = "NAME", default_value = "paper")]
     preset: String,
     /// Settings of a file over those of the preset; config.toml of a run repeats it

@@ -16,6 +16,20 @@ pub enum Name {
     Paper,
 }
 
+impl Name {
+    /// All of them, the shortest first.
+    pub const ALL: [Self; 3] = [Self::Quick, Self::Standard, Self::Paper];
+
+    /// As the flag takes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Standard => "standard",
+            Self::Paper => "paper",
+        }
+    }
+}
+
 /// The values of a preset, each of which a flag overrides.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preset {

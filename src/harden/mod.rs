@@ -19,7 +19,7 @@ mod seed;
 mod session;
 mod train;
 
-pub use config::{ExportOptions, Recipe, Run, Schedule, Settings};
+pub use config::{AttackStart, AttackTarget, ExportOptions, Recipe, Run, Schedule, Settings};
 pub use data::{Dataset, Reason, Skipped};
 pub use error::HardenError;
 pub use output::{Agreement, Record};

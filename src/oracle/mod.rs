@@ -1,14 +1,16 @@
-//! Value and gradient of an objective at images, on a runtime.
+//! Value and gradient of an objective J(S(x), t) at images x (N, C, H, W) on \[0, 1\], on one runtime.
 //!
-//! An attack sees only this: it knows no runtime, and a runtime knows no attack. Sessions are
-//! prepared once per objective and size, and the most recent few are kept. A batch of images goes
-//! through in one run where the model takes one and gives every image what it gives that image
-//! alone, which is tried out the first time; else image by image. Deliberately absent: budgets,
-//! steps and anything random.
+//! This is the only interface between attacks and runtimes: neither knows the other. Sessions are prepared once
+//! per objective and input shape, and those of the two most recent shapes are kept. A batch goes through in one
+//! run where the model gives every image what it gives that image alone, which is tested on the first batch; else
+//! image by image. Values are computed in float64 from the output, gradients in float32 by the gradient graph or
+//! the runtime's own autograd. Deliberately absent: budgets, steps and randomness.
 
 mod batch;
+mod error;
 mod models;
 mod objective;
+mod prepare;
 mod preprocess;
 mod sessions;
 
@@ -18,55 +20,17 @@ use std::time::Duration;
 use ndarray::{Array4, ArrayD, ArrayView4, Axis, CowArray, Ix4, s};
 
 pub use batch::{UnevenOutputs, stacked};
-pub use models::{GRADIENT, VALUE, VALUES, gradient_model, image_input, objective_model};
+pub use error::OracleError;
+pub use models::{GRADIENT, GradientGraph, VALUE, VALUES, gradient_model, image_input, objective_model};
 pub use objective::{Fragment, Objective, TARGET};
 pub use preprocess::Preprocess;
 
 use crate::onnx::Model;
-use crate::rewrite::{RewriteError, is_quantised, promote, resized, specialise};
-use crate::runtime::{Kind, Runtime, RuntimeError, Session};
-use models::{features_model, step_model};
+use crate::rewrite::{is_quantised, promote, specialise};
+use crate::runtime::{Kind, Runtime};
+use models::features_model;
+use prepare::{forward_session, gradient_session};
 use sessions::Sessions;
-
-/// Why an oracle has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum OracleError {
-    /// The model cannot be given this size, or cannot be differentiated.
-    #[error(transparent)]
-    Rewrite(#[from] RewriteError),
-    /// The runtime is not there, or failed.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// Output sizes that depend on pixels.
-    #[error(transparent)]
-    Uneven(#[from] UnevenOutputs),
-    /// A result that is no number.
-    #[error(
-        "on runtime {kind}, the {what} holds {count} values that are not finite numbers; \
-         look for weights or operators of the model that overflow"
-    )]
-    NotFinite {
-        /// The runtime.
-        kind: Kind,
-        /// The output, the objective or its gradient.
-        what: &'static str,
-        /// How many.
-        count: usize,
-    },
-    /// A result of another shape than an image batch.
-    #[error(
-        "on runtime {kind}, the {what} has the shape {shape:?}; export the model with an output of \
-         N x C x H x W"
-    )]
-    Shape {
-        /// The runtime.
-        kind: Kind,
-        /// The output or the gradient.
-        what: &'static str,
-        /// What it has.
-        shape: Vec<usize>,
-    },
-}
 
 /// What an oracle has done so far, in images: a run on a batch of four counts as four.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,6 +65,8 @@ pub struct Oracle {
     /// The model before its output is clipped to [0, 1], where it is: forward runs clip here, behind the check for
     /// what is not finite, which an operator of a runtime may take for a number.
     unclipped: Option<Arc<Model>>,
+    /// A gradient graph of the model that was built before.
+    at_hand: Option<GradientGraph>,
 }
 
 impl Oracle {
@@ -119,7 +85,14 @@ impl Oracle {
             front: None,
             draw: 0,
             unclipped: None,
+            at_hand: None,
         }
+    }
+
+    /// An oracle that need not build this gradient graph of its model again.
+    #[must_use]
+    pub fn with_gradient_graph(self, built: Option<GradientGraph>) -> Self {
+        Self { at_hand: built, ..self }
     }
 
     /// The model behind a pre-processing: images pass it first, and gradients last.
@@ -334,7 +307,8 @@ impl Oracle {
 
     fn forward_at_once(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
         let Self { runtime, model, effort, unclipped, .. } = self;
-        let prepare = |shape: &[usize]| forwards(&**runtime, unclipped.as_ref().unwrap_or(model), shape);
+        let prepare =
+            |shape: &[usize]| forward_session(&**runtime, unclipped.as_ref().unwrap_or(model), shape);
         let mut outputs = self.forward.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
         self.effort.forwards += x.len_of(Axis(0)) as u64;
         let mut image = self.image(outputs.swap_remove(0), "output", x.len_of(Axis(0)))?;
@@ -349,8 +323,9 @@ impl Oracle {
         x: ArrayView4<'_, f32>,
         target: ArrayView4<'_, f32>,
     ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
-        let Self { runtime, model, objective, effort, gradients, .. } = self;
-        let prepare = |shape: &[usize]| with_gradient(&**runtime, model, objective, shape);
+        let Self { runtime, model, objective, effort, gradients, at_hand, .. } = self;
+        let prepare =
+            |shape: &[usize]| gradient_session(&**runtime, model, objective, shape, at_hand.as_ref());
         let known = gradients.iter().position(|(of, _)| of == objective);
         let place = known.unwrap_or_else(|| {
             gradients.push((objective.clone(), Sessions::default()));
@@ -407,32 +382,4 @@ impl Oracle {
 fn target_of(target: ArrayView4<'_, f32>, index: usize) -> ArrayView4<'_, f32> {
     let last = target.len_of(Axis(0));
     target.slice_move(s![index.min(last)..(index + 1).min(last), .., .., ..])
-}
-
-/// The model as it is, or in float32 where the runtime does not serve half precision. One with an
-/// operator that is not known here is handed to the runtime unread.
-fn forwards(runtime: &dyn Runtime, model: &Model, shape: &[usize]) -> Result<Box<dyn Session>, OracleError> {
-    let fixed = match specialise(model, &[shape]) {
-        Ok(fixed) => fixed,
-        Err(unknown @ RewriteError::Node { .. }) => {
-            return runtime.load(&resized(model.clone(), &[shape])?).map_err(|_| unknown.into());
-        }
-        Err(error) => return Err(error.into()),
-    };
-    Ok(runtime.load(&if runtime.half_precision() { fixed } else { promote(&fixed).0 })?)
-}
-
-/// The runtime's own differentiation where it has one, else the gradient graph.
-fn with_gradient(
-    runtime: &dyn Runtime,
-    model: &Model,
-    objective: &Objective,
-    shape: &[usize],
-) -> Result<Box<dyn Session>, OracleError> {
-    let image = image_input(model)?;
-    let with_objective = objective_model(model, objective, shape)?;
-    if let Some(session) = runtime.autograd(&with_objective, &image) {
-        return Ok(session?);
-    }
-    Ok(runtime.load(&step_model(model, objective, shape)?)?)
 }

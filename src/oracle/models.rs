@@ -1,6 +1,8 @@
 //! The models that an oracle runs: the network at a fixed size, with an objective behind it, and
 //! with the objective's gradient.
 
+use std::sync::Arc;
+
 use super::objective::{Fragment, Objective, TARGET};
 use crate::onnx::{DType, Model, Problem};
 use crate::rewrite::{Emitter, RewriteError, Stop, Value, gradient, promote, specialise};
@@ -11,6 +13,37 @@ pub const VALUE: &str = "value";
 pub const GRADIENT: &str = "gradient";
 /// The name of the output that holds one value per image, in models of several images.
 pub const VALUES: &str = "values";
+
+/// A gradient graph ([`gradient_model`]) with what it was built for.
+#[derive(Clone, Debug)]
+pub struct GradientGraph {
+    objective: Objective,
+    shape: Vec<usize>,
+    /// The graph, of the input shape that it was built for.
+    pub model: Arc<Model>,
+}
+
+impl GradientGraph {
+    /// Builds the graph for inputs of `shape` (N, C, H, W), and gives the nodes through which only a zero
+    /// gradient passes.
+    ///
+    /// # Errors
+    /// As for [`gradient_model`].
+    pub fn build(
+        model: &Model,
+        objective: &Objective,
+        shape: &[usize],
+    ) -> Result<(Self, Vec<Stop>), RewriteError> {
+        let (built, stopped) = gradient_model(model, objective, shape)?;
+        let graph = Self { objective: objective.clone(), shape: shape.to_vec(), model: Arc::new(built) };
+        Ok((graph, stopped))
+    }
+
+    /// Whether it gives this objective's gradient for inputs of this shape.
+    pub fn is_for(&self, objective: &Objective, shape: &[usize]) -> bool {
+        self.objective == *objective && self.shape == shape
+    }
+}
 
 /// A model with the objective as its first output; where the batch has several images, the
 /// objective of each is its second.
@@ -26,8 +59,8 @@ pub fn objective_model(model: &Model, objective: &Objective, shape: &[usize]) ->
 }
 
 /// A model that takes an image (the network's own input) and a `target`, and gives the objective
-/// and its gradient with respect to the image: a standard ONNX model of fixed size. Beside it, the
-/// nodes through which only a zero gradient passes.
+/// and its gradient with respect to the image: a standard ONNX model of fixed size. Where there are several images,
+/// the objective of each is the third output. Beside it, the nodes through which only a zero gradient passes.
 ///
 /// # Errors
 /// A size that the model does not take, or an operator without a rule.
@@ -36,32 +69,11 @@ pub fn gradient_model(
     objective: &Objective,
     shape: &[usize],
 ) -> Result<(Model, Vec<Stop>), RewriteError> {
-    differentiated(model, objective, shape, false)
-}
-
-/// [`gradient_model`], with the objective of each image as a third output where there are several.
-///
-/// # Errors
-/// As for [`gradient_model`].
-pub(super) fn step_model(
-    model: &Model,
-    objective: &Objective,
-    shape: &[usize],
-) -> Result<Model, RewriteError> {
-    Ok(differentiated(model, objective, shape, shape[0] > 1)?.0)
-}
-
-fn differentiated(
-    model: &Model,
-    objective: &Objective,
-    shape: &[usize],
-    each_too: bool,
-) -> Result<(Model, Vec<Stop>), RewriteError> {
     let image = image_input(model)?;
     let (mut emitter, Fragment { each, sum }) = with_objective(model, objective, shape)?;
     let found = gradient(&mut emitter, &sum, &image)?;
     let mut outputs = vec![(VALUE, &sum), (GRADIENT, &found.value)];
-    if each_too {
+    if shape[0] > 1 {
         outputs.push((VALUES, &each));
     }
     let mut made = emitter.finish(&outputs)?;

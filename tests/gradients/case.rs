@@ -105,9 +105,19 @@ impl Case {
         Self { about: operators.iter().map(|&operator| operator.to_owned()).collect(), ..self }
     }
 
-    /// The operators that the case is about. The gradient passes through each: its node reads what depends on
-    /// `x`, and the result depends on what it gives.
+    /// The operators that the case is about. The gradient passes through each.
     pub fn subjects(&self) -> BTreeSet<String> {
+        let (nodes, passed) = (&self.model.graph.nodes, self.passed());
+        for operator in &self.about {
+            assert!(passed.contains(operator), "{}: no gradient passes through {operator}", self.name);
+        }
+        let one = nodes.iter().all(|node| node.op == nodes[0].op);
+        if one { passed } else { self.about.iter().cloned().collect() }
+    }
+
+    /// The operators that the gradient passes through: a node reads what depends on `x`, and the result depends
+    /// on what it gives.
+    pub fn passed(&self) -> BTreeSet<String> {
         let nodes = &self.model.graph.nodes;
         let mut above = BTreeSet::from(["x"]);
         for node in nodes {
@@ -126,12 +136,7 @@ impl Case {
             let read = node.inputs.iter().any(|name| above.contains(name.as_str()));
             read && node.outputs.iter().any(|name| below.contains(name.as_str()))
         });
-        let passed: BTreeSet<String> = passed.map(|node| node.op.clone()).collect();
-        for operator in &self.about {
-            assert!(passed.contains(operator), "{}: no gradient passes through {operator}", self.name);
-        }
-        let one = nodes.iter().all(|node| node.op == nodes[0].op);
-        if one { passed } else { self.about.iter().cloned().collect() }
+        passed.map(|node| node.op.clone()).collect()
     }
 }
 
@@ -161,6 +166,11 @@ pub fn node_at<const N: usize>(
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         graph.node(op, "y", &inputs, attributes)
     })
+}
+
+/// A case of one node at a point where it has no derivative: every entry of `x` is `value`.
+pub fn at_bend(op: &str, value: f32, constants: Vec<Tensor>) -> Case {
+    node(&format!("{op} at {value}"), op, &[1, 2, 5, 4], constants, []).on_a_bend(value)
 }
 
 /// Seeded numbers, uniform in [-1, 1].

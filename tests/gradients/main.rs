@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         trial(format!("refused: {}", case.name), move || is_refused_in_words(&case, words))
     }));
     tests.push(trial("every rule has a case", every_rule_has_a_case));
+    tests.push(trial("cases lie with their operators' family", cases_lie_with_their_family));
     tests.extend(Kind::all().map(|kind| runtime(kind).trial(format!("{kind} answers"), drop)));
     trials::run(tests)
 }
@@ -101,6 +102,20 @@ fn every_rule_has_a_case() {
         .filter(|name| !tried.contains(*name))
         .collect();
     assert!(missing.is_empty(), "rules without a case: {}", missing.join(", "));
+}
+
+/// A case lies in the file of the family of an operator that it tries. Upsample is in no family: it is brought up
+/// to Resize before.
+fn cases_lie_with_their_family() {
+    for (family, cases) in cases::families() {
+        for case in cases {
+            let tried = case.passed();
+            let homes: Vec<_> =
+                tried.iter().filter_map(|operator| temper::rewrite::family(operator)).collect();
+            let at_home = homes.is_empty() || homes.contains(&family);
+            assert!(at_home, "`{}` lies in cases/{family}.rs and tries {tried:?}", case.name);
+        }
+    }
 }
 
 fn is_refused_in_words(case: &Case, words: &str) {

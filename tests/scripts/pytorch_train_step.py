@@ -15,7 +15,9 @@ contestants take turns, so that what slows the machine slows all of them. Printe
 seconds, and the median over turns of Temper's time over PyTorch's in the same turn.
 
     --size small       the EDSR of --preset small, of 40,323 parameters; full is the EDSR baseline
-    --device cuda      on a GPU, both sides (Temper needs a libtorch with CUDA, see the README)
+    --device cuda      on a GPU, both sides (Temper needs a libtorch with CUDA, see the README); convolutions
+                       round their factors to TF32 on both sides unless NVIDIA_TF32_OVERRIDE=0 is set
+    --amp              in bfloat16 where both would: autocast, and `temper harden --amp`
     --at-most RATIO    the largest such ratio that passes against either layout [default: 1.05, which
                        leaves 0.05 to noise]
 
@@ -75,7 +77,8 @@ def in_pytorch(args, layout):
     def step():
         start = time.perf_counter()
         optimiser.zero_grad()
-        loss = torch.nn.functional.l1_loss(net(lr), hr) * 255
+        with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.amp):
+            loss = torch.nn.functional.l1_loss(net(lr), hr) * 255
         loss.backward()
         optimiser.step()
         loss.item()
@@ -93,7 +96,8 @@ class Temper:
         command = [args.train_step, args.size, str(loss_weight), args.device, str(args.batch), str(args.patch)]
         environment = {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(args.threads), **os.environ}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-        self.process = subprocess.Popen([*command, args.photographs, out], **pipes)
+        precision = ["amp"] if args.amp else []
+        self.process = subprocess.Popen([*command, args.photographs, out, *precision], **pipes)
         self.about = self.process.stdout.readline().strip()
         if not self.about:
             sys.exit(2)
@@ -136,6 +140,7 @@ def main():
     parser.add_argument("photographs", help="a folder of images larger than a crop")
     parser.add_argument("--size", choices=SIZES, default="full")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--amp", action="store_true")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--patch", type=int, default=48)
     parser.add_argument("--turns", type=int, default=7)
@@ -151,7 +156,7 @@ def main():
         plain = Temper(args, 0, f"{folder}/plain")
         hardened = Temper(args, 1, f"{folder}/hardened")
         print(f"PyTorch {torch.__version__}: {parameters} parameters; Temper: {plain.about}; {args.threads} threads")
-        print(f"EDSR x{SCALE} {args.size} on {args.device}, {args.batch} crops of {args.patch}x{args.patch}, {args.turns} turns")
+        print(f"EDSR x{SCALE} {args.size} on {args.device}, {args.batch} crops of {args.patch}x{args.patch}{', bfloat16' if args.amp else ''}, {args.turns} turns")
         contestants = {
             "PyTorch, NCHW": nchw,
             "PyTorch, channels-last": last,

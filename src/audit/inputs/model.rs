@@ -12,7 +12,7 @@ use crate::audit::preprocess::Preprocessing;
 use crate::digest;
 use crate::interface::{Found, Interface, Overrides, discover, find_tap, on_the_way, served};
 use crate::onnx::{self, Dim, Model, Problem, Source};
-use crate::oracle::{Objective, gradient_model};
+use crate::oracle::{GradientGraph, Objective};
 use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
 use crate::rewrite::{Stop, promote, prune, specialise};
 use crate::runtime::Runtime;
@@ -48,6 +48,8 @@ pub struct AuditedModel {
     branches_on_size: bool,
     /// A bound on the bytes that attacks take; known once an image was fitted.
     memory: u64,
+    /// The gradient graph by which that was bounded: the one of the largest image, which attacks use.
+    pub gradient_graph: Option<GradientGraph>,
     /// What images pass before it; `None` for the bare model.
     pub front: Option<Front>,
 }
@@ -133,6 +135,7 @@ impl AuditedModel {
             found,
             stopped: vec![],
             memory: 0,
+            gradient_graph: None,
             front: None,
         })
     }
@@ -168,12 +171,14 @@ impl AuditedModel {
         let shape = [batch, channels, height, width];
         // A model that cannot be differentiated here may be where a runtime does it by itself. Whether
         // there is a gradient is for the self-test to find.
-        let Ok((step, stopped)) = gradient_model(&self.model, &Objective::Distance, &shape) else {
+        let Ok((step, stopped)) = GradientGraph::build(&self.model, &Objective::Distance, &shape) else {
             return Ok(());
         };
         self.stopped = stopped;
         let forward = specialise(&self.model, &[&shape]);
-        let needed = forward.and_then(|forward| bound(&promote(&forward).0, &step, runtimes)).unwrap_or(0);
+        let needed =
+            forward.and_then(|forward| bound(&promote(&forward).0, &step.model, runtimes)).unwrap_or(0);
+        self.gradient_graph = Some(step);
         self.memory = needed;
         match memory.filter(|memory| needed > *memory) {
             Some(memory) => Err(AuditError::TooLarge {

@@ -5,6 +5,8 @@
 //! of the trained network in its file. Deliberately absent: reading a command line (`cli`), and acting on
 //! any of it.
 
+mod adversarial;
+mod check;
 mod export_options;
 mod keys;
 mod memory;
@@ -14,6 +16,7 @@ mod run;
 mod schedule;
 mod settings;
 
+pub use adversarial::{AttackStart, AttackTarget};
 pub use export_options::ExportOptions;
 pub use recipe::Recipe;
 pub use run::Run;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::recipe::setting;
+use super::check::setting;
 use crate::harden::HardenError;
 
 /// What does not decide what a run computes.

@@ -50,12 +50,15 @@ macro_rules! presets {
 /// The presets, by network and name.
 const PRESETS: &[(&str, &str)] = presets!(
     "edsr-paper" "edsr-small" "srresnet-paper" "srresnet-small" "srgan-paper" "srgan-small"
-    "rcan-paper" "rcan-small" "msrn-paper" "msrn-small" "carn-paper" "carn-small"
+    "rcan-paper" "rcan-small" "msrn-paper" "msrn-small" "carn-paper" "carn-small" "robust"
 );
+
+/// The preset that is the same for every network, and trains none from the start.
+const ROBUST: &str = "robust";
 
 impl Settings {
     /// The names that [`Self::layered`] takes as presets.
-    pub const PRESETS: [&'static str; 2] = ["paper", "small"];
+    pub const PRESETS: [&'static str; 3] = ["paper", "small", ROBUST];
 
     /// The usual settings of a recipe on the CPU, without an audit at the end.
     pub fn new(recipe: Recipe, data: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {
@@ -80,8 +83,8 @@ impl Settings {
         self.recipe.network().map(drop)
     }
 
-    /// A preset of the network that file or flags name (EDSR where they do not), the file over it, the
-    /// flags, a table with the same sections, over both.
+    /// A preset of the network that file or flags name (EDSR where they do not), or that of all networks, the
+    /// file over it, the flags, a table with the same sections, over both.
     ///
     /// # Errors
     /// [`HardenError::Config`] naming the file, the key and the most similar key there is.
@@ -92,21 +95,32 @@ impl Settings {
         };
         let stated = [&flags, &file].into_iter().find_map(|table| table.get("recipe")?.get("arch")?.as_str());
         let arch: Arch = stated.unwrap_or("edsr").parse()?;
-        let name = format!("{arch}-{preset}");
-        let (_, text) = PRESETS.iter().find(|(candidate, _)| *candidate == name).ok_or_else(|| {
-            let names = Self::PRESETS.join(" and ");
-            problem(&"--preset", format!("there is no preset `{preset}`; there are {names}"))
-        })?;
-        let mut merged = parse(text).map_err(|error| problem(&name, error))?;
+        let mut merged = Self::preset(arch, preset)?;
         merge(&mut merged, file);
         merge(&mut merged, flags);
         let mut settings =
             Self::deserialize(merged).map_err(|error| problem(&"the settings", one_line(&error)))?;
+        if preset == ROBUST && settings.recipe.from.is_none() && settings.recipe.weights.is_none() {
+            let missing =
+                "it fine-tunes a trained network: add --from FILE.onnx, or --arch NAME --weights FILE.onnx";
+            return Err(problem(&"--preset robust", missing.into()));
+        }
         // The scale of a network of the zoo is nothing that is stated of a file.
         if settings.recipe.from.is_none() {
             settings.recipe.interface.scale = None;
         }
         Ok(settings)
+    }
+
+    /// What a preset states for a network.
+    fn preset(arch: Arch, preset: &str) -> Result<Table, HardenError> {
+        let name = if preset == ROBUST { ROBUST.to_owned() } else { format!("{arch}-{preset}") };
+        let (_, text) = PRESETS.iter().find(|(candidate, _)| *candidate == name).ok_or_else(|| {
+            let [others @ .., last] = &Self::PRESETS;
+            let names = format!("{} and {last}", others.join(", "));
+            problem(&"--preset", format!("there is no preset `{preset}`; there are {names}"))
+        })?;
+        parse(text).map_err(|error| problem(&name, error))
     }
 
     /// The settings as TOML, every key with what it means.
@@ -211,7 +225,7 @@ mod tests {
     #[test]
     fn every_preset_is_a_recipe_and_the_papers_are_the_defaults() {
         for arch in Arch::ALL {
-            for preset in Settings::PRESETS {
+            for preset in ["paper", "small"] {
                 let named = flags(&format!("recipe = {{ arch = \"{arch}\" }}"));
                 let recipe = Settings::layered(preset, None, named).unwrap().recipe;
                 recipe.check().unwrap();
@@ -219,6 +233,19 @@ mod tests {
             }
         }
         assert_eq!(Settings::layered("paper", None, Table::new()).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn the_robust_preset_fine_tunes_and_trains_nothing_from_the_start() {
+        let error = Settings::layered("robust", None, Table::new()).unwrap_err().to_string();
+        assert!(error.contains("--from FILE.onnx"), "{error}");
+        for start in ["from = \"a.onnx\"", "arch = \"carn\", weights = \"a.onnx\""] {
+            let given = flags(&format!("recipe = {{ {start}, steps = 9 }}"));
+            let recipe = Settings::layered("robust", None, given).unwrap().recipe;
+            recipe.check().unwrap();
+            assert!(recipe.adversarial > 0.0 && !recipe.estimated() && !recipe.noisy());
+            assert_eq!(recipe.steps, 9);
+        }
     }
 
     #[test]
@@ -283,6 +310,6 @@ mod tests {
         let mistyped = message("[recipe]\nlambda = \"high\"\n");
         assert!(mistyped.contains("high") || mistyped.contains("expected"), "{mistyped}");
         let unknown = Settings::layered("medium", None, Table::new()).unwrap_err().to_string();
-        assert!(unknown.contains("no preset `medium`; there are paper and small"), "{unknown}");
+        assert!(unknown.contains("no preset `medium`; there are paper, small and robust"), "{unknown}");
     }
 }

@@ -78,7 +78,9 @@ fn defence(recipe: &Recipe) -> String {
         parts.push(format!("noise of width {} in its features", recipe.noise_width()));
     }
     if recipe.adversarial > 0.0 {
-        parts.push(format!("adversarial training at {}/255", recipe.adversarial));
+        let steps = recipe.adversarial_steps;
+        let of = if steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") };
+        parts.push(format!("adversarial training at {}/255 ({of} of attack)", recipe.adversarial));
     }
     match parts.as_slice() {
         [] => "trained without a defence".to_owned(),

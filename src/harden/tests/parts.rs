@@ -94,6 +94,25 @@ fn adversarial_training_sees_every_crop_twice() {
 }
 
 #[test]
+fn an_attacked_crop_is_compared_with_the_truth_or_with_the_crops_own_output() {
+    let case = |adversarial_target, adversarial_weight| {
+        let recipe = Recipe { adversarial: 8.0, adversarial_target, adversarial_weight, steps: 1, ..small() };
+        ready_and_first(Recipe { lambda: 0.0, ..recipe }).1.reconstruction
+    };
+    let clean = ready_and_first(Recipe { lambda: 0.0, steps: 1, ..small() }).1.reconstruction;
+    let (truth, output) = (AttackTarget::Truth, AttackTarget::Output);
+    // L = (L_r + w L_a) / (1 + w): two weights give L_a, and a third follows from it.
+    let attacked = |target| 2.0 * case(target, 1.0) - clean;
+    for target in [truth, output] {
+        let expected = (clean + 3.0 * attacked(target)) / 4.0;
+        let found = case(target, 3.0);
+        assert!((found - expected).abs() < 1e-4 * expected, "{target:?}: {found} for {expected}");
+    }
+    // At its first step the network is far from the truth, and its two outputs are near each other.
+    assert!(attacked(output) < 0.5 * attacked(truth));
+}
+
+#[test]
 fn the_noise_has_a_width_of_its_own_and_lambda_a_ramp() {
     let case = |noise_width, lambda_ramp| {
         ready_and_first(Recipe { noise_width, lambda_ramp, steps: 1, ..small() }).1

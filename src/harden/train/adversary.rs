@@ -1,13 +1,14 @@
-//! I-FGSM, eq. (14), by autograd on the network under training: with T = 1 the attack of adversarial
-//! training (Sec. 5.6), with a few more steps that of validation.
+//! I-FGSM, eq. (14), by autograd on the network under training: the attack of validation, and of
+//! adversarial training (Sec. 5.6, T = 1), there with more and longer steps where a recipe asks for them
+//! (PGD, Madry et al., ICLR 2018).
 //!
-//! At x0 the norm has no gradient, so the first step starts from x0 plus seeded uniform noise of at
-//! most alpha / T; all stay within alpha of x0. The sign of the norm's gradient is that of its
-//! square's. Deliberately absent: the defence's noise, for what is attacked is the network as it
+//! At x0 the norm has no gradient, so the first step starts from x0 plus seeded uniform noise; all
+//! points stay within alpha of x0. The sign of the norm's gradient is that of its square's. Deliberately absent: the defence's noise, for what is attacked is the network as it
 //! would serve.
 
 use crate::density::Noise;
 use crate::harden::HardenError;
+use crate::harden::config::Recipe;
 use crate::harden::seed::Purpose;
 use crate::runtime::torch::gradient;
 use crate::torch::{Kind, Tensor, no_grad};
@@ -19,13 +20,30 @@ pub(super) struct Adversary {
     alpha: f64,
     /// T.
     steps: u32,
+    /// The length of a step and the reach of the noise at the start, on [0, 1].
+    step_size: f64,
+    reach: f64,
     start: Noise,
 }
 
+/// The steps of PGD together, in budgets: far enough to cross from anywhere in the ball to its border.
+const PATH: f64 = 2.5;
+
 impl Adversary {
-    /// An attack of `budget` / 255 in `steps` steps under a run's seed.
-    pub fn new(budget: f64, steps: u32, seed: u64) -> Self {
-        Self { alpha: budget / 255.0, steps, start: Noise::new(Purpose::Attack.seed(seed)) }
+    /// I-FGSM of `budget` / 255 in `steps` equal steps under a run's seed.
+    pub fn ifgsm(budget: f64, steps: u32, seed: u64) -> Self {
+        let alpha = budget / 255.0;
+        let step_size = alpha / f64::from(steps);
+        Self { alpha, steps, step_size, reach: step_size, start: Noise::new(Purpose::Attack.seed(seed)) }
+    }
+
+    /// The attack of a recipe's adversarial training, where it has any.
+    pub fn of(recipe: &Recipe) -> Option<Self> {
+        let (budget, steps) = (recipe.adversarial, recipe.adversarial_steps);
+        let alpha = budget / 255.0;
+        let step_size = alpha * (PATH / f64::from(steps)).min(1.0);
+        let reach = alpha * recipe.adversarial_start.reach();
+        (budget > 0.0).then(|| Self { step_size, reach, ..Self::ifgsm(budget, steps, recipe.seed) })
     }
 
     /// Attacked versions of the images `x` (N, C, H, W) on [0, 1]; the same for the same step.
@@ -39,15 +57,14 @@ impl Adversary {
         step: u64,
     ) -> Result<Tensor, HardenError> {
         let target = no_grad(|| network(x))?;
-        let size = self.alpha / f64::from(self.steps);
-        let noise = self.start.uniform_like(x, 2.0 * size, step)?;
+        let noise = self.start.uniform_like(x, 2.0 * self.reach, step)?;
         let mut attacked = (x + noise).f_clamp(0.0, 1.0)?.f_detach()?;
         for _ in 0..self.steps {
             let start = attacked.f_detach()?.set_requires_grad(true);
             let distance = network(&start)?.f_sub(&target)?.f_square()?.f_sum(Kind::Float)?;
             let direction = gradient(&distance, &start)?.f_sign()?;
             attacked = no_grad(|| -> Result<Tensor, HardenError> {
-                let moved = start.f_detach()? + direction * size;
+                let moved = start.f_detach()? + direction * self.step_size;
                 let within = moved.f_minimum(&(x + self.alpha))?.f_maximum(&(x - self.alpha))?;
                 Ok(within.f_clamp(0.0, 1.0)?)
             })?;
@@ -59,6 +76,7 @@ impl Adversary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harden::config::AttackStart;
     use crate::runtime::torch::Program;
     use crate::torch::Device;
     use crate::zoo::Edsr;
@@ -71,7 +89,7 @@ mod tests {
         let parameters = network.parameters();
         let ramp = Tensor::arange(2 * 3 * 12 * 10, (Kind::Float, Device::Cpu)) / 719.0;
         let x = ramp.view([2, 3, 12, 10]);
-        let adversary = Adversary::new(8.0, 1, 5);
+        let adversary = Adversary::ifgsm(8.0, 1, 5);
         let network = |x: &Tensor| Ok(network.run(&[x.shallow_clone()])?.remove(0));
         let attacked = adversary.attack(&network, &x, 7).unwrap();
         assert!(!attacked.requires_grad());
@@ -87,5 +105,27 @@ mod tests {
         assert!(parameters.iter().all(|(_, weight)| !weight.grad().defined()));
         assert_eq!(attacked, adversary.attack(&network, &x, 7).unwrap());
         assert_ne!(attacked, adversary.attack(&network, &x, 8).unwrap());
+    }
+    #[test]
+    fn training_attacks_from_where_the_recipe_says_and_more_steps_do_more() {
+        let model = Edsr { features: 8, blocks: 1, scale: 2 }.build(3).unwrap();
+        let network = Program::compile(&model, Device::Cpu, Kind::Float).unwrap();
+        let run = |x: &Tensor| Ok(network.run(&[x.shallow_clone()])?.remove(0));
+        let x = (Tensor::arange(3 * 12 * 10, (Kind::Float, Device::Cpu)) / 359.0).view([1, 3, 12, 10]);
+        let moved = |steps, start| {
+            let recipe = Recipe {
+                adversarial: 8.0,
+                adversarial_steps: steps,
+                adversarial_start: start,
+                ..Recipe::default()
+            };
+            let attacked = Adversary::of(&recipe).unwrap().attack(&run, &x, 0).unwrap();
+            assert!((&attacked - &x).abs().max().double_value(&[]) <= 8.0 / 255.0 + 1e-6);
+            no_grad(|| (run(&attacked).unwrap() - run(&x).unwrap()).square().sum(Kind::Double))
+                .double_value(&[])
+        };
+        assert!(moved(4, AttackStart::Ball) > moved(1, AttackStart::Ball));
+        assert_ne!(moved(1, AttackStart::Crop), moved(1, AttackStart::Ball));
+        assert!(Adversary::of(&Recipe::default()).is_none());
     }
 }

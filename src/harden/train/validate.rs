@@ -59,7 +59,7 @@ impl Validation {
             };
             pairs.push((middle(&lr, size, 1), middle(&hr, size, scale)));
         }
-        Ok(Self { pairs, training: false, adversary: Adversary::new(BUDGET, STEPS, seed) })
+        Ok(Self { pairs, training: false, adversary: Adversary::ifgsm(BUDGET, STEPS, seed) })
     }
 
     /// A few of the images that are trained on, for a run without others; `None` where none is large
@@ -74,7 +74,7 @@ impl Validation {
             wanted.then(|| (middle(&lr, size, 1), middle(&hr, size, scale)))
         };
         let pairs: Vec<_> = (0..data.len()).filter_map(evaluated).take(IMAGES_OF_TRAINING).collect();
-        let adversary = Adversary::new(BUDGET, STEPS, seed);
+        let adversary = Adversary::ifgsm(BUDGET, STEPS, seed);
         (!pairs.is_empty()).then_some(Self { pairs, training: true, adversary })
     }
 

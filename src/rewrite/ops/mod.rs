@@ -1,45 +1,30 @@
 //! The table of operators: what each gives for its inputs' types, and how a gradient passes back
 //! through it.
 //!
-//! One entry per operator, one file per family. A rule emits only operators whose meaning has not
+//! One entry per operator; a file or a folder per family. A rule emits only operators whose meaning has not
 //! changed since opset 13, so that the gradient graph of a model of any later opset is valid in
 //! it. An operator that is not in the table, and an attribute that its entry does not list, are
 //! refused by name: nothing is ignored silently.
 
+mod activation;
 mod arithmetic;
-mod axes;
-mod batch_norm;
 mod call;
-mod compare;
 mod control;
 mod conv;
-mod conv_transpose;
-mod dropout;
-mod extrema;
 mod fold;
-mod functions;
-mod gather;
 mod geometry;
-mod grid_sample;
 mod indexing;
-mod integer;
-mod join;
 mod layout;
+mod logic;
 mod matmul;
 mod normalisation;
 mod pad;
 mod pool;
 mod quantise;
-mod rectifier;
 mod reduce;
 mod resize;
-mod selection;
 mod shape;
-mod shuffle;
-mod smooth;
-mod softmax;
 mod taps;
-mod tile;
 mod vjp;
 
 use std::collections::HashMap;
@@ -128,45 +113,54 @@ pub enum Status {
     Refused(&'static str),
 }
 
-const FAMILIES: &[&[Operator]] = &[
-    arithmetic::OPERATORS,
-    axes::OPERATORS,
-    batch_norm::OPERATORS,
-    compare::OPERATORS,
-    control::OPERATORS,
-    conv::OPERATORS,
-    conv_transpose::OPERATORS,
-    dropout::OPERATORS,
-    extrema::OPERATORS,
-    functions::OPERATORS,
-    gather::OPERATORS,
-    grid_sample::OPERATORS,
-    indexing::OPERATORS,
-    integer::OPERATORS,
-    join::OPERATORS,
-    layout::OPERATORS,
-    matmul::OPERATORS,
-    normalisation::OPERATORS,
-    pad::OPERATORS,
-    pool::OPERATORS,
-    quantise::OPERATORS,
-    rectifier::OPERATORS,
-    reduce::OPERATORS,
-    resize::OPERATORS,
-    selection::OPERATORS,
-    shape::OPERATORS,
-    shuffle::OPERATORS,
-    smooth::OPERATORS,
-    softmax::OPERATORS,
-    tile::OPERATORS,
+/// A family's name and its entries, file by file. The interpreter's families and those of the test cases have
+/// the same names and the same operators.
+type Family = (&'static str, &'static [&'static [Operator]]);
+
+const FAMILIES: &[Family] = &[
+    ("activation", activation::OPERATORS),
+    ("arithmetic", arithmetic::OPERATORS),
+    ("control", &[control::OPERATORS]),
+    ("conv", conv::OPERATORS),
+    ("indexing", indexing::OPERATORS),
+    ("layout", layout::OPERATORS),
+    ("logic", &[logic::OPERATORS]),
+    ("matmul", &[matmul::OPERATORS]),
+    ("normalisation", normalisation::OPERATORS),
+    ("pad", &[pad::OPERATORS]),
+    ("pool", &[pool::OPERATORS]),
+    ("quantise", quantise::OPERATORS),
+    ("reduce", &[reduce::OPERATORS]),
+    ("resize", &[resize::OPERATORS]),
+    ("shape", &[shape::OPERATORS]),
 ];
 
-static TABLE: LazyLock<HashMap<&str, &Operator>> =
-    LazyLock::new(|| FAMILIES.iter().copied().flatten().map(|operator| (operator.name, operator)).collect());
+/// Why the gradient of a step function is zero.
+const STEPS: &str = "it is constant between its steps";
+
+struct Entry {
+    family: &'static str,
+    operator: &'static Operator,
+}
+
+static TABLE: LazyLock<HashMap<&str, Entry>> =
+    LazyLock::new(|| entries().map(|entry| (entry.operator.name, entry)).collect());
+
+fn entries() -> impl Iterator<Item = Entry> {
+    let of = |&(family, files): &Family| {
+        files.iter().copied().flatten().map(move |operator| Entry { family, operator })
+    };
+    FAMILIES.iter().flat_map(of)
+}
 
 /// Every operator of the table.
 pub fn all() -> impl Iterator<Item = &'static Operator> {
-    FAMILIES.iter().copied().flatten()
+    entries().map(|entry| entry.operator)
+}
+
+/// The family of an operator of the standard domain, as the files of this folder are named.
+pub fn family(operator: &str) -> Option<&'static str> {
+    TABLE.get(operator).map(|entry| entry.family)
 }
 
 /// The first opset from which the operators' meanings are those of this table.
@@ -182,7 +176,8 @@ pub fn find(node: &Node, opset: i64) -> Result<&'static Operator, String> {
             "is of opset {opset}; opsets from {FIRST_OPSET} on are read, so convert the model"
         ));
     }
-    let operator = *TABLE.get(node.op.as_str()).ok_or("is an operator that Temper does not know yet")?;
+    let entry = TABLE.get(node.op.as_str()).ok_or("is an operator that Temper does not know yet")?;
+    let operator = entry.operator;
     match node.attributes.keys().find(|name| !operator.attributes.contains(&name.as_str())) {
         Some(name) => {
             Err(format!("has the attribute `{name}`, which Temper does not know and will not ignore"))
@@ -194,11 +189,10 @@ pub fn find(node: &Node, opset: i64) -> Result<&'static Operator, String> {
 /// Whether an operator's integer results stand for real numbers, so that gradients pass through
 /// them (see `quantise`).
 pub fn quantises(node: &Node) -> bool {
-    let quantised = quantise::OPERATORS.iter().chain(integer::OPERATORS);
-    node.domain.is_empty() && quantised.map(|operator| operator.name).any(|name| name == node.op)
+    node.domain.is_empty() && family(&node.op) == Some("quantise")
 }
 
-pub use quantise::stays;
+pub use quantise::scales::stays;
 
 /// How a gradient passes back through a node's operator, or why it is not known.
 pub fn status(node: &Node, opset: i64) -> Result<Status, String> {

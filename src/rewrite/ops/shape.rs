@@ -1,12 +1,10 @@
-//! Shape arithmetic: Shape, Size, Range, ConstantOfShape, and the rounding and logic that goes
-//! with it (Floor, Ceil, Round, Mod, And, Or, Not).
+//! Values of shapes alone: Shape, Size, Range, ConstantOfShape.
 //!
 //! At a fixed size these are known before anything runs, and are folded away.
 
 use ndarray::ArrayD;
 
-use super::call::{broadcast, broadcast_inputs, same_as_input};
-use super::fold::{Folded, binary, from_all, one, unary, zip};
+use super::fold::{Folded, one};
 use super::{Call, Operator};
 use crate::onnx::{Attribute, DType, Tensor};
 use crate::rewrite::{Array, TensorType};
@@ -14,7 +12,6 @@ use crate::rewrite::{Array, TensorType};
 type Types = Result<Vec<TensorType>, String>;
 
 const INTEGERS: &str = "it gives integers that depend on shapes alone";
-const STEPS: &str = "it is constant between its steps";
 
 pub const OPERATORS: &[Operator] = &[
     Operator::zero("Shape", &["start", "end"], infer_shape, INTEGERS).folds(fold_shape),
@@ -22,14 +19,6 @@ pub const OPERATORS: &[Operator] = &[
     Operator::zero("Range", &[], infer_range, INTEGERS).folds(fold_range),
     Operator::zero("ConstantOfShape", &["value"], infer_constant_of_shape, INTEGERS)
         .folds(fold_constant_of_shape),
-    Operator::zero("Floor", &[], same_as_input, STEPS).folds(|call| unary(call, f64::floor)),
-    Operator::zero("Ceil", &[], same_as_input, STEPS).folds(|call| unary(call, f64::ceil)),
-    Operator::zero("Round", &[], same_as_input, STEPS).folds(|call| unary(call, f64::round_ties_even)),
-    Operator::zero("And", &[], infer_logic, STEPS).folds(|call| logic(call, |a, b| a && b)),
-    Operator::zero("Or", &[], infer_logic, STEPS).folds(|call| logic(call, |a, b| a || b)),
-    Operator::zero("Not", &[], same_as_input, STEPS).folds(fold_not),
-    Operator::refused("Mod", &["fmod"], broadcast_inputs, "Mod of image values has no rule yet")
-        .folds(fold_mod),
 ];
 
 /// The dimensions that Shape takes: all, or from `start` to `end`.
@@ -119,33 +108,4 @@ fn fold_constant_of_shape(call: &Call<'_>) -> Folded {
         Array::Bool(a) => Array::Bool(ArrayD::from_elem(shape, a.first().copied().unwrap_or(false))),
     };
     one(&array)
-}
-
-fn infer_logic(call: &Call<'_>) -> Types {
-    let (a, b) = (call.input(0)?, call.input(1)?);
-    Ok(vec![TensorType::new(DType::Bool, broadcast(&a.shape, &b.shape)?)])
-}
-
-fn logic(call: &Call<'_>, holds: fn(bool, bool) -> bool) -> Folded {
-    from_all(call, |inputs| match inputs {
-        [Array::Bool(a), Array::Bool(b)] => Ok(Some(Array::Bool(zip(a, b, |a, b| holds(*a, *b))?))),
-        _ => Ok(None),
-    })
-}
-
-fn fold_not(call: &Call<'_>) -> Folded {
-    from_all(call, |inputs| match inputs {
-        [Array::Bool(a)] => Ok(Some(Array::Bool(a.mapv(|value| !value)))),
-        _ => Ok(None),
-    })
-}
-
-/// Integers: the sign of the divisor, as in Python; with `fmod` the sign of the dividend, as in C.
-fn fold_mod(call: &Call<'_>) -> Folded {
-    let as_in_c = call.int("fmod", 0)? != 0;
-    let int = |a: i64, b: i64| {
-        let rest = a.checked_rem(b)?;
-        Some(if !as_in_c && rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
-    };
-    binary(call, int, |a, b| a % b)
 }

@@ -6,8 +6,8 @@
 //! Pad, a Gather per reader, or a product with a constant matrix.
 
 use super::Vjp;
-use super::gather::scatter;
 use crate::onnx::{Attribute, Tensor};
+use crate::rewrite::ops::indexing::gather::scatter;
 use crate::rewrite::{RewriteError, Value};
 
 /// What each entry of a result reads of an axis: entries and their weights.

@@ -3,7 +3,7 @@
 use temper::onnx::{Attribute, Tensor};
 use temper::runtime::Kind;
 
-use crate::case::{Case, between, node, node_at, random};
+use crate::case::{Case, at_bend, between, node, node_at, random};
 
 /// Where almost every entry is saturated, what is left of the gradient is as small as the error.
 const SATURATED: &str = "its Sigmoid ends 4.8e-7 short of 0 and 1, its Tanh 1.2e-7 short of 1";
@@ -15,6 +15,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(smooth());
     cases.extend(softmaxes());
     cases.extend(dropouts());
+    cases.extend(at_bends());
     cases
 }
 
@@ -25,6 +26,9 @@ fn bent() -> Vec<Case> {
         node_at(opset, &format!("{op} over [{low}, {high}]"), op, &[4, 6], vec![], []).over(low, high)
     };
     vec![
+        node("relu", "Relu", &[1, 2, 3, 4], vec![], []),
+        node("hard sigmoid", "HardSigmoid", &[4, 5], vec![], [("alpha", 0.6.into()), ("beta", 0.4.into())]),
+        node("hard sigmoid, defaults", "HardSigmoid", &[4, 5], vec![], []).over(-4.0, 4.0),
         plain(17, "LeakyRelu", -2.0, 2.0),
         of("leaky relu, 0.2", "LeakyRelu", 0.2),
         of("leaky relu, 0", "LeakyRelu", 0.0),
@@ -171,4 +175,16 @@ fn masked() -> Case {
         let zero = graph.initializer("zero", Tensor::scalar(0.0));
         graph.node("Where", "y", &["mask", "kept", &zero], [])
     })
+}
+
+/// Where there is no derivative, the rules choose as libtorch does.
+fn at_bends() -> Vec<Case> {
+    vec![
+        at_bend("Relu", 0.0, vec![]),
+        at_bend("LeakyRelu", 0.0, vec![]),
+        at_bend("PRelu", 0.0, vec![Tensor::scalar(0.3)]),
+        at_bend("Elu", 0.0, vec![]),
+        at_bend("Celu", 0.0, vec![]),
+        at_bend("ThresholdedRelu", 1.0, vec![]),
+    ]
 }

@@ -1,4 +1,4 @@
-//! Entries read and written by constant indices, copies, triangles, and sampling by a grid.
+//! Entries read and written by constant indices, and sampling by a grid.
 
 use temper::onnx::{Attribute, Tensor};
 use temper::runtime::Kind;
@@ -6,8 +6,7 @@ use temper::runtime::Kind;
 use crate::case::{Case, between, node, node_at, random};
 
 pub fn cases() -> Vec<Case> {
-    let mut cases = copies();
-    cases.extend(gathers());
+    let mut cases = gathers();
     cases.extend(scatters());
     cases.extend(grids());
     cases
@@ -17,31 +16,19 @@ fn indices(shape: &[usize], values: &[i64]) -> Tensor {
     Tensor::i64(shape, values.to_vec()).unwrap()
 }
 
-fn copies() -> Vec<Case> {
-    let tile = |counts: &[i64]| {
-        node(&format!("tile by {counts:?}"), "Tile", &[2, 3, 4], vec![Tensor::ints(counts)], [])
-    };
-    let triangle = |upper: i64, diagonal: i64| {
-        let name = format!("triangle, upper {upper}, diagonal {diagonal}");
-        let diagonal = Tensor::i64(&[], vec![diagonal]).unwrap();
-        node(&name, "Trilu", &[2, 4, 5], vec![diagonal], [("upper", Attribute::Int(upper))])
-    };
-    vec![
-        tile(&[1, 1, 1]),
-        tile(&[2, 1, 3]),
-        tile(&[1, 4, 1]),
-        node("triangle", "Trilu", &[4, 3], vec![], []),
-        triangle(1, 1),
-        triangle(0, -1),
-    ]
-}
-
 fn gathers() -> Vec<Case> {
     let axis = |axis: i64| [("axis", Attribute::Int(axis))];
+    let gather = |name: &str, axis: i64, indices: Tensor| {
+        node(name, "Gather", &[4, 3, 5], vec![indices], [("axis", axis.into())])
+    };
     let tuples = |name: &str, batch: i64, places: Tensor| {
         node(name, "GatherND", &[2, 3, 4], vec![places], [("batch_dims", Attribute::Int(batch))])
     };
     vec![
+        gather("gather", 1, Tensor::ints(&[2, 0])),
+        gather("gather, repeating", -1, Tensor::ints(&[1, 1, 4, 1, -5])),
+        gather("gather by a matrix", 0, Tensor::i64(&[2, 2], vec![3, 0, 3, 1]).unwrap()),
+        gather("gather of one", 0, Tensor::i64(&[], vec![2]).unwrap()),
         node(
             "gather elements",
             "GatherElements",

@@ -1,7 +1,6 @@
-//! Elements moved, joined, cut and stretched.
+//! Elements moved, joined, cut, stretched and copied.
 
 use temper::onnx::{Attribute, Tensor};
-use temper::runtime::Kind;
 
 use crate::case::{Case, node, random};
 
@@ -13,6 +12,8 @@ pub fn cases() -> Vec<Case> {
     let mut cases = moved();
     cases.extend(cut_and_joined());
     cases.extend(shuffles());
+    cases.extend(copies());
+    cases.extend(stepped());
     cases
 }
 
@@ -35,20 +36,10 @@ fn cut_and_joined() -> Vec<Case> {
     let slice = |name: &str, lists: [&[i64]; 3]| {
         node(name, "Slice", &[3, 6, 5], lists.iter().map(|list| Tensor::ints(list)).collect(), [])
     };
-    let gather = |name: &str, axis: i64, indices: Tensor| {
-        node(name, "Gather", &[4, 3, 5], vec![indices], [("axis", axis.into())])
-    };
     vec![
         slice("slice", [&[1, 2], &[3, 5], &[0, 2]]),
         slice("slice from the end", [&[-4], &[-1], &[-2]]),
         slice("slice of everything", [&[0], &[i64::MAX], &[1]]),
-        node("pad", "Pad", &[2, 3], vec![Tensor::ints(&[0, 1, 2, 0])], []),
-        node("pad, cutting", "Pad", &[4, 3], vec![Tensor::ints(&[-1, 1, 2, -1]), Tensor::scalar(0.5)], [])
-            .without(Kind::TRACT, "its Pad does not cut"),
-        gather("gather", 1, Tensor::ints(&[2, 0])),
-        gather("gather, repeating", -1, Tensor::ints(&[1, 1, 4, 1, -5])),
-        gather("gather by a matrix", 0, Tensor::i64(&[2, 2], vec![3, 0, 3, 1]).unwrap()),
-        gather("gather of one", 0, Tensor::i64(&[], vec![2]).unwrap()),
         Case::new("concat", &[2, 3, 2], |graph, x| {
             let other = graph.initializer("other", random(&[2, 2, 2]));
             let minus = graph.node("Neg", "minus", &[x], []);
@@ -103,4 +94,35 @@ fn sub_pixels(name: &str, factor: usize, mode: &str) -> Case {
         let attributes = [("blocksize", Attribute::Int(factor as i64)), ("mode", mode.into())];
         graph.node("DepthToSpace", "y", &[&deep], attributes)
     })
+}
+
+fn copies() -> Vec<Case> {
+    let tile = |counts: &[i64]| {
+        node(&format!("tile by {counts:?}"), "Tile", &[2, 3, 4], vec![Tensor::ints(counts)], [])
+    };
+    let triangle = |upper: i64, diagonal: i64| {
+        let name = format!("triangle, upper {upper}, diagonal {diagonal}");
+        let diagonal = Tensor::i64(&[], vec![diagonal]).unwrap();
+        node(&name, "Trilu", &[2, 4, 5], vec![diagonal], [("upper", Attribute::Int(upper))])
+    };
+    vec![
+        tile(&[1, 1, 1]),
+        tile(&[2, 1, 3]),
+        tile(&[1, 4, 1]),
+        node("triangle", "Trilu", &[4, 3], vec![], []),
+        triangle(1, 1),
+        triangle(0, -1),
+    ]
+}
+
+fn stepped() -> Vec<Case> {
+    let slice = |name: &str, lists: [&[i64]; 4]| {
+        node(name, "Slice", &[3, 7, 6], lists.iter().map(|list| Tensor::ints(list)).collect(), [])
+    };
+    vec![
+        slice("slice, every second", [&[0], &[i64::MAX], &[1], &[2]]),
+        slice("slice, every third of a part", [&[1, 0], &[3, 5], &[0, 2], &[1, 3]]),
+        slice("slice, backwards", [&[-1], &[i64::MIN], &[-1], &[-1]]),
+        slice("slice, backwards by two", [&[5], &[0], &[1], &[-2]]),
+    ]
 }

@@ -1,12 +1,11 @@
-//! The table of cases, a file per family of operators.
+//! The table of cases, a file per family of operators, named as in `src/rewrite/ops`.
 
 mod activation;
 mod arithmetic;
-mod bends;
 mod conv;
-mod elementwise;
 mod indexing;
 mod layout;
+mod logic;
 mod matmul;
 mod normalisation;
 mod pad;
@@ -17,23 +16,26 @@ mod resize;
 
 use super::case::Case;
 
+/// Every family's cases.
+pub fn families() -> Vec<(&'static str, Vec<Case>)> {
+    vec![
+        ("activation", activation::cases()),
+        ("arithmetic", arithmetic::cases()),
+        ("conv", conv::cases()),
+        ("indexing", indexing::cases()),
+        ("layout", layout::cases()),
+        ("logic", logic::cases()),
+        ("matmul", matmul::cases()),
+        ("normalisation", normalisation::cases()),
+        ("pad", pad::cases()),
+        ("pool", pool::cases()),
+        ("quantise", quantise::cases()),
+        ("reduce", reduce::cases()),
+        ("resize", resize::cases()),
+    ]
+}
+
 /// Every case.
 pub fn all() -> Vec<Case> {
-    let families = [
-        activation::cases(),
-        arithmetic::cases(),
-        bends::cases(),
-        conv::cases(),
-        elementwise::cases(),
-        indexing::cases(),
-        layout::cases(),
-        matmul::cases(),
-        normalisation::cases(),
-        pad::cases(),
-        pool::cases(),
-        quantise::cases(),
-        reduce::cases(),
-        resize::cases(),
-    ];
-    families.into_iter().flatten().collect()
+    families().into_iter().flat_map(|(_, cases)| cases).collect()
 }

@@ -3,7 +3,7 @@
 
 use temper::onnx::{Attribute, GraphBuilder};
 
-use crate::case::{Case, node};
+use crate::case::{Case, at_bend, node};
 
 type Attributes = Vec<(&'static str, Attribute)>;
 
@@ -16,6 +16,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(padding_counts());
     cases.extend(maxima());
     cases.extend(global());
+    cases.extend(constant_windows());
     cases
 }
 
@@ -149,5 +150,17 @@ fn global() -> Vec<Case> {
         let twice = graph.node("Concat", "twice", &[x, x], [("axis", Attribute::Int(2))]);
         graph.node("GlobalMaxPool", "y", &[&twice], [])
     }));
+    cases
+}
+
+/// Windows of equal entries: no derivative, and the rules choose as libtorch does.
+fn constant_windows() -> Vec<Case> {
+    let mut cases = vec![at_bend("GlobalMaxPool", 0.5, vec![])];
+    for (stride, pad) in [(1, 0), (1, 1), (2, 1)] {
+        let list = |value: i64, count: usize| Attribute::Ints(vec![value; count]);
+        let attributes = [("kernel_shape", list(3, 2)), ("strides", list(stride, 2)), ("pads", list(pad, 4))];
+        let name = format!("MaxPool of one value, stride {stride}, pad {pad}");
+        cases.push(node(&name, "MaxPool", &[1, 2, 5, 4], vec![], attributes).on_a_bend(-0.5));
+    }
     cases
 }

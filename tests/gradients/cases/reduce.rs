@@ -1,9 +1,9 @@
 //! Reductions, over all axes and some, before and after opset 18; over ties and zeros.
 
-use temper::onnx::{Attribute, Tensor};
+use temper::onnx::{Attribute, DType, Tensor};
 use temper::runtime::Kind;
 
-use crate::case::{Case, node, node_at};
+use crate::case::{Case, at_bend, node, node_at};
 
 /// Every reduction, with a range of inputs that it takes.
 const REDUCTIONS: [(&str, f32, f32); 10] = [
@@ -31,8 +31,13 @@ pub fn cases() -> Vec<Case> {
         ties("ReduceMax"),
         ties("ReduceMin"),
         zeros("product with a zero in every row", &[&[1.0, -0.5, 0.3], &[0.2, 2.5, 1.0]]),
+        at_bend("ReduceL1", 0.0, vec![]),
+        at_bend("ReduceL2", 0.0, vec![]),
+        at_bend("ReduceMax", 0.5, vec![]),
+        at_bend("ReduceMin", 0.5, vec![]),
         zeros("product with two zeros in a row", &[&[1.0, 1.0, 0.3], &[0.2, 2.5, 0.4]]),
     ]);
+    cases.extend(places());
     cases
 }
 
@@ -83,4 +88,21 @@ fn zeros(name: &str, shift: &[&[f32]]) -> Case {
         graph.node("ReduceProd", "y", &[&factors], [("axes", Attribute::Ints(vec![1]))])
     })
     .over(1.0, 1.0)
+}
+
+/// x times the place of its largest or smallest entry, which moves in steps.
+fn places() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for op in ["ArgMax", "ArgMin"] {
+        for (axis, keep) in [(0, 1), (-1, 1), (1, 0)] {
+            let name = format!("x times {op} over axis {axis}, keepdims {keep}");
+            let attributes = || [("axis", Attribute::Int(axis)), ("keepdims", Attribute::Int(keep))];
+            cases.push(Case::new(&name, &[3, 3, 3], |graph, x| {
+                let place = graph.node(op, "place", &[x], attributes());
+                let gate = graph.node("Cast", "gate", &[&place], [("to", (DType::F32 as i64).into())]);
+                graph.node("Mul", "y", &[x, &gate], [])
+            }));
+        }
+    }
+    cases
 }

@@ -15,7 +15,7 @@ use super::loss::{self, Losses};
 use super::probe::{channels_at, takes_batches};
 use crate::harden::HardenError;
 use crate::harden::adam::Adam;
-use crate::harden::config::Recipe;
+use crate::harden::config::{AttackTarget, Recipe};
 use crate::harden::data::Batch;
 use crate::harden::network::Network;
 use crate::runtime::torch::{Mode, Program};
@@ -51,8 +51,7 @@ impl Trainer {
         let mut leaves = program.parameters();
         leaves.extend(defence.parameters());
         let adam = Adam::new(leaves)?;
-        let adversary =
-            (recipe.adversarial > 0.0).then(|| Adversary::new(recipe.adversarial, 1, recipe.seed));
+        let adversary = Adversary::of(recipe);
         let content = match recipe.vgg.as_ref().zip(recipe.vgg_tap.as_ref()) {
             Some((file, tap)) => Some(Content::read(file, tap, device)?),
             None => None,
@@ -180,10 +179,7 @@ impl Trainer {
         let forward = self.forward(&lr);
         self.program.set_mode(Mode::Evaluate);
         let (output, Seen { bits: entropy, spread }) = forward?;
-        let reconstruction = match &self.content {
-            Some(content) => content.distance(&output, &hr)?,
-            None => loss::reconstruction(self.recipe.loss(), &output, &hr)?,
-        };
+        let reconstruction = self.reconstruction(&output, &hr)?;
         let discriminator = self.discriminator.as_mut();
         let round = discriminator.map(|other| other.round(&output, &hr, rate)).transpose()?;
         let mut total = reconstruction.shallow_clone();
@@ -203,5 +199,30 @@ impl Trainer {
             discriminator: round.map(|round| round.discriminator),
         };
         Ok((total, losses))
+    }
+    /// L_r of the crops, or, in adversarial training with weight w, (L_r + w L_a) / (1 + w), where L_a is that of
+    /// the attacked crops, which stand behind them.
+    fn reconstruction(&self, output: &Tensor, hr: &Tensor) -> Result<Tensor, HardenError> {
+        if self.adversary.is_none() {
+            return self.distance(output, hr);
+        }
+        let count = output.size()[0] / 2;
+        let (clean, attacked) = (output.f_narrow(0, 0, count)?, output.f_narrow(0, count, count)?);
+        let truth = hr.f_narrow(0, 0, count)?;
+        let target = match self.recipe.adversarial_target {
+            AttackTarget::Truth => &truth,
+            AttackTarget::Output => &clean,
+        };
+        let weight = self.recipe.adversarial_weight;
+        let attacked = self.distance(&attacked, target)?.f_mul_scalar(weight)?;
+        Ok(self.distance(&clean, &truth)?.f_add(&attacked)?.f_div_scalar(1.0 + weight)?)
+    }
+
+    /// The distance of two batches by the recipe's loss.
+    fn distance(&self, output: &Tensor, target: &Tensor) -> Result<Tensor, HardenError> {
+        match &self.content {
+            Some(content) => content.distance(output, target),
+            None => Ok(loss::reconstruction(self.recipe.loss(), output, target)?),
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! Element by element, with broadcasting: Add Sub Mul Div Pow Mod Max Min Sum Mean, Neg Abs Sign
-//! Floor Ceil Round Sqrt Exp Log Reciprocal Erf Sin Cos Tan Atan Sinh Cosh Asinh Clip.
+//! Floor Ceil Round Sqrt Exp Log Reciprocal Erf Sin Cos Tan Atan Sinh Cosh Asinh Clip Identity.
 
 use super::{Attributes, Inputs, Kernel, MANY, Operator, Refusal, binary, one, standard, unary};
 use crate::torch::{Kind, TchError, Tensor};
@@ -34,6 +34,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     standard("Cosh", 1..=1, |_| unary(|x| Ok(x.f_cosh()?))),
     standard("Asinh", 1..=1, |_| unary(|x| Ok(x.f_asinh()?))),
     standard("Clip", 1..=3, clip),
+    standard("Identity", 1..=1, |_| unary(|x| Ok(x.shallow_clone()))),
 ];
 
 /// Integers are divided towards zero, as ONNX has it.

@@ -1,4 +1,4 @@
-//! The operators: one table, one small function each, one file per family.
+//! The operators: one table, one small function each, a file or a folder per family.
 //!
 //! A function of the table reads its node's attributes once, when the program is compiled, and
 //! gives the [`Kernel`] that runs. To add an operator, write its function in the file of its family
@@ -6,20 +6,18 @@
 
 mod activation;
 mod arithmetic;
-mod constant;
-mod convolution;
+mod conv;
 mod indexing;
-mod linear;
+mod layout;
 mod logic;
-mod movement;
+mod matmul;
 mod normalisation;
 mod pad;
 mod pool;
-mod quantised;
-mod rearrange;
-mod reduction;
+mod quantise;
+mod reduce;
 mod resize;
-mod slicing;
+mod shape;
 
 use std::ops::RangeInclusive;
 
@@ -51,25 +49,33 @@ const fn standard(name: &'static str, inputs: RangeInclusive<usize>, prepare: Pr
     Operator { domain: "", name, inputs, prepare }
 }
 
-/// The table, family by family.
-const FAMILIES: &[&[Operator]] = &[
-    activation::OPERATORS,
-    arithmetic::OPERATORS,
-    constant::OPERATORS,
-    convolution::OPERATORS,
-    indexing::OPERATORS,
-    linear::OPERATORS,
-    logic::OPERATORS,
-    movement::OPERATORS,
-    normalisation::OPERATORS,
-    pad::OPERATORS,
-    pool::OPERATORS,
-    quantised::OPERATORS,
-    reduction::OPERATORS,
-    resize::OPERATORS,
-    rearrange::OPERATORS,
-    slicing::OPERATORS,
+/// A family's name and its lines, file by file.
+type Family = (&'static str, &'static [&'static [Operator]]);
+
+/// The table. Its families have the names and the operators of those in [`crate::rewrite`].
+const FAMILIES: &[Family] = &[
+    ("activation", &[activation::OPERATORS]),
+    ("arithmetic", &[arithmetic::OPERATORS]),
+    ("conv", &[conv::OPERATORS]),
+    ("indexing", indexing::OPERATORS),
+    ("layout", layout::OPERATORS),
+    ("logic", &[logic::OPERATORS]),
+    ("matmul", &[matmul::OPERATORS]),
+    ("normalisation", &[normalisation::OPERATORS]),
+    ("pad", &[pad::OPERATORS]),
+    ("pool", &[pool::OPERATORS]),
+    ("quantise", &[quantise::OPERATORS]),
+    ("reduce", &[reduce::OPERATORS]),
+    ("resize", &[resize::OPERATORS]),
+    ("shape", &[shape::OPERATORS]),
 ];
+
+/// Every line, with the name of its family.
+fn lines() -> impl Iterator<Item = (&'static str, &'static Operator)> {
+    FAMILIES
+        .iter()
+        .flat_map(|(family, files)| files.iter().copied().flatten().map(move |line| (*family, line)))
+}
 
 /// Whether the interpreter knows an operator.
 pub fn knows(domain: &str, op: &str) -> bool {
@@ -78,7 +84,7 @@ pub fn knows(domain: &str, op: &str) -> bool {
 
 fn find(domain: &str, op: &str) -> Option<&'static Operator> {
     let domain = if domain == "ai.onnx" { "" } else { domain };
-    FAMILIES.iter().flat_map(|family| family.iter()).find(|known| known.name == op && known.domain == domain)
+    lines().map(|(_, known)| known).find(|known| known.name == op && known.domain == domain)
 }
 
 /// What `node` does.
@@ -177,7 +183,7 @@ mod tests {
     #[test]
     fn no_operator_is_listed_twice() {
         let mut seen = HashSet::new();
-        for operator in FAMILIES.iter().flat_map(|family| family.iter()) {
+        for (_, operator) in lines() {
             assert!(seen.insert((operator.domain, operator.name)), "{}", operator.name);
         }
         assert!(knows("ai.onnx", "Conv") && !knows("com.example", "Conv"));
@@ -190,6 +196,14 @@ mod tests {
         let missing: Vec<&str> =
             crate::rewrite::operators().map(|operator| operator.name).filter(lacking).collect();
         assert!(missing.is_empty(), "the interpreter lacks {}", missing.join(", "));
+    }
+
+    #[test]
+    fn families_are_those_of_the_rewrite_table() {
+        for (family, operator) in lines() {
+            let there = crate::rewrite::family(operator.name).unwrap_or(family);
+            assert_eq!(family, there, "{}", operator.name);
+        }
     }
 
     #[test]

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Runs or resumes an experiment, and renders its table.
+
+    experiments/run.py EXPERIMENT.toml --data DATA --models MODELS --out OUT [--scale small|full]
+                       [--only RUN,...] [--seeds 0,1] [--render]
+
+An experiment is a TOML file beside this script. Every run of it is trained by `temper harden`, once for each seed,
+and judged by `temper audit`. What is done is not done again: a finished run has its model card, an interrupted one
+goes on from its checkpoint, a judged one has its report. Every row is appended to OUT/EXPERIMENT/results.jsonl as
+soon as it is there, with the commands that made it, so that an interrupted experiment loses nothing.
+--render does nothing but print the table. Only Python's own library is needed.
+
+Keys of an experiment:
+    title, question         what it is, and what it decides
+    [judge]                 images (HR, below DATA), crop, budget, attacks, iterations, runtime
+    [scale.NAME]            settings of every run at this size, as flags of `temper harden`
+    [[run]]                 name, and either model (a file below MODELS, judged as it is) or flags of its own;
+                            from (a file below MODELS) is what is fine-tuned; paper, what the paper says of it
+Flags are keys without dashes: steps = 150 is --steps 150, and true is the flag alone; data and validate are folders
+below DATA. Where a run validates, its row has the gain on noise in Phi and the share of collapsed channels, too.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOT_FLAGS = {"name", "model", "from", "paper"}
+# A channel of Phi whose standard deviation is at most this, in bins of width 1, carries next to nothing.
+COLLAPSED = 3.0
+
+
+def main():
+    given = arguments()
+    experiment = tomllib.loads(given.experiment.read_text())
+    folder = given.out / given.experiment.stem / given.scale
+    results = folder / "results.jsonl"
+    if not given.render:
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed in given.seeds:
+            for run in experiment["run"]:
+                if not given.only or run["name"] in given.only:
+                    row = measure(given, experiment, run, seed, folder)
+                    append(results, row)
+    print(render(experiment, read(results)))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the images")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the models to start from")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--scale", default="small", help="the [scale.NAME] to take")
+    parser.add_argument("--only", type=names, default=[], help="these runs alone")
+    parser.add_argument("--seeds", type=names, default=["0"], help="seeds, separated by commas")
+    parser.add_argument("--render", action="store_true", help="print the table of what is there")
+    return parser.parse_args()
+
+
+def names(text):
+    return text.split(",")
+
+
+def measure(given, experiment, run, seed, folder):
+    """Trains and judges a run as far as that is not done, and gives its row."""
+    out = folder / run["name"] / f"seed{seed}"
+    train, model = training(given, experiment, run, seed, out)
+    if train and not (out / "MODEL_CARD.md").exists():
+        resumed = ["--resume"] if (out / "checkpoint.safetensors").exists() else []
+        call(train + resumed)
+    audit = judging(given, experiment["judge"], model, out / "audit")
+    if not (out / "audit" / "report.json").exists():
+        call(audit)
+    report = json.loads((out / "audit" / "report.json").read_text())
+    validations = out / "validation.jsonl"
+    last = json.loads(validations.read_text().splitlines()[-1]) if validations.exists() else {}
+    commands = [shlex.join(command) for command in (train, audit) if command]
+    return row_of(run["name"], seed, report, last) | {"commands": commands}
+
+
+def training(given, experiment, run, seed, out):
+    """The command that trains a run, or none where its model is judged as it is; and the model."""
+    if "model" in run:
+        return None, given.models / run["model"]
+    settings = experiment["scale"][given.scale] | {key: run[key] for key in run if key not in NOT_FLAGS}
+    command = [program(), "harden", "--quiet", "--no-audit", "--seed", seed, "--out", str(out)]
+    if "from" in run:
+        command += ["--from", str(given.models / run["from"])]
+    for key, value in settings.items():
+        if key in ("data", "validate"):
+            value = given.data / value
+        command += [f"--{key}"] if value is True else [f"--{key}", str(value)]
+    return command, out / "model.onnx"
+
+
+def judging(given, judge, model, out):
+    """The command that judges a model."""
+    command = [program(), "audit", str(model), "--quiet", "--truth", str(given.data / judge["images"])]
+    command += ["--attack", ",".join(judge["attacks"]), "--budget", str(judge["budget"])]
+    command += ["--iterations", str(judge["iterations"]), "--runtime", judge["runtime"]]
+    if "crop" in judge:
+        command += ["--crop", str(judge["crop"])]
+    return command + ["--seed", "0", "--out", str(out)]
+
+
+def program():
+    return os.environ.get("TEMPER") or str(ROOT / "target" / "debug" / "temper")
+
+
+def call(command):
+    print("$", shlex.join(command), file=sys.stderr, flush=True)
+    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode != 0:
+        sys.exit(f"error: this command failed; what was done is kept: {shlex.join(command)}")
+
+
+def row_of(name, seed, report, validation):
+    """What a report says of one model, and the last validation of Phi, as one row: means over the images, in dB."""
+    spreads = validation.get("channel_spreads", [])
+    robust = {found["attack"]: found["sr_psnr"] for found in report["summary"]}
+    return {
+        "run": name,
+        "seed": seed,
+        "clean": statistics.fmean(found["psnr"] for found in report["clean"]),
+        "robust": robust,
+        # The worst attack of every image, then the mean: what the mean of any one attack does not show.
+        "worst": report["worst"][0]["sr_psnr"],
+        "images": len(report["images"]),
+        "sha256": report["models"][0]["sha256"],
+        "temper": report["temper"],
+        "gain": validation.get("gain"),
+        "collapsed": sum(spread <= COLLAPSED for spread in spreads) / len(spreads) if spreads else None,
+    }
+
+
+def read(results):
+    if not results.exists():
+        return []
+    return [json.loads(line) for line in results.read_text().splitlines()]
+
+
+def append(results, row):
+    """Adds a row, unless the same one is there."""
+    if row not in read(results):
+        with results.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def render(experiment, rows):
+    """The experiment's table in Markdown: the mean over seeds, and half their range where there are several."""
+    attacks = experiment["judge"]["attacks"]
+    head = ["run", "seeds", "clean PSNR", *(f"SR PSNR, {attack}" for attack in attacks), "worst", "gain", "collapsed", "paper"]
+    lines = [f"**{experiment['title']}.** {experiment['question']}", ""]
+    lines += [line(head), line(["---"] * len(head))]
+    for run in experiment["run"]:
+        latest = {row["seed"]: row for row in rows if row["run"] == run["name"]}
+        lines.append(line([run["name"], str(len(latest)), *numbers(latest.values(), attacks), run.get("paper", "-")]))
+    return "\n".join(lines)
+
+
+def numbers(rows, attacks):
+    """Clean PSNR, SR PSNR under each attack and under the worst of an image, gain, and the share of collapsed channels;
+    `-` for what was not run."""
+    parts = [lambda row: row["clean"]]
+    parts += [lambda row, attack=attack: row["robust"].get(attack) for attack in attacks]
+    parts += [lambda row, key=key: row[key] for key in ("worst", "gain", "collapsed")]
+    return [cell([value for value in map(part, rows) if value is not None]) for part in parts]
+
+
+def cell(values):
+    if not values:
+        return "-"
+    spread = f" ± {(max(values) - min(values)) / 2:.2f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.2f}{spread}"
+
+
+def line(cells):
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
