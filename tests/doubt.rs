@@ -165,7 +165,8 @@ fn a_time_limit_is_kept_by_attacking_less_and_said() {
 fn members_that_cost_the_least_strength_are_left_out_before_images() {
     let workspace = Workspace::new();
     let flags = ["--attack", "strongest", "--iterations", "60", "--budget", "4", "--time-limit", "0.001"];
-    let (table, report) = workspace.audit(&audit(&[&flags[..], &["--crop", "12", "--queries", "20"]].concat()));
+    let (table, report) =
+        workspace.audit(&audit(&[&flags[..], &["--crop", "12", "--queries", "20"]].concat()));
     let left_out = report["settings"]["left_out"].as_array().unwrap();
     let members = "strongest ran without features, singular, luma, unclipped, to keep --time-limit";
     assert_eq!(left_out[0], members, "{table}");

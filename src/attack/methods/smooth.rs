@@ -126,7 +126,8 @@ fn lasting(landscape: &mut dyn Landscape, goal: &Goal, x: &Array4<f32>) -> Resul
     let mut lasts = f64::NEG_INFINITY;
     for half in HALVES {
         let [up, down] = [half, -half].map(|by| along(x, by, &direction).mapv(|value| value.clamp(0.0, 1.0)));
-        let promised = (&up - &down).iter().zip(&gradient).map(|(moved, slope)| f64::from(moved * slope)).sum();
+        let promised =
+            (&up - &down).iter().zip(&gradient).map(|(moved, slope)| f64::from(moved * slope)).sum();
         let [high, low] = [up, down].map(|x| landscape.values(x.view(), &[goal]));
         lasts = lasts.max(share(high?[0] - low?[0], promised));
     }

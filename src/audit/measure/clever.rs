@@ -192,7 +192,12 @@ mod tests {
         let above = graph.node("Sub", "above", &[&image, &edge], []);
         let output = graph.node("Log", "output", &[&above], []);
         graph.output(ValueInfo::tensor(output, DType::F32, shape()));
-        Model { ir_version: 8, opsets: [(String::new(), 17)].into(), graph: graph.finish(), ..Model::default() }
+        Model {
+            ir_version: 8,
+            opsets: [(String::new(), 17)].into(),
+            graph: graph.finish(),
+            ..Model::default()
+        }
     }
 
     #[test]
@@ -209,8 +214,9 @@ mod tests {
                 steps += 1;
                 Ok(())
             };
-            let found =
-                points.largest_gradient(&mut oracle, &mut ChaCha8Rng::seed_from_u64(0), &mut on_step).unwrap();
+            let found = points
+                .largest_gradient(&mut oracle, &mut ChaCha8Rng::seed_from_u64(0), &mut on_step)
+                .unwrap();
             assert_eq!((found.non_finite, steps), (Some(NonFinite::Output), 40));
             assert!(found.index > 0.0 && found.index.is_finite(), "{}", found.index);
         }

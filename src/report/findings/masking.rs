@@ -156,10 +156,13 @@ fn no_better_than_noise(case: &Case<'_>, measured: &Measured) -> Option<Finding>
     };
     let worse = pairs.iter().filter(|(_, own, noise)| own.sr_psnr >= *noise).collect::<Vec<_>>();
     let (level, code, so, held) = match worse.is_empty() {
-        true => (Level::Warning, "near-noise", "it may be masked, or the attacks are weak", below(NEAR_NOISE)),
+        true => {
+            (Level::Warning, "near-noise", "it may be masked, or the attacks are weak", below(NEAR_NOISE))
+        }
         false => (Level::Alarm, "noise-wins", "its gradient leads nowhere", worse),
     };
-    let (image, strongest, _) = held.iter().min_by(|a, b| (a.2 - a.1.sr_psnr).total_cmp(&(b.2 - b.1.sr_psnr)))?;
+    let (image, strongest, _) =
+        held.iter().min_by(|a, b| (a.2 - a.1.sr_psnr).total_cmp(&(b.2 - b.1.sr_psnr)))?;
     let mean = |of: fn(&(&str, Least<'_>, f64)) -> f64| {
         held.iter().map(|it| of(it)).sum::<f64>() / held.len() as f64
     };
@@ -210,7 +213,12 @@ fn better_within_less(case: &Case<'_>, measured: &Measured) -> Option<Finding> {
         note(&mut less, &row.image, Least { sr_psnr: row.sr_psnr, by: &row.attack });
     }
     let beaten = Beaten::find(&all, &less)?;
-    Some(beaten.alarm(case, "smaller-budget-wins", " within less of the budget", "something hides from noise"))
+    Some(beaten.alarm(
+        case,
+        "smaller-budget-wins",
+        " within less of the budget",
+        "something hides from noise",
+    ))
 }
 
 /// What kept to images that a file can carry does more than what need not: other images get another network.
