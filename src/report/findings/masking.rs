@@ -249,7 +249,7 @@ fn better_from_a_sibling(case: &Case<'_>, measured: &Measured) -> Option<Finding
     };
     let (mut others, mut siblings) = (ByImage::new(), BTreeMap::new());
     for transfer in measured.transfers.iter().filter(here) {
-        let left = Least { sr_psnr: transfer.sr_psnr, by: &*transfer.attack };
+        let left = Least { sr_psnr: transfer.sr_psnr, by: &transfer.attack };
         note(&mut others, &transfer.image, left);
         if others[&*transfer.image].sr_psnr == left.sr_psnr {
             siblings.insert(&*transfer.image, &*transfer.crafted_for);
