@@ -43,7 +43,7 @@ pub use measures::{
     OutputLinf, Reach, Row, Slope, Transfer, Universal, WorstWindow,
 };
 pub use merge::{MergeError, merge};
-pub use null::decibels;
+pub use null::{decibels, number};
 pub use schema::schema;
 pub use shard::Shard;
 pub use subjects::{
@@ -52,7 +52,7 @@ pub use subjects::{
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
 pub use threshold::{LeastSrPsnr, Missed};
-pub use verdict::{Verdict, VerdictLevel, verdicts};
+pub use verdict::{LEAST_QUERIES, LEAST_STEPS, Verdict, VerdictLevel, verdicts};
 
 use crate::attack::AttackKind;
 use crate::digest;

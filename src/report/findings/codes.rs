@@ -1,13 +1,14 @@
 //! The codes of findings, which are promised to stay the same from version to version.
 
 /// Every code, in alphabetical order.
-pub const CODES: [&str; 22] = [
+pub const CODES: [&str; 25] = [
     "attacks-disagree",
     "averaged-gradient",
     "below-bicubic",
     "branches-on-size",
     "gradient-free-wins",
     "gradient-not-trusted",
+    "near-noise",
     "no-rise",
     "no-upscale",
     "noise-wins",
@@ -16,10 +17,12 @@ pub const CODES: [&str; 22] = [
     "not-repeatable",
     "overshoot",
     "restarts-help",
+    "rounded-wins",
     "rugged",
     "runtime-died",
     "runtimes-differ",
     "sibling-wins",
+    "smaller-budget-wins",
     "still-climbing",
     "straight-through",
     "transfer-wins",
