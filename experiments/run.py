@@ -12,12 +12,13 @@ soon as it is there, with the commands that made it, so that an interrupted expe
 
 Keys of an experiment:
     title, question         what it is, and what it decides
-    [judge]                 images (HR, below DATA), crop, budget, attacks, iterations, runtime
-    [scale.NAME]            settings of every run at this size, as flags of `temper harden`
+    [judge.NAME]            how every run of this size is judged: images (HR, below DATA), budget, attacks, and any
+                            other flag of `temper audit`
+    [scale.NAME]            settings of every run of this size, as flags of `temper harden`
     [[run]]                 name, and either model (a file below MODELS, judged as it is) or flags of its own;
                             from (a file below MODELS) is what is fine-tuned; paper, what the paper says of it
 Flags are keys without dashes: steps = 150 is --steps 150, and true is the flag alone; data and validate are folders
-below DATA. Where a run validates, its row has the gain on noise in Phi and the share of collapsed channels, too.
+below DATA, weights a file below MODELS. Where a run validates, its row has the gain on noise in Phi and the share of collapsed channels, too.
 """
 
 import argparse
@@ -48,7 +49,7 @@ def main():
                 if not given.only or run["name"] in given.only:
                     row = measure(given, experiment, run, seed, folder)
                     append(results, row)
-    print(render(experiment, read(results)))
+    print(render(experiment, given.scale, read(results)))
 
 
 def arguments():
@@ -75,7 +76,7 @@ def measure(given, experiment, run, seed, folder):
     if train and not (out / "MODEL_CARD.md").exists():
         resumed = ["--resume"] if (out / "checkpoint.safetensors").exists() else []
         call(train + resumed)
-    audit = judging(given, experiment["judge"], model, out / "audit")
+    audit = judging(given, experiment["judge"][given.scale], model, out / "audit")
     if not (out / "audit" / "report.json").exists():
         call(audit)
     report = json.loads((out / "audit" / "report.json").read_text())
@@ -94,20 +95,20 @@ def training(given, experiment, run, seed, out):
     if "from" in run:
         command += ["--from", str(given.models / run["from"])]
     for key, value in settings.items():
-        if key in ("data", "validate"):
-            value = given.data / value
+        value = given.data / value if key in ("data", "validate") else value
+        value = given.models / value if key == "weights" else value
         command += [f"--{key}"] if value is True else [f"--{key}", str(value)]
     return command, out / "model.onnx"
 
 
 def judging(given, judge, model, out):
     """The command that judges a model."""
-    command = [program(), "audit", str(model), "--quiet", "--truth", str(given.data / judge["images"])]
-    command += ["--attack", ",".join(judge["attacks"]), "--budget", str(judge["budget"])]
-    command += ["--iterations", str(judge["iterations"]), "--runtime", judge["runtime"]]
-    if "crop" in judge:
-        command += ["--crop", str(judge["crop"])]
-    return command + ["--seed", "0", "--out", str(out)]
+    command = [program(), "audit", str(model), "--quiet", "--seed", "0", "--out", str(out)]
+    for key, value in judge.items():
+        key, value = ("truth", given.data / value) if key == "images" else (key, value)
+        value = ",".join(value) if isinstance(value, list) else str(value)
+        command += [f"--{'attack' if key == 'attacks' else key}", value]
+    return command
 
 
 def program():
@@ -134,6 +135,7 @@ def row_of(name, seed, report, validation):
         "images": len(report["images"]),
         "sha256": report["models"][0]["sha256"],
         "temper": report["temper"],
+        "validated": validation.get("psnr"),
         "gain": validation.get("gain"),
         "collapsed": sum(spread <= COLLAPSED for spread in spreads) / len(spreads) if spreads else None,
     }
@@ -152,10 +154,10 @@ def append(results, row):
             file.write(json.dumps(row) + "\n")
 
 
-def render(experiment, rows):
+def render(experiment, scale, rows):
     """The experiment's table in Markdown: the mean over seeds, and half their range where there are several."""
-    attacks = experiment["judge"]["attacks"]
-    head = ["run", "seeds", "clean PSNR", *(f"SR PSNR, {attack}" for attack in attacks), "worst", "gain", "collapsed", "paper"]
+    attacks = experiment["judge"][scale]["attacks"]
+    head = ["run", "seeds", "clean PSNR", "validation", *(f"SR PSNR, {attack}" for attack in attacks), "worst", "gain", "collapsed", "paper"]
     lines = [f"**{experiment['title']}.** {experiment['question']}", ""]
     lines += [line(head), line(["---"] * len(head))]
     for run in experiment["run"]:
@@ -165,9 +167,9 @@ def render(experiment, rows):
 
 
 def numbers(rows, attacks):
-    """Clean PSNR, SR PSNR under each attack and under the worst of an image, gain, and the share of collapsed channels;
+    """Clean PSNR as judged and of the last validation, SR PSNR under each attack and under the worst of an image, gain, and the share of collapsed channels;
     `-` for what was not run."""
-    parts = [lambda row: row["clean"]]
+    parts = [lambda row: row["clean"], lambda row: row["validated"]]
     parts += [lambda row, attack=attack: row["robust"].get(attack) for attack in attacks]
     parts += [lambda row, key=key: row[key] for key in ("worst", "gain", "collapsed")]
     return [cell([value for value in map(part, rows) if value is not None]) for part in parts]

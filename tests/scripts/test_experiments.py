@@ -25,7 +25,7 @@ if os.environ.get("FAIL") == verb:
     sys.exit(3)
 if verb == "harden":
     (out / "model.onnx").touch()
-    (out / "validation.jsonl").write_text('{"gain": 0.5, "channel_spreads": [1.0, 30.0]}\\n')
+    (out / "validation.jsonl").write_text('{"psnr": 33.0, "gain": 0.5, "channel_spreads": [1.0, 30.0]}\\n')
     (out / "MODEL_CARD.md").touch()
 else:
     seed = int("seed1" in str(out))
@@ -43,7 +43,7 @@ else:
 EXPERIMENT = """
 title = "A trial"
 question = "Is it kept?"
-[judge]
+[judge.small]
 images = "HR"
 budget = 4
 attacks = ["apgd", "fda"]
@@ -91,7 +91,7 @@ class Experiments(unittest.TestCase):
         self.assertIn("--data data/train --steps 7 --amp", harden)
         self.assertIn("--from models/a.onnx", harden)
         self.assertNotIn("--paper", harden)
-        self.assertIn("| given | 2 | 31.50 ± 0.00 | 30.50 ± 0.50 | - | 29.50 ± 0.50 | - | - | - |", table)
+        self.assertIn("| given | 2 | 31.50 ± 0.00 | - | 30.50 ± 0.50 | - | 29.50 ± 0.50 | - | - | - |", table)
         self.assertIn("| 0.50 ± 0.00 | 0.50 ± 0.00 | 27.54 clean |", table)
         again, _, later = self.run_it("--seeds", "0,1")
         self.assertEqual((again, len(later)), (table, len(calls)))
@@ -119,7 +119,8 @@ class Experiments(unittest.TestCase):
             names = [run["name"] for run in experiment["run"]]
             self.assertEqual(len(names), len(set(names)), path.name)
             self.assertTrue(experiment["title"] and experiment["question"].endswith("?"), path.name)
-            self.assertEqual(set(experiment["scale"]), {"small", "full"}, path.name)
+            for sizes in experiment["scale"], experiment["judge"]:
+                self.assertEqual(set(sizes), {"small", "full"}, path.name)
 
 
 if __name__ == "__main__":
