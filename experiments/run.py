@@ -23,6 +23,7 @@ below DATA, weights a file below MODELS. Where a run validates, its row has the 
 
 import argparse
 import json
+import math
 import os
 import shlex
 import statistics
@@ -132,6 +133,7 @@ def row_of(name, seed, report, validation):
         "robust": robust,
         # The worst attack of every image, then the mean: what the mean of any one attack does not show.
         "worst": report["worst"][0]["sr_psnr"],
+        "bicubic": bicubic(report),
         "images": len(report["images"]),
         "sha256": report["models"][0]["sha256"],
         "temper": report["temper"],
@@ -139,6 +141,27 @@ def row_of(name, seed, report, validation):
         "gain": validation.get("gain"),
         "collapsed": sum(spread <= COLLAPSED for spread in spreads) / len(spreads) if spreads else None,
     }
+
+
+def bicubic(report):
+    """Clean PSNR of a bicubic upscale, and what is left of it under the perturbations made for the model."""
+    kept = [row["lr_psnr"] - 20 * math.log10(row["bicubic_amplification"]) for row in report["rows"]]
+    return {"clean": statistics.fmean(found["bicubic_psnr"] for found in report["clean"]), "worst": min(kept)}
+
+
+def mixed(plain, clean):
+    """At least what a mix of a plain network and bicubic keeps at a clean PSNR: robustness for nothing.
+
+    Of t S + (1 - t) B the squared error is at most t times that of S plus 1 - t times that of B (convexity), and the
+    root mean square change under attack at most t times the one plus 1 - t times the other (triangle inequality).
+    Means over images in dB stand for images here. None where no t in [0, 1] has that clean PSNR.
+    """
+    [own, other, wanted] = [10 ** (-psnr / 10) for psnr in (plain["clean"], plain["bicubic"]["clean"], clean)]
+    share = 1.0 if wanted <= own else (other - wanted) / (other - own)
+    if share < 0:
+        return None
+    [own, other] = [10 ** (-psnr / 20) for psnr in (plain["worst"], plain["bicubic"]["worst"])]
+    return -20 * math.log10(share * own + (1 - share) * other)
 
 
 def read(results):
@@ -157,21 +180,26 @@ def append(results, row):
 def render(experiment, scale, rows):
     """The experiment's table in Markdown: the mean over seeds, and half their range where there are several."""
     attacks = experiment["judge"][scale]["attacks"]
-    head = ["run", "seeds", "clean PSNR", "validation", *(f"SR PSNR, {attack}" for attack in attacks), "worst", "gain", "collapsed", "paper"]
+    head = ["run", "seeds", "clean PSNR", "validation", *(f"SR PSNR, {attack}" for attack in attacks), "worst", "mix", "gain", "collapsed", "paper"]
     lines = [f"**{experiment['title']}.** {experiment['question']}", ""]
     lines += [line(head), line(["---"] * len(head))]
+    plain = None
     for run in experiment["run"]:
-        latest = {row["seed"]: row for row in rows if row["run"] == run["name"]}
-        lines.append(line([run["name"], str(len(latest)), *numbers(latest.values(), attacks), run.get("paper", "-")]))
+        latest = list({row["seed"]: row for row in rows if row["run"] == run["name"]}.values())
+        plain = latest[0] if "model" in run and latest else plain
+        cells = numbers(latest, plain, attacks)
+        lines.append(line([run["name"], str(len(latest)), *cells, run.get("paper", "-")]))
     return "\n".join(lines)
 
 
-def numbers(rows, attacks):
-    """Clean PSNR as judged and of the last validation, SR PSNR under each attack and under the worst of an image, gain, and the share of collapsed channels;
+def numbers(rows, plain, attacks):
+    """Clean PSNR as judged and of the last validation, SR PSNR under each attack and under the worst of an image,
+    what a mix of the plain network and bicubic keeps at that clean PSNR, gain, and the share of collapsed channels;
     `-` for what was not run."""
     parts = [lambda row: row["clean"], lambda row: row["validated"]]
     parts += [lambda row, attack=attack: row["robust"].get(attack) for attack in attacks]
-    parts += [lambda row, key=key: row[key] for key in ("worst", "gain", "collapsed")]
+    parts += [lambda row: row["worst"], lambda row: plain and mixed(plain, row["clean"])]
+    parts += [lambda row, key=key: row[key] for key in ("gain", "collapsed")]
     return [cell([value for value in map(part, rows) if value is not None]) for part in parts]
 
 

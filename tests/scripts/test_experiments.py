@@ -32,7 +32,8 @@ else:
     report = {
         "summary": [{"attack": "apgd", "sr_psnr": 30.0 + seed}],
         "worst": [{"sr_psnr": 29.0 + seed}],
-        "clean": [{"psnr": 31.0}, {"psnr": 32.0}],
+        "clean": [{"psnr": 31.0, "bicubic_psnr": 28.0}, {"psnr": 32.0, "bicubic_psnr": 28.0}],
+        "rows": [{"lr_psnr": 36.0, "bicubic_amplification": 0.1 ** 0.2}],
         "images": [1, 2],
         "models": [{"sha256": "0"}],
         "temper": {"version": "0"},
@@ -64,6 +65,19 @@ paper = "27.54 clean"
 """
 
 
+sys.path.insert(0, str(SCRIPT.parent))
+import run  # noqa: E402
+
+
+class Mix(unittest.TestCase):
+    def test_a_mix_goes_from_the_network_to_bicubic_and_no_further(self):
+        plain = {"clean": 31.0, "worst": 22.0, "bicubic": {"clean": 28.0, "worst": 40.0}}
+        self.assertAlmostEqual(run.mixed(plain, 31.5), 22.0)
+        self.assertAlmostEqual(run.mixed(plain, 28.0), 40.0)
+        self.assertTrue(22.0 < run.mixed(plain, 30.5) < run.mixed(plain, 29.0) < 40.0)
+        self.assertIsNone(run.mixed(plain, 27.0))
+
+
 class Experiments(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -91,7 +105,7 @@ class Experiments(unittest.TestCase):
         self.assertIn("--data data/train --steps 7 --amp", harden)
         self.assertIn("--from models/a.onnx", harden)
         self.assertNotIn("--paper", harden)
-        self.assertIn("| given | 2 | 31.50 ± 0.00 | - | 30.50 ± 0.50 | - | 29.50 ± 0.50 | - | - | - |", table)
+        self.assertIn("| given | 2 | 31.50 ± 0.00 | - | 30.50 ± 0.50 | - | 29.50 ± 0.50 | 29.00 ± 0.00 | - | - | - |", table)
         self.assertIn("| 0.50 ± 0.00 | 0.50 ± 0.00 | 27.54 clean |", table)
         again, _, later = self.run_it("--seeds", "0,1")
         self.assertEqual((again, len(later)), (table, len(calls)))
