@@ -33,7 +33,8 @@ temper audit model.onnx --images photos/ --runtime ort,tract,torch --out audit/"
 pub struct Args {
     #[command(flatten)]
     question: Question,
-    /// Do what can be done in so many minutes: craft on the fastest runtime, then attack fewer images
+    /// Do what can be done in so many minutes: craft on the fastest runtime, then leave out members of `strongest`,
+    /// those first that cost the least strength, then attack fewer images
     #[arg(long, value_name = "MINUTES", value_parser = parse_minutes, allow_negative_numbers = true)]
     time_limit: Option<Duration>,
     /// Attack one part of the images alone, as one of several jobs; `temper report merge` joins their reports

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::audit::{Spectator, duration, stopped};
 use super::interrupt::on_interrupt;
 use super::output::{is_json, say, say_json};
-use super::preset::{Name, Preset};
+use super::preset::{Asked, Name, Preset};
 use super::question::Question;
 use super::{CliError, after_help};
 use crate::audit::{self, Estimate};
@@ -77,7 +77,7 @@ impl Args {
 
     /// What is planned: the preset that is named, what flags ask for, or else all presets.
     fn presets(&self) -> Vec<(&'static str, Preset)> {
-        let of = |name: Name| (name.word(), Preset::of(Some(name), false, false));
+        let of = |name: Name| (name.word(), Preset::of(Some(name), Asked::default()));
         let asked = self.question.preset(false);
         match self.question.named_preset() {
             Some(name) => vec![of(name)],

@@ -33,8 +33,8 @@ pub struct Question {
     /// [default: 1,4,8]
     #[arg(long, value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
     budget: Option<Budgets>,
-    /// What is done where flags do not say [default: standard with --min-sr-psnr; else quick, or all that is
-    /// asked for where --attack, --iterations, --queries or --restarts are given]
+    /// What is done where flags do not say [default: standard with --min-sr-psnr, --attack, --iterations, --queries
+    /// or --restarts; else quick, which is not a verdict]
     #[arg(long, value_name = "NAME")]
     preset: Option<preset::Name>,
     /// Runtimes that attacks are crafted on: all, the fastest whose gradient is trusted, or one by its name;
@@ -126,7 +126,12 @@ impl Question {
 
     /// The preset that holds, where thresholds decide (`gated`) or not.
     pub fn preset(&self, gated: bool) -> Preset {
-        Preset::of(self.preset, gated, self.attacks.are_chosen())
+        let asked = preset::Asked {
+            gate: gated,
+            attacks: self.attacks.are_chosen(),
+            too_little: self.attacks.are_too_few(),
+        };
+        Preset::of(self.preset, asked)
     }
 
     /// The budgets, in the order they were given.
