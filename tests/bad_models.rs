@@ -73,7 +73,7 @@ fn refused(name: &str, bytes: &[u8], parts: &[&str]) {
     for verb in ["inspect bad.onnx", "grad bad.onnx --input 24x28 -o g.onnx", audit] {
         let start = Instant::now();
         let said = workspace.refused(&verb.split(' ').collect::<Vec<_>>(), 2);
-        assert!(start.elapsed() < Duration::from_secs(20), "{name}: {verb} took {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(60), "{name}: {verb} took {:?}", start.elapsed());
         for part in parts {
             assert!(said.contains(part), "{name}: `{part}` is not in: {said}");
         }

@@ -483,8 +483,9 @@ fn interrupted(more: &[&str], left: &[&str]) -> String {
     arguments[at] = "10000000";
     command.args(arguments).args(more).current_dir(workspace.path(""));
     let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let limit = Instant::now() + Duration::from_secs(60);
-    while !workspace.path("out").exists() && Instant::now() < limit {
+    let limit = Instant::now() + Duration::from_secs(180);
+    let awaited = left.first().map_or_else(|| workspace.path("out"), |name| workspace.path("out").join(name));
+    while !awaited.exists() && Instant::now() < limit {
         std::thread::sleep(Duration::from_millis(20));
     }
     std::thread::sleep(Duration::from_millis(700));

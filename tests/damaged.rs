@@ -53,7 +53,7 @@ fn survives(bytes: &[u8], what: &str) -> Option<String> {
         gradient_model(&model, &Objective::Distance, &shape).map_err(|error| error.to_string())?;
         Ok::<(), String>(())
     }));
-    assert!(start.elapsed() < Duration::from_secs(5), "{what} took {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(60), "{what} took {:?}", start.elapsed());
     let message = outcome.unwrap_or_else(|_| panic!("{what} panicked")).err()?;
     assert!(!message.trim().is_empty(), "{what} gave an empty message");
     Some(message)

@@ -89,7 +89,7 @@ fn the_second_of_two_runs_into_one_folder_refuses() {
     first.args(["out", "--steps", "1000000", "--save-every", "1000000"]).stderr(std::process::Stdio::null());
     let mut first = first.spawn().unwrap();
     let (log, start) = (folder.path().join("out/train.jsonl"), Instant::now());
-    while !log.exists() && start.elapsed() < Duration::from_secs(60) {
+    while !log.exists() && start.elapsed() < Duration::from_secs(180) {
         std::thread::sleep(Duration::from_millis(20));
     }
     let second = harden(folder.path(), &["out", "--steps", "2"]).assert();
@@ -113,7 +113,7 @@ fn what_no_machine_holds_is_refused_at_once() {
         let mut command = Command::cargo_bin("temper").unwrap();
         command.current_dir(folder.path()).args(["harden", "--data", "photos", "--out", "out"]).args(flags);
         command.assert().code(2).stdout("").stderr(contains(message));
-        assert!(start.elapsed() < Duration::from_secs(10), "{flags:?}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{flags:?}");
         assert!(!folder.path().join("out").exists());
     }
 }

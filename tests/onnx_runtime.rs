@@ -18,7 +18,7 @@ use temper::runtime::{self, Kind};
 use trials::runtime as need;
 
 fn main() -> ExitCode {
-    let tests: [(&str, fn()); 3] = [
+    let tests: [(&str, fn()); 4] = [
         (
             "a model with an unknown operator is attacked where it runs",
             a_model_with_an_unknown_operator_is_attacked_where_it_runs,
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             "ONNX Runtime is judged with and without its optimisations",
             onnx_runtime_is_judged_with_and_without_its_optimisations,
         ),
+        ("parity names the fused group of a quantised graph", parity_names_the_fused_group),
     ];
     trials::run(tests.map(|(name, test)| need(Kind::ORT).trial(name, move |_| test())).into())
 }
@@ -90,4 +91,22 @@ fn onnx_runtime_is_judged_with_and_without_its_optimisations() {
             workspace.refused(&words("audit model.onnx --images photos --runtime ort-cuda --out out"), 2);
         assert!(message.contains(&reason.to_string()) && message.contains("onnxruntime-gpu"), "{message}");
     }
+}
+
+/// Fused, the AveragePool rounds otherwise; looked at value by value it does not.
+fn parity_names_the_fused_group() {
+    let workspace = Workspace::empty();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/faults/quantised-average.onnx");
+    let flags = ["parity", model, "--runtime", "ort-plain,ort", "--json", "--bisect", "part"];
+    let output = workspace.temper(&flags).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let comparison = &report["comparisons"][0];
+    let found = &comparison["first_divergence"];
+    assert_eq!((found["node"].as_str(), found["operator"].as_str()), (Some("made"), Some("AveragePool")));
+    assert_eq!(found["among"], serde_json::json!(["real", "made", "again"]));
+    assert_eq!((&comparison["survives_probing"], &found["isolated_error"]), (&false.into(), &1.0.into()));
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("32132") && notes.contains("differ by 1.000000000e+00"), "{notes}");
+    assert!(workspace.files_in("part").contains(&"show.py".to_owned()));
 }

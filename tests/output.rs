@@ -6,7 +6,7 @@ mod common;
 
 use std::process::Output;
 
-use common::Workspace;
+use common::{SHORT_AUDIT, Workspace};
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -15,19 +15,8 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn quiet_says_nothing_but_results() {
     let workspace = Workspace::new();
-    let audit = [
-        "audit",
-        "model.onnx",
-        "--images",
-        "photos",
-        "--budget",
-        "4",
-        "--iterations",
-        "1",
-        "--runtime",
-        "tract",
-    ];
-    let run = |flag: &[&str]| workspace.temper(&[&audit, flag, &["--out", "out"]].concat()).output().unwrap();
+    let run =
+        |flag: &[&str]| workspace.temper(&[&SHORT_AUDIT, flag, &["--out", "out"]].concat()).output().unwrap();
     assert_eq!(stderr(&run(&["-q"])), "");
     assert!(stderr(&run(&[])).contains("Plan: "));
     assert!(stderr(&run(&["-v"])).contains(" s, ") && stderr(&run(&["-v"])).contains("inside the runtimes"));

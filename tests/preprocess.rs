@@ -7,13 +7,13 @@ mod common;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Workspace, picture, rows};
+use common::{Workspace, nearest_luma, picture, rows};
 use ndarray::{Array3, Array4, ArrayView3, Axis};
 use serde_json::Value;
 use temper::attack::{Attack, Ball, Goal, Settings, parse_budgets, seeded};
 use temper::audit::Preprocessing;
 use temper::metric::psnr;
-use temper::onnx::{self, Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
+use temper::onnx::{self, Model};
 use temper::oracle::{Objective, Oracle, Preprocess};
 use temper::runtime::{self, Kind};
 
@@ -198,22 +198,10 @@ fn the_same_seed_gives_the_same_report_and_another_other_draws() {
     assert_eq!(of_b, rows(&alone).iter().collect::<Vec<_>>());
 }
 
-/// Repeats every pixel of a luma image 2 x 2 times.
-fn luma() -> Model {
-    let mut graph = GraphBuilder::new("luma");
-    let dims = || [Dim::from("N"), Dim::Known(1), Dim::from("H"), Dim::from("W")];
-    let image = graph.input(ValueInfo::tensor("image", DType::F32, dims()));
-    let weights = graph.initializer("weights", Tensor::f32(&[4, 1, 1, 1], vec![1.0; 4]).unwrap());
-    let four = graph.node("Conv", "four", &[&image, &weights], []);
-    let output = graph.node("DepthToSpace", "upscaled", &[&four], [("blocksize", Attribute::Int(2))]);
-    graph.output(ValueInfo { name: output, ty: None, doc: String::new(), metadata: Default::default() });
-    Model { ir_version: 8, opsets: [(String::new(), 17)].into(), graph: graph.finish(), ..Default::default() }
-}
-
 #[test]
 fn luma_models_and_searches_for_a_target_take_them_too() {
     let workspace = Workspace::new();
-    workspace.model("model.onnx", &luma());
+    workspace.model("model.onnx", &nearest_luma());
     let flags =
         "8 --range 0..1 --preprocess jpeg=80,resize=0.9,bits=6 --attack cw,pgd --target-psnr 45 --norm l2";
     let (_, report) = audit(&workspace, flags);

@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::{Workspace, apart, picture, upscaler};
+use common::{Workspace, apart, nearest_luma, picture, upscaler};
 use ndarray::{Array3, s};
 use temper::image::load;
-use temper::onnx::{Attribute, Tensor};
+use temper::onnx::Tensor;
 
 /// Upscales `photos/a.png` into a folder and loads the result.
 fn upscaled(workspace: &Workspace, flags: &[&str], out: &str, name: &str) -> Array3<f32> {
@@ -93,19 +93,6 @@ fn a_luma_network_keeps_colours() {
         let [a, b] = [mean(result.slice(s![channel, .., ..])), mean(photo.slice(s![channel, .., ..]))];
         assert!((a - b).abs() < 0.01, "channel {channel}: {a}, not {b}");
     }
-}
-
-/// Repeats every pixel of a luma image 2 x 2 times.
-fn nearest_luma() -> temper::onnx::Model {
-    use temper::onnx::{DType, Dim, GraphBuilder, Model, ValueInfo};
-    let mut graph = GraphBuilder::new("luma");
-    let dims = || [Dim::from("N"), Dim::Known(1), Dim::from("H"), Dim::from("W")];
-    let image = graph.input(ValueInfo::tensor("image", DType::F32, dims()));
-    let weights = graph.initializer("weights", Tensor::f32(&[4, 1, 1, 1], vec![1.0; 4]).unwrap());
-    let four = graph.node("Conv", "four", &[&image, &weights], []);
-    let output = graph.node("DepthToSpace", "upscaled", &[&four], [("blocksize", Attribute::Int(2))]);
-    graph.output(ValueInfo { name: output, ty: None, doc: String::new(), metadata: Default::default() });
-    Model { ir_version: 8, opsets: [(String::new(), 17)].into(), graph: graph.finish(), ..Default::default() }
 }
 
 #[test]

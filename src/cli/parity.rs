@@ -14,6 +14,7 @@ use crate::parity::{
     Comparison, Input, Program, Question, Report, Side, Stated, Tolerances, Value, Verdict, compare,
     generated, shapes, table,
 };
+use crate::runtime::faults::{known_faults, warning};
 use crate::runtime::{self, Kind, Runtime};
 use worker::{Answers, Job};
 
@@ -226,6 +227,10 @@ impl Args {
         };
         if let Some(random) = program.nodes().iter().find(|node| RANDOM.contains(&node.op.as_str())) {
             report.notes.push(format!("{} draws at random: no two runs agree", random.label()));
+        }
+        for runtime in runtimes {
+            let hit = known_faults(&**runtime, &program.model);
+            report.notes.extend(hit.iter().map(|(fault, node)| warning(runtime.kind(), fault, node)));
         }
         let mut first: Option<Answers> = None;
         for (place, runtime) in runtimes.iter().enumerate() {

@@ -1,10 +1,11 @@
 //! A candidate beside its reference: the outputs of whole runs, then, where something differs, node by node.
 
 use super::arbitrate::arbitrate;
-use super::bracket::{Bracket, bracket};
+use super::bracket::bracket;
 use super::cut::{Style, Values, cut};
 use super::difference::Difference;
 use super::error::ParityError;
+use super::groups::{Group, groups};
 use super::inputs::Input;
 use super::matching::Matching;
 use super::nodes::{Point, Side, walk};
@@ -177,8 +178,8 @@ fn locate(
             let how = "no node alone leaves its tolerance; here what came down to it first does";
             Some(divergence(question, point, input, how))
         }
-        (first, _) if differ => match bracket((reference, candidate), matching, &input.values, tolerances) {
-            Ok(Some(found)) => Some(bracketed(question, &found, input)),
+        (first, _) if differ => match unseen(question, matching, input) {
+            Ok(Some(found)) => Some(found),
             Ok(None) => first.map(|point| {
                 divergence(question, point, input, "it gives something else for the reference's inputs")
             }),
@@ -237,22 +238,63 @@ fn divergence(question: &Question<'_>, point: &Point, input: &Input, how: &str) 
     }
 }
 
-fn bracketed(question: &Question<'_>, found: &Bracket, input: &Input) -> Divergence {
+/// The place of a fault that vanishes when every value is looked at: a group of a quantised graph, else by sub-models.
+fn unseen(
+    question: &Question<'_>,
+    matching: &Matching,
+    input: &Input,
+) -> Result<Option<Divergence>, ParityError> {
+    let Question { reference, candidate, tolerances, memory, .. } = *question;
+    let sides = (reference, candidate);
+    let program = &candidate.program;
+    let groups = groups(sides, matching, &input.values, memory)?;
+    if let Some(group) = groups.first(program, tolerances) {
+        return Ok(Some(grouped(question, group, [groups.differing.len(), groups.count], input)));
+    }
+    let found = bracket(sides, matching, &input.values, tolerances)?;
+    Ok(found.map(|found| {
+        let how = "the fault vanishes when the values in between are looked at; these nodes show it together";
+        let parts = (&found.nodes[..], &found.difference, &found.propagated);
+        together(question, &found.value, parts, input, how.into())
+    }))
+}
+
+fn grouped(question: &Question<'_>, group: &Group, [differ, count]: [usize; 2], input: &Input) -> Divergence {
+    let how = format!(
+        "fused, these nodes give other integers for the reference's; so do {differ} of {count} groups between one \
+         QuantizeLinear and the next"
+    );
+    let parts = (&group.nodes[..], &group.isolated, &group.propagated);
+    together(question, &group.border, parts, input, how)
+}
+
+/// What several nodes show together: named by the last of them.
+fn together(
+    question: &Question<'_>,
+    value: &str,
+    (nodes, isolated, propagated): (&[usize], &Difference, &Difference),
+    input: &Input,
+    how: String,
+) -> Divergence {
     let program = &question.candidate.program;
-    let last = program.producer(&found.value).unwrap_or(0);
-    let node = &program.nodes()[last];
+    let moving = nodes.iter().filter(|&&node| !program.is_constant(node));
+    // A QuantizeLinear is the end of a group, and not what it is about.
+    let shown: Vec<&Node> = moving.map(|&node| &program.nodes()[node]).collect();
+    let last =
+        shown.iter().rev().find(|node| !["QuantizeLinear", "DequantizeLinear"].contains(&node.op.as_str()));
+    let fallback = &program.nodes()[program.producer(value).unwrap_or(0)];
+    let node = last.copied().unwrap_or(fallback);
     Divergence {
         node: title(node),
         operator: node.qualified_op(),
-        value: found.value.clone(),
-        isolated_error: Some(found.difference.max),
-        propagated_error: found.propagated.max,
-        isolated: Some(found.difference.clone()),
-        propagated: found.propagated.clone(),
+        value: value.to_owned(),
+        isolated_error: Some(isolated.max),
+        propagated_error: propagated.max,
+        isolated: Some(isolated.clone()),
+        propagated: propagated.clone(),
         input: input.name.clone(),
-        how: "the fault vanishes when the values in between are looked at; these nodes show it together"
-            .into(),
-        among: found.nodes.iter().map(|&node| title(&program.nodes()[node])).collect(),
+        how,
+        among: shown.iter().map(|node| title(node)).collect(),
         arbitration: None,
     }
 }

@@ -77,8 +77,8 @@ pub fn cut(program: &Program, nodes: &[usize], values: &Values, wanted: &[String
         let mut node = program.nodes()[node].clone();
         if style == Style::Apart {
             node.outputs.iter_mut().filter(|name| !name.is_empty()).for_each(|name| *name = apart(name));
-            // tract takes a node and an input of one name for one.
-            node.name = apart(&node.name);
+            // tract takes a node and an input of one name for one, and nodes need no name in a file.
+            node.name = node.outputs.iter().find(|name| !name.is_empty()).cloned().unwrap_or_default();
         }
         graph.nodes.push(node);
     }

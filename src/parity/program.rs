@@ -110,8 +110,8 @@ impl Program {
     /// The nodes with those that their constants come from, in order: a runtime fuses what it knows to be constant.
     pub fn with_constants(&self, nodes: &[usize]) -> Vec<usize> {
         let read: Vec<String> = nodes.iter().flat_map(|&node| self.reads(node)).cloned().collect();
-        let constants = self.behind(&read).into_iter().filter(|&node| self.is_constant(node));
-        let all: BTreeSet<usize> = nodes.iter().copied().chain(constants).collect();
+        let moves = |value: &str| self.producer(value).is_some_and(|node| !self.is_constant(node));
+        let all: BTreeSet<usize> = nodes.iter().copied().chain(self.between(&moves, &read)).collect();
         all.into_iter().collect()
     }
 

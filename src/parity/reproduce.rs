@@ -9,6 +9,7 @@ use super::compare::Question;
 use super::cut::{Cut, Style, Values, cut};
 use super::difference::Difference;
 use super::error::ParityError;
+use super::groups::groups;
 use super::inputs::Input;
 use super::matching::Matching;
 use super::report::Divergence;
@@ -40,7 +41,7 @@ pub fn reproducer(
     found: &Divergence,
     input: &Input,
 ) -> Result<Option<Reproducer>, ParityError> {
-    let Question { reference, candidate, tolerances, .. } = *question;
+    let Question { reference, candidate, .. } = *question;
     let matching = match question.one_file {
         true => Matching::identity(&candidate.program),
         false => Matching::of(&reference.program, &candidate.program),
@@ -48,21 +49,7 @@ pub fn reproducer(
     let alone = alone(question, &matching, found, input)?;
     let parts = match alone {
         Some(parts) => Some(parts),
-        None => bracket((reference, candidate), &matching, &input.values, tolerances)?.and_then(|found| {
-            let theirs = renamed(&found.fed, &matching);
-            let value = [matching.value(&found.value)?.clone()];
-            let partners = reference.program.between(&|name| theirs.contains_key(name), &value);
-            Some([
-                cut(&reference.program, &partners, &theirs, &value, Style::Joined),
-                cut(
-                    &candidate.program,
-                    &found.nodes,
-                    &found.fed,
-                    std::slice::from_ref(&found.value),
-                    Style::Joined,
-                ),
-            ])
-        }),
+        None => together(question, &matching, found, input)?,
     };
     let Some([theirs, own]) = parts else { return Ok(None) };
     let given = [(reference, &theirs), (candidate, &own)].map(|(side, part)| part.run(&*side.runtime));
@@ -81,6 +68,40 @@ pub fn reproducer(
         outputs: [expected.high, answer.high],
         difference,
     }))
+}
+
+/// The nodes that differ together, on both sides: the group that the divergence names, else what bracketing finds.
+fn together(
+    question: &Question<'_>,
+    matching: &Matching,
+    found: &Divergence,
+    input: &Input,
+) -> Result<Option<[Cut; 2]>, ParityError> {
+    let Question { reference, candidate, tolerances, memory, .. } = *question;
+    let sides = (reference, candidate);
+    let groups = groups(sides, matching, &input.values, memory)?;
+    let named = groups.differing.into_iter().find(|group| group.border == found.value);
+    let part = match named {
+        Some(group) => Some((group.nodes, group.fed, group.border)),
+        None => bracket(sides, matching, &input.values, tolerances)?
+            .map(|found| (found.nodes, found.fed, found.value)),
+    };
+    let Some((nodes, fed, value)) = part else { return Ok(None) };
+    let Some(other) = matching.value(&value).cloned() else { return Ok(None) };
+    let theirs = renamed(&fed, matching);
+    let partners = reference.program.between(&|name| theirs.contains_key(name), std::slice::from_ref(&other));
+    Ok(Some([
+        cut(&reference.program, &partners, &theirs, &[other], Style::Joined),
+        cut(&candidate.program, &nodes, &fed, &[value], Style::Joined),
+    ]))
+}
+
+/// A number as the script prints it.
+pub fn printed(number: f64) -> String {
+    let text = format!("{number:.9e}");
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+    format!("{digits}e{sign}{exponent:0>2}")
 }
 
 fn renamed(values: &Values, matching: &Matching) -> Values {
@@ -195,6 +216,12 @@ mod tests {
         let header = String::from_utf8_lossy(&bytes[10..bytes.len() - 8]).into_owned();
         assert!(header.contains("'shape': (2, 1,)") && header.ends_with('\n'), "{header}");
         assert_eq!(bytes[bytes.len() - 4..], 2.0_f32.to_le_bytes());
+    }
+
+    #[test]
+    fn numbers_are_printed_as_python_prints_them() {
+        assert_eq!(printed(0.041_554_868_22), "4.155486822e-02");
+        assert_eq!([printed(1.5), printed(2e100)], ["1.500000000e+00", "2.000000000e+100"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! and any knowledge of images. Only libtorch brings gradients of its own, and they serve as an independent judge.
 
 mod failure;
+pub mod faults;
 mod kind;
 mod libtorch;
 mod ort;

@@ -8,7 +8,7 @@ use crate::cli::CliError;
 use crate::files::{create_output_folder, write_atomically};
 use crate::metric::{bicubic, luma};
 use crate::onnx;
-use crate::parity::{Divergence, Input, Question, npy, reproducer};
+use crate::parity::{Divergence, Input, Question, npy, printed, reproducer};
 
 /// The middle of an RGB image (3, H, W) in the shape of an input, or all of it enlarged where it is smaller; luma
 /// where the input has one channel. `None` where the shape is none of an image.
@@ -64,10 +64,10 @@ pub fn write_reproducer(
     write("candidate.npy", &npy(&made.outputs[1]))?;
     write("show.py", made.script.as_bytes())?;
     notes.push(format!(
-        "{}: {} nodes that differ by {:.9e}; `python show.py` there prints it",
+        "{}: {} nodes that differ by {}; `python show.py` there prints it",
         folder.display(),
         made.candidate.graph.nodes.len(),
-        made.difference
+        printed(made.difference)
     ));
     Ok(())
 }

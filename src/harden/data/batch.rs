@@ -37,25 +37,10 @@ impl Dataset {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use ndarray::Array3;
 
-    use super::super::files;
-    use super::*;
-    use crate::harden::HardenError;
+    use super::super::dataset::tests::{load, picture};
     use crate::image::save_png;
-
-    fn picture(height: usize, width: usize) -> Array3<f32> {
-        Array3::from_shape_fn((3, height, width), |(c, y, x)| {
-            ((37 * c + 11 * y + 5 * x + y * x) % 256) as f32 / 255.0
-        })
-    }
-
-    fn load(folder: &Path, scale: usize, patch: usize) -> Result<Dataset, HardenError> {
-        let files = files::find(folder, None, scale, files::Part::Train)?;
-        Dataset::load(folder, &files, scale, patch, &mut |_| {})
-    }
 
     #[test]
     fn lr_and_hr_crops_show_the_same_place() {

@@ -126,20 +126,20 @@ impl Dataset {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::super::files;
     use super::super::pixels::Pixels;
     use super::*;
     use crate::image::save_png;
     use crate::metric::{downscale, round_to_8_bits};
 
-    fn picture(height: usize, width: usize) -> Array3<f32> {
+    pub fn picture(height: usize, width: usize) -> Array3<f32> {
         Array3::from_shape_fn((3, height, width), |(c, y, x)| {
             ((37 * c + 11 * y + 5 * x + y * x) % 256) as f32 / 255.0
         })
     }
 
-    fn load(folder: &Path, scale: usize, patch: usize) -> Result<Dataset, HardenError> {
+    pub fn load(folder: &Path, scale: usize, patch: usize) -> Result<Dataset, HardenError> {
         let files = files::find(folder, None, scale, files::Part::Train)?;
         Dataset::load(folder, &files, scale, patch, &mut |_| {})
     }

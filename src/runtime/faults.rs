@@ -1,0 +1,225 @@
+//! Known faults of runtimes: which version gets which nodes wrong, and where that is discussed.
+//!
+//! A row is a fact about a runtime and a pattern of nodes, so that a file can be held to it without being run. The
+//! models that show a row lie in `fixtures/faults`, and a test runs them on the runtimes of the machine.
+//! Deliberately absent: faults of conversion tools, and of runtimes that are not in the table.
+
+use super::kind::Settings;
+use super::{Kind, Runtime};
+use crate::onnx::{Attribute, DType, Graph, Model, Node};
+
+/// A fault that a runtime is known for.
+#[derive(Debug)]
+pub struct Fault {
+    /// Its name; where it could be shown, that of the model in `fixtures/faults` that shows it.
+    pub name: &'static str,
+    /// The runtime, by its name in the table.
+    pub runtime: &'static str,
+    /// Whether it takes the runtime's optimisations to show.
+    pub optimised: bool,
+    /// The last version that has it; `None` where the newest that was tried does.
+    pub last: Option<[u32; 2]>,
+    /// What goes wrong.
+    pub what: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+    /// Where it is discussed.
+    pub thread: &'static str,
+    /// The version on which its model showed it here, or why it could not be shown.
+    pub shown: Result<&'static str, &'static str>,
+    /// Whether a node is one that it hits.
+    pub hits: fn(&Model, &Node) -> bool,
+}
+
+/// The table.
+pub static FAULTS: &[Fault] = &[
+    Fault {
+        name: "int8-without-zero-point",
+        runtime: "ort",
+        optimised: true,
+        last: None,
+        what: "int8 values behind a DequantizeLinear without a zero point lose their negative half: moved past a \
+               Reshape, Transpose or Squeeze they are quantised again as uint8",
+        remedy: "give the DequantizeLinear a zero point of int8, or use opset 21",
+        thread: "https://github.com/microsoft/onnxruntime/issues/27845",
+        shown: Ok("1.30"),
+        hits: int8_without_zero_point,
+    },
+    Fault {
+        name: "quantised-average",
+        runtime: "ort",
+        optimised: true,
+        last: None,
+        what: "fused with its QuantizeLinear, an AveragePool, Conv or Mul rounds otherwise: elements are off by a \
+               step of the scale",
+        remedy: "nothing where a step does not matter; `ort:opt=basic` computes as the file says",
+        thread: "https://github.com/microsoft/onnxruntime/issues/32132",
+        shown: Ok("1.30"),
+        hits: fused_between_integers,
+    },
+    Fault {
+        name: "cubic-to-one-pixel",
+        runtime: "ort",
+        optimised: false,
+        last: None,
+        what: "a cubic Resize with pytorch_half_pixel to one pixel reads position 0, as the operator's text says; \
+               ONNX's reference implementation and PyTorch read others",
+        remedy: "use half_pixel where an output may have one pixel",
+        thread: "https://github.com/microsoft/onnxruntime/issues/11496",
+        shown: Ok("1.30"),
+        hits: cubic_to_one_pixel,
+    },
+    Fault {
+        name: "cubic-to-one-pixel",
+        runtime: "tract",
+        optimised: false,
+        last: None,
+        what: "a cubic Resize with pytorch_half_pixel to one pixel reads another position than ONNX Runtime",
+        remedy: "use half_pixel where an output may have one pixel",
+        thread: "https://github.com/microsoft/onnxruntime/issues/11496",
+        shown: Ok("0.23"),
+        hits: cubic_to_one_pixel,
+    },
+    Fault {
+        name: "max-pool-of-a-negative-scale",
+        runtime: "ort",
+        optimised: true,
+        last: Some([1, 18]),
+        what: "a MaxPool between DequantizeLinear and QuantizeLinear of a negative scale takes the least element",
+        remedy: "use a positive scale, or a later version",
+        thread: "https://github.com/microsoft/onnxruntime/issues/21176",
+        shown: Err("1.30, the version at hand, is sound"),
+        hits: max_pool_of_a_negative_scale,
+    },
+];
+
+/// The faults that a runtime is known for on nodes of a model, each with the first node that it hits.
+pub fn known_faults<'a>(runtime: &dyn Runtime, model: &'a Model) -> Vec<(&'static Fault, &'a Node)> {
+    let Some((row, settings)) = runtime.kind().row() else { return Vec::new() };
+    let version = runtime.version();
+    let concerns = |fault: &&Fault| {
+        fault.runtime == row.name && fault.is_in(&version) && (!fault.optimised || optimises(&settings))
+    };
+    let hit = |fault: &'static Fault| {
+        model
+            .graph
+            .nodes
+            .iter()
+            .find(|node| node.domain.is_empty() && (fault.hits)(model, node))
+            .map(|node| (fault, node))
+    };
+    FAULTS.iter().filter(concerns).filter_map(hit).collect()
+}
+
+/// A known fault in a line, for a person.
+pub fn warning(kind: Kind, fault: &Fault, node: &Node) -> String {
+    format!(
+        "{kind} is known to be wrong at {}: {} ({}); {}",
+        node.label(),
+        fault.what,
+        fault.thread,
+        fault.remedy
+    )
+}
+
+impl Fault {
+    fn is_in(&self, version: &str) -> bool {
+        let parts: Vec<u32> = version.split('.').map_while(|part| part.parse().ok()).collect();
+        match (self.last, &parts[..]) {
+            (Some(last), [major, minor, ..]) => [*major, *minor] <= last,
+            _ => true,
+        }
+    }
+}
+
+/// Whether quantised nodes are fused: not by the two lower levels.
+fn optimises(settings: &Settings) -> bool {
+    !matches!(settings.get("opt"), Some("none" | "basic" | "off"))
+}
+
+fn int8_without_zero_point(model: &Model, node: &Node) -> bool {
+    let moves = ["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten"];
+    let graph = &model.graph;
+    let read =
+        node.input(0).and_then(|name| producer(graph, name)).and_then(|before| integers(graph, before));
+    model.opset() < 21
+        && node.op == "DequantizeLinear"
+        && node.input(2).is_none()
+        && read == Some(DType::I8)
+        && readers(graph, node).any(|reader| moves.contains(&reader.op.as_str()))
+}
+
+fn fused_between_integers(model: &Model, node: &Node) -> bool {
+    let graph = &model.graph;
+    let reads_dequantised = || {
+        let before = node.input(0).and_then(|name| producer(graph, name));
+        before.is_some_and(|before| before.op == "DequantizeLinear")
+    };
+    ["AveragePool", "Conv", "Mul"].contains(&node.op.as_str())
+        && reads_dequantised()
+        && readers(graph, node).any(|reader| reader.op == "QuantizeLinear")
+}
+
+fn cubic_to_one_pixel(model: &Model, node: &Node) -> bool {
+    let is = |name: &str, value: &str| node.attributes.get(name) == Some(&Attribute::from(value));
+    let sizes = node.input(3).and_then(|name| model.graph.initializers.get(name));
+    let one_pixel = sizes
+        .and_then(|sizes| sizes.as_i64())
+        .is_some_and(|sizes| sizes.iter().skip(2).any(|&size| size == 1));
+    node.op == "Resize"
+        && is("mode", "cubic")
+        && is("coordinate_transformation_mode", "pytorch_half_pixel")
+        && one_pixel
+}
+
+fn max_pool_of_a_negative_scale(model: &Model, node: &Node) -> bool {
+    let graph = &model.graph;
+    let negative = |node: &Node| {
+        let scale = node.input(1).and_then(|name| graph.initializers.get(name));
+        scale.and_then(|scale| scale.as_f32()).is_some_and(|scale| scale.iter().any(|&step| step < 0.0))
+    };
+    node.op == "MaxPool"
+        && readers(graph, node).any(|reader| reader.op == "QuantizeLinear" && negative(reader))
+}
+
+fn producer<'a>(graph: &'a Graph, value: &str) -> Option<&'a Node> {
+    graph.nodes.iter().find(|node| node.outputs.iter().any(|name| name == value))
+}
+
+fn readers<'a>(graph: &'a Graph, node: &'a Node) -> impl Iterator<Item = &'a Node> {
+    graph
+        .nodes
+        .iter()
+        .filter(|reader| reader.inputs.iter().any(|name| !name.is_empty() && node.outputs.contains(name)))
+}
+
+/// The integers that a QuantizeLinear makes: uint8 unless its zero point says otherwise.
+fn integers(graph: &Graph, node: &Node) -> Option<DType> {
+    let zero = node.input(2).and_then(|name| graph.initializers.get(name));
+    (node.op == "QuantizeLinear").then(|| zero.map_or(DType::U8, |zero| zero.dtype()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_have_names_of_their_own_and_a_runtime_of_the_table() {
+        let mut names: Vec<[&str; 2]> = FAULTS.iter().map(|fault| [fault.name, fault.runtime]).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FAULTS.len());
+        assert!(
+            FAULTS
+                .iter()
+                .all(|fault| fault.runtime.parse::<Kind>().is_ok() && fault.thread.starts_with("https://"))
+        );
+    }
+
+    #[test]
+    fn a_version_lies_in_a_range_or_behind_it() {
+        let fault = FAULTS.iter().find(|fault| fault.last == Some([1, 18])).expect("such a row");
+        assert!(fault.is_in("1.9.0") && fault.is_in("1.18.1"));
+        assert!(!fault.is_in("1.30.0") && !fault.is_in("2.0.0"));
+    }
+}
