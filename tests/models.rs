@@ -62,7 +62,10 @@ fn they_are_small_and_hold_the_backbone_alone() {
 #[test]
 fn the_hardened_twin_was_fine_tuned_from_the_plain_one() {
     let model = read(ROBUST);
-    assert_eq!(model.metadata["temper.from"], temper::digest::of_bytes(&std::fs::read(path(PAIR[0])).unwrap()));
+    assert_eq!(
+        model.metadata["temper.from"],
+        temper::digest::of_bytes(&std::fs::read(path(PAIR[0])).unwrap())
+    );
     assert!(recipe(&model)["adversarial"].as_f64().unwrap() > 0.0);
     assert_eq!(temper::zoo::parameter_count(&model), 40_323);
     assert_eq!(model.graph.nodes.len(), read(PAIR[0]).graph.nodes.len());
