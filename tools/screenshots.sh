@@ -9,8 +9,8 @@ photos=${PHOTOS:-demo/photos/test}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$temper" audit models/edsr-small-lambda0.onnx models/edsr-small-lambda1.onnx --truth "$photos" --crop 48 \
-    --attack ifgsm,square --budget 1,2,4,8 --iterations 20 --queries 100 --runtime ort,tract --clever=64 \
+"$temper" audit models/edsr-small-lambda0.onnx models/edsr-small-lambda1.onnx --truth "$photos" --crop 40 \
+    --attack ifgsm,square --budget 1,4,8 --iterations 10 --queries 40 --runtime ort,tract --clever=8 \
     --out "$work/audit"
 shoot() { # NAME WIDTH HEIGHT FLAGS...
     local name=$1 size=$2,$3
@@ -18,7 +18,7 @@ shoot() { # NAME WIDTH HEIGHT FLAGS...
     chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
         --disable-component-update --disable-sync --hide-scrollbars --user-data-dir="$work/profile-$name" \
         --window-size="$size" --screenshot="$work/$name.png" "$@" "file://$work/audit/report.html" 2>/dev/null
-    cwebp -quiet -q 85 "$work/$name.png" -o "docs/$name.webp"
+    cwebp -quiet -q 75 "$work/$name.png" -o "docs/$name.webp"
 }
 shoot report-light 1100 2600
 shoot report-dark 1100 2600 --blink-settings=preferredColorScheme=0
