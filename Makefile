@@ -22,7 +22,7 @@ help: ## say what there is to run
 setup: check-tools ## bring libtorch and ONNX Runtime into native/ (145 MB, once)
 	@$(PYTHON) tools/setup.py
 
-demo: setup ## train two small networks on real photographs, attack both, compare
+demo: setup ## fine-tune a small network against attacks, attack it and what it was, compare
 	@$(PYTHON) tools/photos.py
 	$(CARGO) build
 	@tools/demo.sh

@@ -12,16 +12,18 @@ soon as it is there, with the commands that made it, so that an interrupted expe
 
 Keys of an experiment:
     title, question         what it is, and what it decides
-    [judge]                 images (HR, below DATA), crop, budget, attacks, iterations, runtime
-    [scale.NAME]            settings of every run at this size, as flags of `temper harden`
+    [judge.NAME]            how every run of this size is judged: images (HR, below DATA), budget, attacks, and any
+                            other flag of `temper audit`
+    [scale.NAME]            settings of every run of this size, as flags of `temper harden`
     [[run]]                 name, and either model (a file below MODELS, judged as it is) or flags of its own;
                             from (a file below MODELS) is what is fine-tuned; paper, what the paper says of it
 Flags are keys without dashes: steps = 150 is --steps 150, and true is the flag alone; data and validate are folders
-below DATA. Where a run validates, its row has the gain on noise in Phi and the share of collapsed channels, too.
+below DATA, weights a file below MODELS. Where a run validates, its row has the gain on noise in Phi and the share of collapsed channels, too.
 """
 
 import argparse
 import json
+import math
 import os
 import shlex
 import statistics
@@ -48,7 +50,7 @@ def main():
                 if not given.only or run["name"] in given.only:
                     row = measure(given, experiment, run, seed, folder)
                     append(results, row)
-    print(render(experiment, read(results)))
+    print(render(experiment, given.scale, read(results)))
 
 
 def arguments():
@@ -75,7 +77,7 @@ def measure(given, experiment, run, seed, folder):
     if train and not (out / "MODEL_CARD.md").exists():
         resumed = ["--resume"] if (out / "checkpoint.safetensors").exists() else []
         call(train + resumed)
-    audit = judging(given, experiment["judge"], model, out / "audit")
+    audit = judging(given, experiment["judge"][given.scale], model, out / "audit")
     if not (out / "audit" / "report.json").exists():
         call(audit)
     report = json.loads((out / "audit" / "report.json").read_text())
@@ -94,20 +96,20 @@ def training(given, experiment, run, seed, out):
     if "from" in run:
         command += ["--from", str(given.models / run["from"])]
     for key, value in settings.items():
-        if key in ("data", "validate"):
-            value = given.data / value
+        value = given.data / value if key in ("data", "validate") else value
+        value = given.models / value if key == "weights" else value
         command += [f"--{key}"] if value is True else [f"--{key}", str(value)]
     return command, out / "model.onnx"
 
 
 def judging(given, judge, model, out):
     """The command that judges a model."""
-    command = [program(), "audit", str(model), "--quiet", "--truth", str(given.data / judge["images"])]
-    command += ["--attack", ",".join(judge["attacks"]), "--budget", str(judge["budget"])]
-    command += ["--iterations", str(judge["iterations"]), "--runtime", judge["runtime"]]
-    if "crop" in judge:
-        command += ["--crop", str(judge["crop"])]
-    return command + ["--seed", "0", "--out", str(out)]
+    command = [program(), "audit", str(model), "--quiet", "--seed", "0", "--out", str(out)]
+    for key, value in judge.items():
+        key, value = ("truth", given.data / value) if key == "images" else (key, value)
+        value = ",".join(value) if isinstance(value, list) else str(value)
+        command += [f"--{'attack' if key == 'attacks' else key}", value]
+    return command
 
 
 def program():
@@ -131,12 +133,35 @@ def row_of(name, seed, report, validation):
         "robust": robust,
         # The worst attack of every image, then the mean: what the mean of any one attack does not show.
         "worst": report["worst"][0]["sr_psnr"],
+        "bicubic": bicubic(report),
         "images": len(report["images"]),
         "sha256": report["models"][0]["sha256"],
         "temper": report["temper"],
+        "validated": validation.get("psnr"),
         "gain": validation.get("gain"),
         "collapsed": sum(spread <= COLLAPSED for spread in spreads) / len(spreads) if spreads else None,
     }
+
+
+def bicubic(report):
+    """Clean PSNR of a bicubic upscale, and what is left of it under the perturbations made for the model."""
+    kept = [row["lr_psnr"] - 20 * math.log10(row["bicubic_amplification"]) for row in report["rows"]]
+    return {"clean": statistics.fmean(found["bicubic_psnr"] for found in report["clean"]), "worst": min(kept)}
+
+
+def mixed(plain, clean):
+    """At least what a mix of a plain network and bicubic keeps at a clean PSNR: robustness for nothing.
+
+    Of t S + (1 - t) B the squared error is at most t times that of S plus 1 - t times that of B (convexity), and the
+    root mean square change under attack at most t times the one plus 1 - t times the other (triangle inequality).
+    Means over images in dB stand for images here. None where no t in [0, 1] has that clean PSNR.
+    """
+    [own, other, wanted] = [10 ** (-psnr / 10) for psnr in (plain["clean"], plain["bicubic"]["clean"], clean)]
+    share = 1.0 if wanted <= own else (other - wanted) / (other - own)
+    if share < 0:
+        return None
+    [own, other] = [10 ** (-psnr / 20) for psnr in (plain["worst"], plain["bicubic"]["worst"])]
+    return -20 * math.log10(share * own + (1 - share) * other)
 
 
 def read(results):
@@ -152,24 +177,29 @@ def append(results, row):
             file.write(json.dumps(row) + "\n")
 
 
-def render(experiment, rows):
+def render(experiment, scale, rows):
     """The experiment's table in Markdown: the mean over seeds, and half their range where there are several."""
-    attacks = experiment["judge"]["attacks"]
-    head = ["run", "seeds", "clean PSNR", *(f"SR PSNR, {attack}" for attack in attacks), "worst", "gain", "collapsed", "paper"]
+    attacks = experiment["judge"][scale]["attacks"]
+    head = ["run", "seeds", "clean PSNR", "validation", *(f"SR PSNR, {attack}" for attack in attacks), "worst", "mix", "gain", "collapsed", "paper"]
     lines = [f"**{experiment['title']}.** {experiment['question']}", ""]
     lines += [line(head), line(["---"] * len(head))]
+    plain = None
     for run in experiment["run"]:
-        latest = {row["seed"]: row for row in rows if row["run"] == run["name"]}
-        lines.append(line([run["name"], str(len(latest)), *numbers(latest.values(), attacks), run.get("paper", "-")]))
+        latest = list({row["seed"]: row for row in rows if row["run"] == run["name"]}.values())
+        plain = latest[0] if "model" in run and latest else plain
+        cells = numbers(latest, plain, attacks)
+        lines.append(line([run["name"], str(len(latest)), *cells, run.get("paper", "-")]))
     return "\n".join(lines)
 
 
-def numbers(rows, attacks):
-    """Clean PSNR, SR PSNR under each attack and under the worst of an image, gain, and the share of collapsed channels;
+def numbers(rows, plain, attacks):
+    """Clean PSNR as judged and of the last validation, SR PSNR under each attack and under the worst of an image,
+    what a mix of the plain network and bicubic keeps at that clean PSNR, gain, and the share of collapsed channels;
     `-` for what was not run."""
-    parts = [lambda row: row["clean"]]
+    parts = [lambda row: row["clean"], lambda row: row["validated"]]
     parts += [lambda row, attack=attack: row["robust"].get(attack) for attack in attacks]
-    parts += [lambda row, key=key: row[key] for key in ("worst", "gain", "collapsed")]
+    parts += [lambda row: row["worst"], lambda row: plain and mixed(plain, row["clean"])]
+    parts += [lambda row, key=key: row[key] for key in ("gain", "collapsed")]
     return [cell([value for value in map(part, rows) if value is not None]) for part in parts]
 
 

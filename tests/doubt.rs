@@ -153,12 +153,32 @@ fn a_quick_look_says_what_it_leaves_out() {
 #[test]
 fn a_time_limit_is_kept_by_attacking_less_and_said() {
     let workspace = Workspace::new();
-    let flags = ["--iterations", "20000", "--budget", "4", "--time-limit", "0.02"];
+    let flags = ["--attack", "ifgsm", "--iterations", "2000", "--budget", "4", "--time-limit", "0.002"];
     let start = std::time::Instant::now();
     let (table, report) = workspace.audit(&[&audit(&flags)[..], &["--crop", "12"]].concat());
     assert!(report["images"].as_array().unwrap().len() == 2 && rows(&report).len() == 1, "{table}");
     assert!(table.contains("only the first 1 of 2 images were attacked, to keep --time-limit"), "{table}");
     assert!(start.elapsed().as_secs() < 180);
+}
+
+#[test]
+fn members_that_cost_the_least_strength_are_left_out_before_images() {
+    let workspace = Workspace::new();
+    let flags = ["--attack", "strongest", "--iterations", "60", "--budget", "4", "--time-limit", "0.001"];
+    let (table, report) =
+        workspace.audit(&audit(&[&flags[..], &["--crop", "12", "--queries", "20"]].concat()));
+    let left_out = report["settings"]["left_out"].as_array().unwrap();
+    let members = "strongest ran without features, singular, luma, unclipped, to keep --time-limit";
+    assert_eq!(left_out[0], members, "{table}");
+    assert!(left_out[1].as_str().unwrap().starts_with("only the first 1 of 2 images"), "{left_out:?}");
+    let ran: Vec<&str> = rows(&report)[0]["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| member["name"].as_str().unwrap())
+        .collect();
+    let stay = ["apgd", "eight-bit", "inner", "transfer", "square"];
+    assert!(stay.iter().all(|name| ran.contains(name)) && !ran.contains(&"luma"), "{ran:?}");
 }
 
 #[test]

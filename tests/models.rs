@@ -1,4 +1,4 @@
-//! The pair of small trained networks in `models/`: what the card says of them, and what a real
+//! The small trained networks in `models/`, a pair and a hardened twin: what the card says of them, and what a real
 //! network must give on every runtime.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests are tests
@@ -15,6 +15,8 @@ use temper::rewrite::specialise;
 use temper::runtime::{self, Kind};
 
 const PAIR: [&str; 2] = ["edsr-small-lambda0.onnx", "edsr-small-lambda1.onnx"];
+/// What the first of them became by adversarial fine-tuning.
+const ROBUST: &str = "edsr-small-robust.onnx";
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
@@ -58,9 +60,21 @@ fn they_are_small_and_hold_the_backbone_alone() {
 }
 
 #[test]
+fn the_hardened_twin_was_fine_tuned_from_the_plain_one() {
+    let model = read(ROBUST);
+    assert_eq!(
+        model.metadata["temper.from"],
+        temper::digest::of_bytes(&std::fs::read(path(PAIR[0])).unwrap())
+    );
+    assert!(recipe(&model)["adversarial"].as_f64().unwrap() > 0.0);
+    assert_eq!(temper::zoo::parameter_count(&model), 40_323);
+    assert_eq!(model.graph.nodes.len(), read(PAIR[0]).graph.nodes.len());
+}
+
+#[test]
 fn every_runtime_gives_the_same_output() {
     let image = picture(33, 46).insert_axis(Axis(0)).into_dyn();
-    for name in PAIR {
+    for name in PAIR.into_iter().chain([ROBUST]) {
         let model = specialise(&read(name), &[image.shape()]).unwrap();
         let outputs: Vec<_> = runtimes()
             .map(|kind| {

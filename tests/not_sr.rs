@@ -60,6 +60,37 @@ fn an_upscale_is_none() {
     assert!(check["correlation"].as_f64().unwrap() > 0.9 && check["repeat_difference"] == 0.0, "{check}");
 }
 
+/// What an audit says of a model that it does not take.
+fn refusal(model: &Model, code: i32) -> String {
+    let workspace = Workspace::new();
+    workspace.model("model.onnx", model);
+    workspace.refused(&[&["audit"], &AUDIT[..], &["4", "--out", "out"]].concat(), code)
+}
+
+#[test]
+fn a_downscaler_is_refused() {
+    let model = common::network(|graph, image| {
+        let weight = |index: usize| if index / 12 == index % 12 / 4 { 0.25 } else { 0.0 };
+        let weights = Tensor::f32(&[3, 3, 2, 2], (0..36).map(weight).collect::<Vec<_>>()).unwrap();
+        let weights = graph.initializer("weights", weights);
+        graph.node("Conv", "down", &[image, &weights], [("strides", Attribute::Ints(vec![2, 2]))])
+    });
+    let said = refusal(&model, 2);
+    assert!(said.contains("makes images smaller"), "{said}");
+}
+
+#[test]
+fn dropout_in_training_mode_is_refused_where_a_runtime_does_not_run_it() {
+    let model = upscaler(|graph, image| {
+        let upscaled = apart(graph, image);
+        let ratio = graph.initializer("ratio", Tensor::scalar(0.1));
+        let training = graph.initializer("training", Tensor::bool(&[], vec![true]).unwrap());
+        graph.node("Dropout", "dropout", &[&upscaled, &ratio, &training], [])
+    });
+    let said = refusal(&model, 3);
+    assert!(said.contains("Dropout in training mode"), "{said}");
+}
+
 /// Metadata of ours on a network whose images are on [0, 255].
 #[test]
 fn a_range_that_metadata_claim_and_the_network_contradicts_is_ignored_and_said() {

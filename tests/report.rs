@@ -49,6 +49,25 @@ fn an_audit_leaves_a_page_beside_its_report() {
 }
 
 #[test]
+fn a_page_shows_the_worst_images_unless_it_is_told_not_to() {
+    let workspace = Workspace::new();
+    workspace.photo("photos/large.png", 90, 70);
+    let audit = "model.onnx --images photos --budget 8 --iterations 2 --runtime tract";
+    let words: Vec<&str> = audit.split(' ').collect();
+    workspace.audit(&words);
+    let page = std::fs::read_to_string(workspace.path("out/report.html")).unwrap();
+    assert_eq!(page.matches("data:image/png").count(), 3 * 5, "five pictures of each of three images");
+    let folder = workspace.path("out/pictures/model.onnx/large.png");
+    let input = temper::image::load(&folder.join("input.png")).unwrap().pixels;
+    let output = temper::image::load(&folder.join("output-tract.png")).unwrap().pixels;
+    assert_eq!((input.dim(), output.dim()), ((3, 64, 64), (3, 128, 128)), "the part around the worst window");
+    std::fs::remove_dir_all(workspace.path("out")).unwrap();
+    workspace.audit(&[&words[..], &["--no-pictures"]].concat());
+    let page = std::fs::read_to_string(workspace.path("out/report.html")).unwrap();
+    assert!(!page.contains("data:image") && !workspace.path("out/pictures").exists());
+}
+
+#[test]
 fn every_form_holds_every_row() {
     let workspace = audited();
     let report = workspace.report("out");
@@ -182,5 +201,6 @@ fn a_browser_opens_the_page_without_errors_and_draws_every_point() {
     // What a reader who does not see the page is told.
     assert!(built.contains("<html lang=\"en\"") && built.contains("role=\"img\""));
     let svgs = built.matches("<svg").count();
-    assert_eq!(built.matches("aria-label=").count() + built.matches("aria-hidden=").count(), svgs, "{built}");
+    let told = built.matches("role=\"img\"").count() + built.matches("aria-hidden=").count();
+    assert_eq!(told, svgs, "{built}");
 }

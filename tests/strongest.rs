@@ -79,10 +79,28 @@ fn it_is_never_weaker_than_apgd_which_it_holds_to_the_last_bit() {
         assert!(found.value >= alone.value, "{:?} after {:?}", found.value, alone.value);
         let names: Vec<&str> = ensemble.members.iter().map(|member| &*member.name).collect();
         let expected =
-            ["apgd", "luma", "singular", "features", "unclipped", "eight-bit", "transfer", "square"];
+            ["apgd", "luma", "singular", "features", "unclipped", "eight-bit", "inner", "transfer", "square"];
         let plain: Vec<&str> = names.into_iter().filter(|name| *name != "smooth").collect();
         assert_eq!(plain, expected, "no rounding, and a tap");
     }
+}
+
+#[test]
+fn members_that_are_left_out_cost_no_steps_and_the_first_stays() {
+    let model = network(0);
+    let alone = attacked(Attack::APGD, &model, 4.0);
+    let fewer = Settings { left_out: 2, ..settings() };
+    let (all, steps) = (Attack::STRONGEST.steps(&settings()), Attack::STRONGEST.steps(&fewer));
+    assert_eq!(all - steps, 2 * 12);
+    let mut oracle = oracle(&model);
+    let goal = goal(&mut oracle, 4.0);
+    let mut rng = seeded(0, "x0", Attack::STRONGEST, parse_budgets("4").unwrap()[0]);
+    let found = Attack::STRONGEST.run_one(&mut oracle, &goal, &fewer, &mut rng, &mut || Ok(())).unwrap();
+    assert!(found.value >= alone.value);
+    let ensemble = found.ensemble.unwrap();
+    assert_eq!(Attack::STRONGEST.dispensable()[..2], ["features", "singular"]);
+    assert_eq!((of(&ensemble, "features"), of(&ensemble, "singular")), (None, None));
+    assert!(of(&ensemble, "apgd").is_some());
 }
 
 #[test]

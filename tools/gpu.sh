@@ -18,17 +18,13 @@ bin=$(realpath "${1:?usage: gpu.sh BIN DATA OUT}"); data=$(realpath "${2:?}"); m
 device=${DEVICE:-cuda}; python=${PYTHON:-python3}; failed=0
 
 # PyTorch's own libraries, and the CUDA ones that were installed beside it.
-libraries=$("$python" - <<'PY'
-import glob, os, torch
-site = os.path.dirname(os.path.dirname(torch.__file__))
-print(":".join([os.path.join(os.path.dirname(torch.__file__), "lib"), *sorted(glob.glob(f"{site}/nvidia/*/lib"))]))
-PY
-) || exit 2
-export LD_LIBRARY_PATH=$libraries:${LD_LIBRARY_PATH:-}
+LIBTORCH=$("$python" -c 'import os, torch; print(os.path.dirname(torch.__file__))') || exit 2
+cuda=$(find "$LIBTORCH/../nvidia" -maxdepth 2 -name lib -printf '%p:' 2> /dev/null)
+export LIBTORCH LD_LIBRARY_PATH=$LIBTORCH/lib:$cuda${LD_LIBRARY_PATH:-}
 if [ "$device" = cpu ]; then
-    size=small turns=3 ort=ort torch=torch steps=60 images=2 crop=32 batch=4 patch=16
+    size=small turns=3 ort=ort torch=torch steps=60 images=2 crop=32 batch=4 patch=16 patience=4
 else
-    size=full turns=15 ort=ort:cuda torch=torch:cuda steps=400 images=20 crop=96 batch=16 patch=48
+    size=full turns=15 ort=ort:cuda torch=torch:cuda steps=400 images=20 crop=96 batch=16 patch=48 patience=1
 fi
 mkdir -p "$out/images"
 find "$data" -maxdepth 1 -type f | sort | head -n $images | xargs -I{} ln -sf {} "$out/images/"
@@ -36,7 +32,7 @@ printf 'step\tstatus\tseconds\n' > "$out/summary.tsv"
 
 # step NAME LIMIT COMMAND...: runs it for at most LIMIT seconds.
 step() {
-    local name=$1 limit=$2; shift 2
+    local name=$1 limit=$(($2 * patience)); shift 2
     case " ${ONLY:-$name} " in *" $name "*) ;; *) return ;; esac
     local start=$SECONDS
     timeout "$limit" "$@" > "$out/$name.log" 2>&1

@@ -105,6 +105,11 @@ impl Ball {
         }
     }
 
+    /// The ball of a part of the budget around the same image, with the same norm and mask.
+    pub fn part(&self, share: f64) -> Self {
+        Self { level: share * self.level, ..self.clone() }.around(self.centre())
+    }
+
     /// The budget on [0, 1]: what every value may move, or their root mean square.
     pub fn level(&self) -> f64 {
         self.level

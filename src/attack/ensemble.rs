@@ -28,4 +28,10 @@ pub struct Member {
     pub kind: AttackKind,
     /// SR PSNR in dB of what it found, on the runtime that crafted; `None` where the output did not change.
     pub sr_psnr: Option<f64>,
+    /// The largest part of the budget that it used on purpose; `None` for all of it.
+    #[serde(default)]
+    pub part: Option<f64>,
+    /// Whether it kept to images that a file of 8 bits can carry.
+    #[serde(default)]
+    pub rounded: bool,
 }

@@ -61,8 +61,14 @@ pub enum Calls {
     Iterations(usize),
     /// [`Settings::queries`] times.
     Queries,
-    /// So many times for each of [`Settings::iterations`], and [`Settings::queries`] forward passes.
-    Ensemble(usize),
+    /// So many times for each of [`Settings::iterations`], and [`Settings::queries`] forward passes; each of the
+    /// members that may be left out takes one of these times.
+    Ensemble {
+        /// Gradients for each iteration.
+        times: usize,
+        /// Members that can be left out, those first that cost the least strength.
+        dispensable: &'static [&'static str],
+    },
 }
 
 /// The loop that an attack runs in.
@@ -137,7 +143,21 @@ impl Attack {
 
     /// Whether its number of calls is that of [`Settings::queries`].
     pub fn is_counted_in_queries(self) -> bool {
-        matches!(self.0.calls, Calls::Queries | Calls::Ensemble(_))
+        matches!(self.0.calls, Calls::Queries | Calls::Ensemble { .. })
+    }
+
+    /// The members of an ensemble that can be left out, those first that cost the least strength.
+    pub fn dispensable(self) -> &'static [&'static str] {
+        match self.0.calls {
+            Calls::Ensemble { dispensable, .. } => dispensable,
+            _ => &[],
+        }
+    }
+
+    /// The members that are left out by these settings.
+    pub fn left_out(self, settings: &Settings) -> &'static [&'static str] {
+        let members = self.dispensable();
+        &members[..settings.left_out.min(members.len())]
     }
 
     /// How often `on_step` is called for one image at most: gradients, or points tried.
@@ -154,18 +174,21 @@ impl Attack {
             Calls::Once => 1,
             Calls::Iterations(times) => times * settings.iterations,
             Calls::Queries => settings.queries,
-            Calls::Ensemble(times) => times * settings.iterations + settings.queries,
+            Calls::Ensemble { times, .. } => {
+                (times - self.left_out(settings).len()) * settings.iterations + settings.queries
+            }
         }
     }
 
     /// The settings that matter to it, the others at their defaults: two that are equal give equal results.
     pub fn settings(self, all: &Settings) -> Settings {
         let default = Settings::default();
-        let iterates = matches!(self.0.calls, Calls::Iterations(_) | Calls::Ensemble(_));
+        let iterates = matches!(self.0.calls, Calls::Iterations(_) | Calls::Ensemble { .. });
         Settings {
             iterations: if iterates { all.iterations } else { default.iterations },
             restarts: if self.restarts() { all.restarts } else { default.restarts },
             queries: if self.is_counted_in_queries() { all.queries } else { default.queries },
+            left_out: self.left_out(all).len(),
             ..all.clone()
         }
     }

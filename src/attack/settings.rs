@@ -23,10 +23,18 @@ pub struct Settings {
     pub target_psnr: Option<f64>,
     /// Images that go through a model at once.
     pub batch: usize,
+    /// Members that an ensemble leaves out, of those that [`Attack::dispensable`](super::Attack::dispensable) lists
+    /// the first ones.
+    #[serde(skip_serializing_if = "is_none")]
+    pub left_out: usize,
+}
+
+fn is_none(members: &usize) -> bool {
+    *members == 0
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { iterations: 50, restarts: 1, queries: QUERIES, target_psnr: None, batch: 1 }
+        Self { iterations: 50, restarts: 1, queries: QUERIES, target_psnr: None, batch: 1, left_out: 0 }
     }
 }

@@ -14,6 +14,7 @@ use super::landscape::Landscape;
 use super::points::near;
 use super::settings::Settings;
 use super::template::{AttackError, OnStep};
+use crate::oracle::OracleError;
 
 /// How many budgets the steps add up to.
 const REACH: f64 = 2.5;
@@ -36,7 +37,8 @@ impl Universal {
     }
 
     /// Finds one that raises the objective of all goals, which have one size and budget; the best in
-    /// the mean is kept. A mask is that of the first goal.
+    /// the mean is kept, or the first with a value that is not finite: none is worse, and none can be climbed from
+    /// there. A mask is that of the first goal.
     ///
     /// # Errors
     /// What the landscape refuses, and an interruption.
@@ -56,7 +58,10 @@ impl Universal {
             Self { perturbation: near(ball, ball.level() as f32, rng) - ball.centre(), values: vec![] };
         let mut best: Option<(f64, Array4<f32>)> = None;
         for _ in 0..settings.iterations {
-            let (value, slope) = found.slope(landscape, goals, settings, on_step)?;
+            let (value, slope) = match found.slope(landscape, goals, settings, on_step) {
+                Err(AttackError::Oracle(OracleError::NotFinite { .. })) => return Ok(found),
+                slope => slope?,
+            };
             found.values.push(value);
             if best.as_ref().is_none_or(|(best, _)| value > *best) {
                 best = Some((value, found.perturbation.clone()));
@@ -67,7 +72,10 @@ impl Universal {
         let mut last = 0.0;
         for group in goals.chunks(settings.batch.max(1)) {
             let images: Vec<Array4<f32>> = group.iter().map(|goal| found.on(&goal.ball)).collect();
-            last += landscape.values(stacked(images.iter()).view(), group)?.iter().sum::<f64>();
+            last += match landscape.values(stacked(images.iter()).view(), group) {
+                Err(OracleError::NotFinite { .. }) => return Ok(found),
+                values => values?.iter().sum::<f64>(),
+            };
         }
         if let Some((_, kept)) = best.filter(|(value, _)| *value > last / goals.len() as f64) {
             found.perturbation = kept;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 
-use crate::attack::{Attack, AttackKind};
+use crate::attack::{self, Attack, AttackKind};
 use crate::audit::AuditError;
 use crate::audit::index::{Crafter, ImageIndex, Judge, RuntimeIndex};
 use crate::audit::inputs::images::AuditImage;
@@ -24,6 +24,8 @@ use crate::runtime::Runtime;
 pub struct Context<'a> {
     /// What is asked.
     pub settings: &'a Settings,
+    /// How hard each attack tries, in the time there is.
+    pub strength: attack::Settings,
     /// The model.
     pub model: &'a AuditedModel,
     /// What was worked out before.
@@ -124,6 +126,7 @@ impl<'a> Context<'a> {
         let front = model.front.as_ref().map_or(String::new(), |front| front.preprocessing.to_string());
         Self {
             settings,
+            strength: settings.strength.clone(),
             model,
             store,
             runtimes: runtimes.iter().map(|runtime| RuntimeContext::new(runtime, model)).collect(),

@@ -7,6 +7,7 @@
 
 mod context;
 mod error;
+mod estimate;
 mod gradient_check;
 mod gradients;
 mod index;
@@ -22,10 +23,11 @@ mod store;
 mod watch;
 
 pub use error::AuditError;
+pub use estimate::Estimate;
 pub use inputs::images::{Image, ImageSource};
 pub use inputs::memory::{free_bytes, least_bytes};
 pub use inputs::picture::{MaskPicture, TargetPicture};
 pub use plan::{Craft, Objective, Plan, Settings, Smoothing};
 pub use preprocess::Preprocessing;
-pub use run::{audit, run};
+pub use run::{audit, estimate, run};
 pub use watch::{Planned, Unwatched, Watch};

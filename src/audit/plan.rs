@@ -72,6 +72,8 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     /// The folder that pictures of every attack are written to; none are where `None`.
     pub save_images: Option<PathBuf>,
+    /// The folder that the worst attacks are drawn to, in part, for the report's page; they are not where `None`.
+    pub pictures: Option<PathBuf>,
     /// Every model is audited behind each of these, too.
     pub preprocess: Vec<Preprocessing>,
     /// What a certificate is taken with; none is where `None`.
@@ -103,6 +105,7 @@ impl Default for Settings {
             time_limit: None,
             cache: None,
             save_images: None,
+            pictures: None,
             preprocess: Vec::new(),
             certify: None,
             left_out: Vec::new(),

@@ -9,12 +9,13 @@ use std::time::Instant;
 
 use super::context::Context;
 use super::error::AuditError;
+use super::estimate::Estimate;
 use super::gradients::{adopt, check_gradients, keep};
 use super::inputs::images::{AuditImage, Image};
 use super::inputs::memory::{free_bytes, peak_bytes};
 use super::inputs::model::AuditedModel;
 use super::inputs::requirements::ImageRequirements;
-use super::measure::{Done, measure, transfer::transfer};
+use super::measure::{Done, measure, transfer::transfer, worst::save_parts};
 use super::objective;
 use super::plan::{Plan, Settings};
 use super::schedule::{planned, schedule};
@@ -22,6 +23,7 @@ use super::skeleton::skeleton;
 use super::store::Store;
 use super::watch::{Unwatched, Watch};
 use crate::onnx::Model;
+use crate::report::html::worst_attacks;
 use crate::report::{Report, Timing};
 use crate::runtime::Runtime;
 
@@ -66,6 +68,45 @@ pub fn audit(
     Ok(report)
 }
 
+/// How long the audit of these files would take: everything that [`run`] does before the first attack.
+///
+/// # Errors
+/// As for [`run`].
+pub fn estimate(plan: &Plan, watch: &mut dyn Watch) -> Result<Estimate, AuditError> {
+    let (start, settings) = (Instant::now(), &plan.settings);
+    watch.doing("reading models")?;
+    let models = AuditedModel::read_all(&plan.models, &settings.interface, &plan.runtimes)?;
+    let images = load_images(plan, &models, watch)?;
+    let mut models = behind_fronts(settings, models);
+    admit(settings, &mut models, &images, plan.runtimes.len(), watch)?;
+    let store = Store::open(settings.cache.as_deref())?;
+    let (contexts, _) = checked(settings, &models, &images, &plan.runtimes, &store, watch)?;
+    Ok(Estimate::new(settings, &contexts, start.elapsed().as_secs_f64()))
+}
+
+/// The models, each followed by itself behind every pre-processing.
+fn behind_fronts(settings: &Settings, models: Vec<AuditedModel>) -> Vec<AuditedModel> {
+    models.into_iter().flat_map(|model| model.with_fronts(&settings.preprocess)).collect()
+}
+
+/// A context per model with its gradients checked, and what there is no time for, in words.
+fn checked<'a>(
+    settings: &'a Settings,
+    models: &'a [AuditedModel],
+    images: &'a Images,
+    runtimes: &[Arc<dyn Runtime>],
+    store: &'a Store,
+    watch: &mut dyn Watch,
+) -> Result<(Vec<Context<'a>>, Vec<String>), AuditError> {
+    let context = |model: &'a AuditedModel| {
+        Context::new(settings, model, &images[&model.requirements], runtimes, store)
+    };
+    let mut contexts: Vec<Context<'_>> = models.iter().map(context).collect();
+    check_all_gradients(settings, &mut contexts, watch)?;
+    let left_out = schedule(settings, &mut contexts);
+    Ok((contexts, left_out))
+}
+
 fn carry_out(
     settings: &Settings,
     models: Vec<AuditedModel>,
@@ -73,22 +114,33 @@ fn carry_out(
     runtimes: &[Arc<dyn Runtime>],
     watch: &mut dyn Watch,
 ) -> Result<Report, AuditError> {
-    let mut models: Vec<AuditedModel> =
-        models.into_iter().flat_map(|model| model.with_fronts(&settings.preprocess)).collect();
+    let mut models = behind_fronts(settings, models);
     admit(settings, &mut models, images, runtimes.len(), watch)?;
     let mut report = skeleton(settings, &models, images, runtimes);
     let store = Store::open(settings.cache.as_deref())?;
-    let context = |model| Context::new(settings, model, &images[&model.requirements], runtimes, &store);
-    let mut contexts: Vec<Context<'_>> = models.iter().map(context).collect();
-    check_all_gradients(settings, &mut contexts, watch)?;
-    report.settings.left_out.extend(schedule(settings, &mut contexts));
+    let (mut contexts, left_out) = checked(settings, &models, images, runtimes, &store, watch)?;
+    report.settings.left_out.extend(left_out);
     watch.planned(&planned(settings, &contexts));
     measure_all(settings, &mut contexts, &mut report, watch)?;
     report.measured.gradient_checks =
         contexts.iter().flat_map(|context| &context.runtimes).filter_map(|it| it.check.clone()).collect();
     report.timing = timing(&contexts, &store);
     report.conclude();
+    draw_the_worst(settings, &mut contexts, &report, watch)?;
     Ok(report)
+}
+
+/// Draws what the page of the report shows.
+fn draw_the_worst(
+    settings: &Settings,
+    contexts: &mut [Context<'_>],
+    report: &Report,
+    watch: &mut dyn Watch,
+) -> Result<(), AuditError> {
+    let Some(folder) = &settings.pictures else { return Ok(()) };
+    watch.doing("drawing the worst images")?;
+    let worst = worst_attacks(report);
+    contexts.iter_mut().try_for_each(|context| save_parts(context, &worst, folder))
 }
 
 /// Checks that every model takes its images, in the memory there is, and has what the attacks need.

@@ -20,6 +20,7 @@ pub fn schedule(settings: &Settings, contexts: &mut [Context<'_>]) -> Vec<String
         contexts.iter_mut().for_each(craft_on_the_fastest);
         left_out.push("attacks were crafted on the fastest runtime only, to keep --time-limit".to_owned());
     }
+    left_out.extend(leave_out_members(settings, contexts, &too_long));
     if let Some(seconds) = too_long(contexts) {
         let all = most_images(contexts);
         let kept = ((all as f64 * limit / seconds) as usize).max(1);
@@ -27,6 +28,24 @@ pub fn schedule(settings: &Settings, contexts: &mut [Context<'_>]) -> Vec<String
         left_out.push(format!("only the first {kept} of {all} images were attacked, to keep --time-limit"));
     }
     left_out
+}
+
+/// Leaves out members of ensembles one by one, those first that cost the least strength, until there is time for the
+/// others; gives what was left out.
+fn leave_out_members(
+    settings: &Settings,
+    contexts: &mut [Context<'_>],
+    too_long: &dyn Fn(&[Context<'_>]) -> Option<f64>,
+) -> Option<String> {
+    let ensemble = settings.attacks.iter().find(|attack| !attack.dispensable().is_empty())?;
+    let members = ensemble.dispensable();
+    let mut left_out = 0;
+    while left_out < members.len() && too_long(contexts).is_some() {
+        left_out += 1;
+        contexts.iter_mut().for_each(|context| context.strength.left_out = left_out);
+    }
+    let names = members[..left_out].join(", ");
+    (left_out > 0).then(|| format!("{} ran without {names}, to keep --time-limit", ensemble.name()))
 }
 
 /// The plan as it stands.
@@ -57,6 +76,20 @@ pub fn planned(settings: &Settings, contexts: &[Context<'_>]) -> Planned {
         steps_in_words(steps, cached),
     );
     Planned { steps, seconds: seconds.filter(|_| steps > 0), words }
+}
+
+/// Seconds of all attacks, where they are known.
+pub fn seconds(contexts: &[Context<'_>]) -> Option<f64> {
+    work(contexts).seconds
+}
+
+/// Seconds of attacks on every image, over all models, where they are known.
+pub fn seconds_by_image(contexts: &[Context<'_>]) -> Option<Vec<f64>> {
+    let on_image = |place: usize| {
+        let holding = contexts.iter().filter(|context| place < context.images.len());
+        holding.map(|context| work_on_image(context, ImageIndex(place))).fold(Work::NONE, Work::and).seconds
+    };
+    (0..most_images(contexts)).map(on_image).collect()
 }
 
 fn steps_in_words(steps: u64, cached: u64) -> String {
@@ -146,14 +179,14 @@ fn work_on_image(context: &Context<'_>, image: ImageIndex) -> Work {
     let (settings, store) = (context.settings, context.store);
     let mut parts = Vec::new();
     for cell in cells(context) {
-        let steps = cell.attack.steps(&settings.strength);
+        let steps = cell.attack.steps(&context.strength);
         let cached = store.has(&attack::key(context, image, cell));
         parts.push(part(context, cell.crafter, cell.attack.needs_gradient(), steps, cached));
     }
     for (&crafter, cost) in context.crafters.iter().zip(std::iter::repeat(settings.cost)) {
         let Some(cost) = cost else { continue };
         let attack = minimal_budget::budgeted_attack(context, crafter);
-        let steps = minimal_budget::TRIES * attack.steps(&settings.strength);
+        let steps = minimal_budget::TRIES * attack.steps(&context.strength);
         let cached = store.has(&minimal_budget::key(context, image, crafter, cost));
         parts.push(part(context, crafter, attack.needs_gradient(), steps, cached));
     }

@@ -9,6 +9,7 @@ use super::CliError;
 use super::preset::Preset;
 use crate::attack::{Attack, Norm, Region, Settings};
 use crate::audit::{MaskPicture, Objective, TargetPicture};
+use crate::report::{LEAST_QUERIES, LEAST_STEPS};
 use crate::suggest::no_such;
 
 /// Attacks, what they maximise, and how hard they try.
@@ -98,6 +99,12 @@ impl AttackArgs {
         !self.attack.is_empty() || self.iterations.is_some() || self.queries.is_some() || self.restarts > 1
     }
 
+    /// Whether the steps or the tries that they ask for are too few for a verdict.
+    pub fn are_too_few(&self) -> bool {
+        let below = |asked: Option<u32>, least: usize| asked.is_some_and(|asked| (asked as usize) < least);
+        below(self.iterations, LEAST_STEPS) || below(self.queries, LEAST_QUERIES)
+    }
+
     /// The attacks in order, each once.
     pub fn attacks(&self, preset: &Preset) -> Result<Vec<Attack>, CliError> {
         if self.attack.is_empty() {
@@ -148,6 +155,7 @@ impl AttackArgs {
             queries: self.queries.map_or(preset.queries, |passes| passes as usize),
             target_psnr: self.target_psnr,
             batch: self.batch as usize,
+            ..Settings::default()
         }
     }
 }

@@ -113,9 +113,9 @@ fn table(findings: &Findings) -> String {
             (_, Some(_)) => "missing".to_owned(),
             (version, None) => version.clone().unwrap_or_else(|| "there".to_owned()),
         };
-        let _ = writeln!(text, "  {:<10}{state:<12}for {}", found.name, found.serves);
+        let _ = writeln!(text, "  {:<10}{state:<14}for {}", found.name, found.serves);
         if let Some(place) = &found.place {
-            let _ = writeln!(text, "{:<24}{place}", "");
+            let _ = writeln!(text, "{:<26}{place}", "");
         }
     }
     text.push_str("\nGPUs\n");

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::interface::InterfaceArgs;
-use super::output::say;
+use super::output::{is_json, say, say_json};
 use super::{CliError, after_help};
 use crate::files::is_same_file;
 use crate::interface::{Size, declared};
@@ -49,7 +51,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let (gradient, stopped) =
         gradient_model(&model, &Objective::Distance, &shape).map_err(|error| refuse(&error))?;
     onnx::write(&gradient, &args.out).map_err(CliError::usage)?;
-    say(args.summary(&form.input, [&model, &gradient], &stopped))
+    let written = Written::new(args, &form.input, &shape, [&model, &gradient], &stopped);
+    if is_json() { say_json(&written) } else { say(written.summary()) }
 }
 
 impl Args {
@@ -61,15 +64,50 @@ impl Args {
             format!("{out}: is the model's own file `{file}`, which would be lost; give -o another name");
         Err(CliError::usage(what))
     }
+}
 
-    fn summary(&self, image: &str, [model, gradient]: [&Model; 2], stopped: &[Stop]) -> String {
-        let counts = [model, gradient].map(|model| model.graph.nodes.len());
+/// What was written, as `--json` prints it.
+#[derive(Serialize)]
+struct Written<'a> {
+    written: String,
+    /// The model's image, of this shape, and what its output is compared with.
+    inputs: [&'a str; 2],
+    shape: &'a [usize],
+    /// The distance, and its gradient of the image's shape.
+    outputs: [&'static str; 2],
+    nodes: usize,
+    gradient_nodes: usize,
+    /// Nodes through which only a zero gradient passes, with the reason.
+    zero: Vec<[&'a str; 2]>,
+}
+
+impl<'a> Written<'a> {
+    fn new(
+        args: &Args,
+        image: &'a str,
+        shape: &'a [usize],
+        [model, gradient]: [&Model; 2],
+        stopped: &'a [Stop],
+    ) -> Self {
+        Self {
+            written: args.out.display().to_string(),
+            inputs: [image, TARGET],
+            shape,
+            outputs: [VALUE, GRADIENT],
+            nodes: model.graph.nodes.len(),
+            gradient_nodes: gradient.graph.nodes.len(),
+            zero: stopped.iter().map(|stop| [stop.node.as_str(), stop.reason]).collect(),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let Self { written, inputs: [image, target], outputs: [value, gradient], .. } = self;
         let mut lines = vec![
-            format!("{}: {} nodes became {}", self.out.display(), counts[0], counts[1]),
-            format!("inputs `{image}` and `{TARGET}`; outputs `{VALUE}` and `{GRADIENT}`"),
+            format!("{written}: {} nodes became {}", self.nodes, self.gradient_nodes),
+            format!("inputs `{image}` and `{target}`; outputs `{value}` and `{gradient}`"),
         ];
-        let stops = stopped.iter();
-        lines.extend(stops.map(|stop| format!("only a zero gradient passes {}: {}", stop.node, stop.reason)));
+        let stops = self.zero.iter();
+        lines.extend(stops.map(|[node, reason]| format!("only a zero gradient passes {node}: {reason}")));
         lines.join("\n")
     }
 }

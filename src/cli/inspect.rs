@@ -1,11 +1,13 @@
 //! `temper inspect`: what there is to know of a model before it is attacked.
 
+mod document;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::interface::InterfaceArgs;
-use super::output::say;
+use super::output::{is_json, say, say_json};
 use super::{CliError, after_help};
 use crate::inspect::{self, Parameters, Use, Verdict};
 use crate::interface::{Found, Interface, InterfaceError, discover};
@@ -13,13 +15,14 @@ use crate::onnx::{self, Model};
 use crate::rewrite::Status;
 use crate::runtime::faults::{known_faults, warning};
 use crate::runtime::{self, Kind, Runtime, RuntimeError};
+use document::Document;
 
 /// Shows a model's interface, operators, cost, and which runtimes run it.
 ///
 /// The interface (layout, colours, value range, scale, sizes) is found by probing and by agreement
 /// with a bicubic upscale.
 #[derive(Debug, clap::Args)]
-#[command(after_help = after_help("temper inspect model.onnx"))]
+#[command(after_help = after_help("temper inspect model.onnx\ntemper inspect model.onnx --json"))]
 pub struct Args {
     /// The model
     #[arg(value_name = "MODEL.onnx")]
@@ -42,6 +45,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         _ => CliError::usage(refuse(&error)),
     })?;
     let canonical = found.interface.canonical(&model);
+    if is_json() {
+        let name = args.model.display().to_string();
+        let document = Document::new(&model, &found, &canonical, runtimes, name);
+        return say_json(&document.map_err(|error| CliError::usage(refuse(&error)))?);
+    }
     let mut text = vec![heading(args, &model), interface(&found)];
     text.push(cost(&model, &canonical, &found).map_err(|error| CliError::usage(refuse(&error)))?);
     text.extend(runtimes.into_iter().map(|(kind, runtime)| match runtime {

@@ -21,8 +21,10 @@ mod interrupt;
 mod limit;
 mod output;
 mod parity;
+mod plan;
 mod preset;
 mod progress;
+mod question;
 mod report;
 mod shell;
 mod upscale;
@@ -70,6 +72,7 @@ pub struct Cli {
 enum Command {
     Harden(Box<harden::Args>),
     Audit(Box<audit::Args>),
+    Plan(Box<plan::Args>),
     Report(report::Args),
     Grad(grad::Args),
     Inspect(inspect::Args),
@@ -87,12 +90,23 @@ impl Command {
         match self {
             Command::Harden(_) => Need::Always,
             Command::Audit(args) => if_torch(args.names(Kind::TORCH)),
+            Command::Plan(args) => if_torch(args.names(Kind::TORCH)),
             Command::Upscale(args) => if_torch(args.names(Kind::TORCH)),
             Command::Parity(args) if args.names(Kind::TORCH) => Need::Always,
             Command::Parity(_) | Command::Inspect(_) | Command::Completions(_) | Command::Man(_) => {
                 Need::IfThere
             }
             Command::Report(_) | Command::Grad(_) | Command::Doctor(_) => Need::Never,
+        }
+    }
+
+    /// What to do instead where `--json` has nothing to print.
+    fn without_json(&self) -> Option<&'static str> {
+        match self {
+            Command::Harden(_) => Some("the numbers of a run are in train.jsonl, in the folder of --out"),
+            Command::Report(args) => args.without_json(),
+            Command::Completions(_) | Command::Man(_) => Some("leave it out"),
+            _ => None,
         }
     }
 
@@ -103,6 +117,7 @@ impl Command {
             #[cfg(not(feature = "torch"))]
             Command::Harden(_) => Ok(()), // handed over
             Command::Audit(args) => audit::run(args),
+            Command::Plan(args) => plan::run(args),
             Command::Report(args) => report::run(args),
             Command::Grad(args) => grad::run(args),
             Command::Inspect(args) => inspect::run(args),
@@ -120,7 +135,11 @@ pub fn run() -> ExitCode {
     let Cli { command, limits, output } = Cli::parse();
     limits.enforce();
     output.apply();
-    match companion::hand_over(command.need()).and_then(|()| command.run()) {
+    let refused = command.without_json().filter(|_| output::is_json());
+    let checked = refused.map_or(Ok(()), |instead| {
+        Err(CliError::usage(format!("this command prints no result as JSON; {instead}")))
+    });
+    match checked.and_then(|()| companion::hand_over(command.need())).and_then(|()| command.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }

@@ -2,7 +2,7 @@
 //! does where nobody reads any more.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -51,7 +51,16 @@ pub fn is_quiet() -> bool {
 /// A result as JSON, to standard output.
 pub fn say_json(result: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(result).map_err(CliError::failed)?;
-    say(text)
+    say_exactly(&text)
+}
+
+/// A text that a program reads: to a file or a pipe as it is, to a terminal like any other.
+pub fn say_exactly(text: &str) -> Result<(), CliError> {
+    if io::stdout().is_terminal() {
+        return say(text);
+    }
+    let mut stdout = io::stdout().lock();
+    written(writeln!(stdout, "{text}").and_then(|()| stdout.flush()))
 }
 
 /// What only `--verbose` says, to standard error.
@@ -61,13 +70,18 @@ pub fn detail(text: impl Display) {
     }
 }
 
-/// A result, to standard output. A reader that has gone, as in `temper ... | head`, has seen enough.
+/// A result, to standard output.
 pub fn say(text: impl Display) -> Result<(), CliError> {
     let text = match terminal_width() {
         Some(width) => wrapped(&text.to_string(), width),
         None => text.to_string(),
     };
-    match write_line(&mut io::stdout(), text) {
+    written(write_line(&mut io::stdout(), text))
+}
+
+/// A reader that has gone, as in `temper ... | head`, has seen enough.
+fn written(result: io::Result<()>) -> Result<(), CliError> {
+    match result {
         Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
             Err(CliError::usage(format!("standard output cannot be written: {cause}; send it elsewhere")))
         }

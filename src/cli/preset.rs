@@ -16,6 +16,20 @@ pub enum Name {
     Paper,
 }
 
+impl Name {
+    /// All of them, the shortest first.
+    pub const ALL: [Self; 3] = [Self::Quick, Self::Standard, Self::Paper];
+
+    /// As the flag takes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Standard => "standard",
+            Self::Paper => "paper",
+        }
+    }
+}
+
 /// The values of a preset, each of which a flag overrides.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preset {
@@ -37,9 +51,9 @@ pub struct Preset {
     pub left_out: Option<&'static str>,
 }
 
-/// What is done where some flags say what to attack with: nothing is left out.
-const GIVEN: Preset = Preset {
-    attacks: &[Attack::IFGSM],
+/// What a verdict rests on, and what flags that say what to attack with start from: nothing is left out.
+const STANDARD: Preset = Preset {
+    attacks: &[Attack::STRONGEST],
     budgets: "1,4,8",
     iterations: 50,
     queries: QUERIES,
@@ -48,6 +62,9 @@ const GIVEN: Preset = Preset {
     craft: Craft::All,
     left_out: None,
 };
+
+/// For steps or tries that are too few for a verdict: an ensemble of such members would prove no more.
+const BRIEF: Preset = Preset { attacks: &[Attack::IFGSM], ..STANDARD };
 
 const QUICK: Preset = Preset {
     attacks: &[Attack::IFGSM, Attack::SQUARE],
@@ -60,23 +77,33 @@ const QUICK: Preset = Preset {
         "this is a quick look and not a verdict, of 20 steps and 100 tries on at most 3 images cut to 64 pixels a side, crafted \
          on the fastest runtime; --preset standard and flags of your own do more",
     ),
-    ..GIVEN
+    ..STANDARD
 };
 
-const STANDARD: Preset = Preset { attacks: &[Attack::STRONGEST], ..GIVEN };
+const PAPER: Preset = Preset { attacks: &[Attack::IFGSM, Attack::FDA], budgets: "1,2,4,8,16,32", ..STANDARD };
 
-const PAPER: Preset = Preset { attacks: &[Attack::IFGSM, Attack::FDA], budgets: "1,2,4,8,16,32", ..GIVEN };
+/// What flags say beside the preset.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// Whether a threshold asks for a verdict.
+    pub gate: bool,
+    /// Whether anything is said of which attacks there are and how hard they try.
+    pub attacks: bool,
+    /// Whether the steps or the tries that they ask for are too few for a verdict.
+    pub too_little: bool,
+}
 
 impl Preset {
-    /// The preset of a name; without one, what a verdict rests on where one is asked for (`gated`), else a quick
-    /// look unless flags say what to attack with (`chosen`).
-    pub fn of(name: Option<Name>, gated: bool, chosen: bool) -> Self {
+    /// The preset of a name; without one, what a verdict rests on where one is asked for or the plan gives one, else
+    /// a quick look unless flags say what to attack with.
+    pub fn of(name: Option<Name>, asked: Asked) -> Self {
         match name {
             Some(Name::Quick) => QUICK,
             Some(Name::Standard) => STANDARD,
             Some(Name::Paper) => PAPER,
-            None if gated => STANDARD,
-            None if chosen => GIVEN,
+            None if asked.gate => STANDARD,
+            None if asked.attacks && asked.too_little => BRIEF,
+            None if asked.attacks => STANDARD,
             None => QUICK,
         }
     }
@@ -89,12 +116,22 @@ mod tests {
 
     #[test]
     fn presets_hold_what_flags_would_take() {
-        for preset in [GIVEN, QUICK, STANDARD, PAPER] {
+        for preset in [STANDARD, BRIEF, QUICK, PAPER] {
             assert!(parse_budgets(preset.budgets).is_ok());
         }
-        assert_eq!(Preset::of(None, false, true).left_out, None);
-        assert!(Preset::of(None, false, false).left_out.is_some());
-        assert_eq!(Preset::of(None, true, true), STANDARD);
-        assert_eq!(Preset::of(Some(Name::Paper), true, false), PAPER);
+        let quick = Preset::of(None, Asked::default());
+        assert!(quick.left_out.is_some_and(|left_out| left_out.contains("not a verdict")));
+        let paper = Preset::of(Some(Name::Paper), Asked { gate: true, ..Asked::default() });
+        assert_eq!(paper, PAPER);
+    }
+
+    #[test]
+    fn the_strongest_attack_is_the_default_wherever_a_verdict_is_given() {
+        let attacks = |asked| Preset::of(None, asked).attacks;
+        let flags = Asked { attacks: true, ..Asked::default() };
+        let few = Asked { too_little: true, ..flags };
+        assert_eq!(attacks(flags), [Attack::STRONGEST]);
+        assert_eq!(attacks(Asked { gate: true, ..few }), [Attack::STRONGEST]);
+        assert_eq!(attacks(few), [Attack::IFGSM]);
     }
 }

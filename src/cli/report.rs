@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::output::{is_json, say, say_json};
+use super::output::{is_json, say, say_exactly, say_json};
 use super::{CliError, EXIT_CODES, after_help};
 use crate::files::{OutputFolder, write_atomically};
 use crate::report::html::{self, Run};
@@ -14,6 +14,9 @@ temper report html before/ after/ -o comparison.html
 temper report diff before/ after/ --noise 0.2
 temper report junit audit/ --min-sr-psnr 30@4 -o junit.xml
 temper report merge shards/*/report.json --out all/";
+
+/// The folder beside report.json that the pictures of its page lie in.
+pub const PICTURES: &str = "pictures";
 
 /// Shows, joins and compares reports, and puts them into the forms of other programs.
 ///
@@ -39,7 +42,8 @@ enum Verb {
         /// File to write [default: report.html in the folder of the last report]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// Folder with pictures that `temper audit --save-images` wrote, of the last report
+        /// Folder with pictures of the last report, such as that of `temper audit --save-images` [default: pictures
+        /// beside each report.json]
         #[arg(long, value_name = "DIR")]
         pictures: Option<PathBuf>,
     },
@@ -110,6 +114,18 @@ struct Gated {
     min_sr_psnr: Vec<LeastSrPsnr>,
 }
 
+impl Args {
+    /// What to do instead where `--json` has nothing to print.
+    pub fn without_json(&self) -> Option<&'static str> {
+        match self.verb {
+            Verb::Show(_) | Verb::Sarif(_) | Verb::Schema | Verb::Merge { .. } | Verb::Diff { .. } => None,
+            Verb::Html { .. } | Verb::Csv(_) | Verb::Md(_) | Verb::Junit(_) => {
+                Some("`temper report show REPORT --json` does")
+            }
+        }
+    }
+}
+
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
     match &args.verb {
@@ -137,7 +153,7 @@ impl One {
     /// To the file, whole or not at all, or to standard output.
     fn write(&self, text: String) -> Result<(), CliError> {
         match &self.output {
-            None => say(text.trim_end()),
+            None => say_exactly(text.trim_end()),
             Some(path) => {
                 write_atomically(path, |file| file.write_all(text.as_bytes())).map_err(CliError::usage)?;
                 say(format_args!("Written: {}", path.display()))
@@ -156,11 +172,20 @@ fn file_of(path: &Path) -> PathBuf {
 }
 
 fn write_html(reports: &[PathBuf], output: Option<&Path>, pictures: Option<&Path>) -> Result<(), CliError> {
-    let run =
-        |path: &PathBuf| Ok(Run { name: path.display().to_string(), report: read(path)?, pictures: vec![] });
-    let mut runs = reports.iter().map(run).collect::<Result<Vec<_>, CliError>>()?;
-    if let (Some(folder), Some(last)) = (pictures, runs.last_mut()) {
-        last.pictures = html::read_pictures(&last.report, folder).map_err(CliError::usage)?;
+    let mut runs = Vec::with_capacity(reports.len());
+    for (place, path) in reports.iter().enumerate() {
+        let report = read(path)?;
+        let given = pictures.filter(|_| place + 1 == reports.len());
+        let folder = given.map_or_else(|| pictures_beside(path), Path::to_owned);
+        let found = html::read_pictures(&report, std::slice::from_ref(&folder), reports.len());
+        let pictures = found.map_err(CliError::usage)?;
+        if given.is_some() && pictures.is_empty() {
+            return Err(CliError::usage(format!(
+                "{}: holds no pictures of this report; give the folder of its --save-images",
+                folder.display()
+            )));
+        }
+        runs.push(Run { name: path.display().to_string(), report, pictures });
     }
     let beside =
         || reports.last().map(|path| file_of(path).with_file_name("report.html")).unwrap_or_default();
@@ -169,17 +194,17 @@ fn write_html(reports: &[PathBuf], output: Option<&Path>, pictures: Option<&Path
     say(format_args!("Written: {}", path.display()))
 }
 
-/// Writes `report.json` and `report.html` to a folder; gives the sentence that says so.
-///
-/// Pictures come from where `--save-images` put them.
-pub fn write_to(folder: &Path, report: &Report, pictures: Option<&Path>) -> Result<String, CliError> {
+/// Where `temper audit` draws pictures for the page of a report.
+fn pictures_beside(report: &Path) -> PathBuf {
+    file_of(report).with_file_name(PICTURES)
+}
+
+/// Writes `report.json` and `report.html` to a folder; gives the sentence that says so. Pictures come from these
+/// folders.
+pub fn write_to(folder: &Path, report: &Report, pictures: &[PathBuf]) -> Result<String, CliError> {
     let [json, page] = ["report.json", "report.html"].map(|name| folder.join(name));
     report.write(&json).map_err(CliError::usage)?;
-    let pictures = match pictures.map(|folder| html::read_pictures(report, folder)) {
-        // Outputs that are not finite leave none.
-        None | Some(Err(html::PictureError::None(_))) => vec![],
-        Some(found) => found.map_err(CliError::usage)?,
-    };
+    let pictures = html::read_pictures(report, pictures, 1).map_err(CliError::usage)?;
     let run = Run { name: folder.display().to_string(), report: report.clone(), pictures };
     html::write_page(&[run], &page).map_err(CliError::usage)?;
     Ok(format!("Written: {} and {}", page.display(), json.display()))
@@ -190,9 +215,14 @@ fn merged(reports: &[PathBuf], out: &Path, gate: &Gate<'_>) -> Result<(), CliErr
     let shards = reports.iter().map(shard).collect::<Result<Vec<_>, CliError>>()?;
     let whole = merge(shards).map_err(CliError::usage)?;
     let mut folder = OutputFolder::create(out).map_err(CliError::usage)?;
-    let written = write_to(out, &whole, None)?;
+    let pictures: Vec<PathBuf> = reports.iter().map(|path| pictures_beside(path)).collect();
+    let written = write_to(out, &whole, &pictures)?;
     folder.keep();
-    say(format_args!("{}\n{written}", table(&whole)))?;
+    if is_json() {
+        say_json(&whole)?;
+    } else {
+        say(format_args!("{}\n{written}", table(&whole)))?;
+    }
     super::audit::gate(&whole, gate)
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::interface::InterfaceArgs;
-use super::output::{detail, note, say};
+use super::output::{detail, is_json, note, say, say_json};
 use super::{CliError, after_help};
 use crate::audit::{free_bytes, least_bytes};
 use crate::files::OutputFolder;
@@ -61,6 +63,17 @@ fn parse_gibibytes(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| format!("`{text}` is no amount; give a number of GiB above 0, such as 8"))
 }
 
+/// A result, as `--json` prints it; sizes in pixels.
+#[derive(Serialize)]
+struct Upscaled {
+    image: String,
+    written: String,
+    height: usize,
+    width: usize,
+    /// Side of the tiles in LR pixels; `null` where it was upscaled whole.
+    tile: Option<usize>,
+}
+
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let files = args.files()?;
@@ -76,6 +89,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let mut folder = OutputFolder::create(&args.out).map_err(CliError::usage)?;
     let oracle = Oracle::new(runtime, Arc::new(canonical.clone()), Objective::Distance);
     let mut upscaler = Upscaler::new(oracle, found.interface.clone());
+    let mut results = Vec::new();
     for (file, name) in files.iter().zip(names) {
         let picture = load(file).map_err(CliError::usage)?;
         let tile = args.tile(&canonical, &found, &upscaler, &picture)?;
@@ -84,10 +98,14 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         save_png(&path, upscaled.view()).map_err(CliError::usage)?;
         let (_, height, width) = upscaled.dim();
         let tiles = tile.map_or(String::new(), |tile| format!(", in tiles of {tile}x{tile}"));
-        say(format_args!("{}: {width}x{height}{tiles}", path.display()))?;
+        if !is_json() {
+            say(format_args!("{}: {width}x{height}{tiles}", path.display()))?;
+        }
+        let [image, written] = [file, &path].map(|path| path.display().to_string());
+        results.push(Upscaled { image, written, height, width, tile });
     }
     folder.keep();
-    Ok(())
+    if is_json() { say_json(&results) } else { Ok(()) }
 }
 
 impl Args {

@@ -63,6 +63,7 @@ impl Geometry {
         let (output, shaped) = output_size(model, form, example)?;
         let fixed = form.fixed.iter().all(Option::is_some);
         let steps: &[usize] = if fixed { &[] } else { &MULTIPLES };
+        let mut shrinks = None;
         for &multiple in steps {
             let step = form.fixed.map(|fixed| if fixed.is_some() { 0 } else { multiple });
             let larger = [example[0] + step[0], example[1] + step[1]];
@@ -70,6 +71,8 @@ impl Geometry {
             let axis = usize::from(step[0] == 0);
             let rise = grown[axis] - output[axis].min(grown[axis]);
             if rise == 0 || rise % multiple != 0 {
+                // A network that pads its images grows by more than it is given, or not at all.
+                shrinks = (rise > 0 && rise < multiple).then_some((rise, multiple));
                 continue;
             }
             let found = Self { scale: rise / multiple, margin: 0, fixed: None, multiple, example };
@@ -77,6 +80,14 @@ impl Geometry {
             if found.output(larger) == grown {
                 return Ok((found, shaped));
             }
+        }
+        if let Some((rise, step)) = shrinks {
+            let what = format!(
+                "gives an image of {}x{} for one of {}x{}, and {rise} pixels a side more for {step} more: it makes \
+                 images smaller, and super-resolution models make them larger",
+                output[0], output[1], example[0], example[1]
+            );
+            return Err(Problem::new("the model", what).into());
         }
         let scale = output[0].div_ceil(example[0]);
         let found = Self { scale, margin: 0, fixed: Some(example), multiple: 1, example };

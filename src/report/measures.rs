@@ -318,8 +318,13 @@ pub struct Clever {
     pub runtime: String,
     /// Points.
     pub samples: usize,
-    /// The largest norm; both images on [0, 1].
+    /// The largest norm; both images on [0, 1]. Null where no point had a finite one.
+    #[serde(with = "number")]
+    #[schemars(with = "Option<f64>")]
     pub index: f64,
+    /// What was not finite at some of the points, which count for nothing; null where all was.
+    #[serde(default)]
+    pub non_finite: Option<NonFinite>,
     /// What the largest norm tends to with more points; null where there is too little to say.
     pub extreme: Option<Extreme>,
 }

@@ -43,14 +43,14 @@ pub use measures::{
     OutputLinf, Reach, Row, Slope, Transfer, Universal, WorstWindow,
 };
 pub use merge::{MergeError, merge};
-pub use null::decibels;
+pub use null::{decibels, number};
 pub use schema::schema;
 pub use shard::Shard;
 pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded};
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
 pub use threshold::{LeastSrPsnr, Missed};
-pub use verdict::{Verdict, VerdictLevel, verdicts};
+pub use verdict::{LEAST_QUERIES, LEAST_STEPS, Verdict, VerdictLevel, verdicts};
 
 use crate::attack::AttackKind;
 use crate::files::{FileError, read_bounded, write_atomically};

@@ -165,7 +165,7 @@ fn hardest(report: &Report) -> Vec<Told> {
 /// CLEVER, averaged over images.
 fn clever(report: &Report) -> Vec<Told> {
     let mut cells: BTreeMap<(&str, &str), Vec<&Clever>> = BTreeMap::new();
-    for clever in &report.measured.clever {
+    for clever in report.measured.clever.iter().filter(|clever| clever.index.is_finite()) {
         cells.entry((&clever.model, &clever.runtime)).or_default().push(clever);
     }
     let told = cells.into_iter().map(|((model, runtime), found)| {

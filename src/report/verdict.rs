@@ -20,10 +20,12 @@ use crate::attack::{Attack, AttackKind, ObjectiveKind};
 const AMPLIFICATION: Limits = Limits { robust: 2.0, moderate: 4.0 };
 /// The most that an attack takes beyond noise of the same size, in dB.
 const BEYOND_NOISE: Limits = Limits { robust: 4.0, moderate: 8.0 };
+/// The warning that attacks were hardly better than noise: a model that they did not get anywhere on is not robust.
+const NEAR_NOISE: &str = "near-noise";
 /// The least that a verdict other than `fragile` rests on: steps of a white-box attack that converges.
-const LEAST_STEPS: usize = 50;
-/// The same: forward passes of an attack without gradients.
-const LEAST_QUERIES: usize = 300;
+pub const LEAST_STEPS: usize = 50;
+/// The least that a verdict other than `fragile` rests on: forward passes of an attack without gradients.
+pub const LEAST_QUERIES: usize = 300;
 
 struct Limits {
     robust: f64,
@@ -185,7 +187,8 @@ impl<'a> Case<'a> {
         for finding in &self.report.findings {
             let ours = finding.model == self.model && here(finding.numbers.get("budget"));
             let doubt = format!("{} {} on {}", finding.level.name(), finding.code, finding.runtime);
-            if finding.level == Level::Alarm && ours && !doubts.contains(&doubt) {
+            let weighs = finding.level == Level::Alarm || finding.code == NEAR_NOISE;
+            if weighs && ours && !doubts.contains(&doubt) {
                 doubts.push(doubt);
             }
         }
@@ -315,10 +318,10 @@ mod tests {
             let rows = vec![strong("apgd", sr_psnr, amplification), strong("square", 36.0, 0.4)];
             verdict(rows, vec![], noise(35.0)).level
         };
-        assert_eq!(level(34.0, 0.9), VerdictLevel::Robust);
-        assert_eq!(level(34.0, 1.5), VerdictLevel::Moderate);
+        assert_eq!(level(33.9, 0.9), VerdictLevel::Robust);
+        assert_eq!(level(33.9, 1.5), VerdictLevel::Moderate);
         assert_eq!(level(30.0, 0.9), VerdictLevel::Moderate);
-        assert_eq!(level(34.0, 3.0), VerdictLevel::Fragile);
+        assert_eq!(level(33.9, 3.0), VerdictLevel::Fragile);
         assert_eq!(level(20.0, 0.9), VerdictLevel::Fragile);
     }
 
@@ -335,6 +338,22 @@ mod tests {
             "{}",
             unproven.sentence
         );
+    }
+
+    #[test]
+    fn what_attacks_hardly_move_is_not_proven() {
+        let rows = vec![strong("apgd", 34.5, 0.9), strong("square", 36.0, 0.4)];
+        let doubted = verdict(rows, vec![], noise(35.0));
+        assert_eq!(doubted.level, VerdictLevel::NotProven);
+        assert!(doubted.sentence.contains("warning near-noise on ort"), "{}", doubted.sentence);
+    }
+
+    /// FDA is white-box, and maximises something else than the output's distance.
+    #[test]
+    fn an_attack_on_features_is_no_evidence() {
+        let features = Row { objective_kind: ObjectiveKind::Features, ..strong("fda", 33.0, 0.9) };
+        let doubted = verdict(vec![features, strong("square", 36.0, 0.4)], vec![], noise(35.0));
+        assert_eq!(doubted.doubts, ["no white-box attack of 50 steps that converges, such as apgd"]);
     }
 
     #[test]

@@ -121,11 +121,18 @@ pub fn picture(height: usize, width: usize) -> Array3<f32> {
 /// A model of scale 2 whose body `build` writes, from the image's name to the name of a value with
 /// 12 channels, which a DepthToSpace turns into the output.
 pub fn upscaler(build: impl FnOnce(&mut GraphBuilder, &str) -> String) -> Model {
+    network(|graph, image| {
+        let body = build(graph, image);
+        graph.node("DepthToSpace", "upscaled", &[&body], [("blocksize", Attribute::Int(2))])
+    })
+}
+
+/// A model of RGB images of any size.
+pub fn network(build: impl FnOnce(&mut GraphBuilder, &str) -> String) -> Model {
     let mut graph = GraphBuilder::new("upscaler");
     let dims = || [Dim::from("N"), Dim::Known(3), Dim::from("H"), Dim::from("W")];
     let image = graph.input(ValueInfo::tensor("image", DType::F32, dims()));
-    let body = build(&mut graph, &image);
-    let output = graph.node("DepthToSpace", "upscaled", &[&body], [("blocksize", Attribute::Int(2))]);
+    let output = build(&mut graph, &image);
     graph.output(ValueInfo { name: output, ty: None, doc: String::new(), metadata: Default::default() });
     Model { ir_version: 8, opsets: [(String::new(), 17)].into(), graph: graph.finish(), ..Default::default() }
 }

@@ -25,14 +25,15 @@ if os.environ.get("FAIL") == verb:
     sys.exit(3)
 if verb == "harden":
     (out / "model.onnx").touch()
-    (out / "validation.jsonl").write_text('{"gain": 0.5, "channel_spreads": [1.0, 30.0]}\\n')
+    (out / "validation.jsonl").write_text('{"psnr": 33.0, "gain": 0.5, "channel_spreads": [1.0, 30.0]}\\n')
     (out / "MODEL_CARD.md").touch()
 else:
     seed = int("seed1" in str(out))
     report = {
         "summary": [{"attack": "apgd", "sr_psnr": 30.0 + seed}],
         "worst": [{"sr_psnr": 29.0 + seed}],
-        "clean": [{"psnr": 31.0}, {"psnr": 32.0}],
+        "clean": [{"psnr": 31.0, "bicubic_psnr": 28.0}, {"psnr": 32.0, "bicubic_psnr": 28.0}],
+        "rows": [{"lr_psnr": 36.0, "bicubic_amplification": 0.1 ** 0.2}],
         "images": [1, 2],
         "models": [{"sha256": "0"}],
         "temper": {"version": "0"},
@@ -43,7 +44,7 @@ else:
 EXPERIMENT = """
 title = "A trial"
 question = "Is it kept?"
-[judge]
+[judge.small]
 images = "HR"
 budget = 4
 attacks = ["apgd", "fda"]
@@ -62,6 +63,19 @@ steps = 7
 amp = true
 paper = "27.54 clean"
 """
+
+
+sys.path.insert(0, str(SCRIPT.parent))
+import run  # noqa: E402
+
+
+class Mix(unittest.TestCase):
+    def test_a_mix_goes_from_the_network_to_bicubic_and_no_further(self):
+        plain = {"clean": 31.0, "worst": 22.0, "bicubic": {"clean": 28.0, "worst": 40.0}}
+        self.assertAlmostEqual(run.mixed(plain, 31.5), 22.0)
+        self.assertAlmostEqual(run.mixed(plain, 28.0), 40.0)
+        self.assertTrue(22.0 < run.mixed(plain, 30.5) < run.mixed(plain, 29.0) < 40.0)
+        self.assertIsNone(run.mixed(plain, 27.0))
 
 
 class Experiments(unittest.TestCase):
@@ -91,7 +105,7 @@ class Experiments(unittest.TestCase):
         self.assertIn("--data data/train --steps 7 --amp", harden)
         self.assertIn("--from models/a.onnx", harden)
         self.assertNotIn("--paper", harden)
-        self.assertIn("| given | 2 | 31.50 ± 0.00 | 30.50 ± 0.50 | - | 29.50 ± 0.50 | - | - | - |", table)
+        self.assertIn("| given | 2 | 31.50 ± 0.00 | - | 30.50 ± 0.50 | - | 29.50 ± 0.50 | 29.00 ± 0.00 | - | - | - |", table)
         self.assertIn("| 0.50 ± 0.00 | 0.50 ± 0.00 | 27.54 clean |", table)
         again, _, later = self.run_it("--seeds", "0,1")
         self.assertEqual((again, len(later)), (table, len(calls)))
@@ -119,7 +133,8 @@ class Experiments(unittest.TestCase):
             names = [run["name"] for run in experiment["run"]]
             self.assertEqual(len(names), len(set(names)), path.name)
             self.assertTrue(experiment["title"] and experiment["question"].endswith("?"), path.name)
-            self.assertEqual(set(experiment["scale"]), {"small", "full"}, path.name)
+            for sizes in experiment["scale"], experiment["judge"]:
+                self.assertEqual(set(sizes), {"small", "full"}, path.name)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,15 @@
 //! Synthetic images have the size of the first one, so that no runtime prepares another session. Deliberately
 //! absent: noise over the whole range, on which honest networks overflow.
 
-use ndarray::{Array4, ArrayView4};
+use ndarray::{Array4, ArrayView4, Axis};
 
-/// The most images of the audit that are points.
+/// The most images of the audit that are points, where they are small.
 const IMAGES: usize = 12;
+/// The fewest, where there are as many, however large they are.
+const LEAST_IMAGES: usize = 3;
+/// LR pixels that points share, up from which they are fewer: a point takes some ten forward runs on every runtime,
+/// which on a file of 224 x 224 pixels were most of an audit.
+const PIXELS: usize = IMAGES * 64 * 64;
 
 /// An image that a gradient is checked at.
 pub struct Point {
@@ -25,7 +30,10 @@ type Change = fn(f32) -> f32;
 
 /// The points for the images of an audit; none where there are no images.
 pub fn points<'a>(images: impl ExactSizeIterator<Item = (&'a str, ArrayView4<'a, f32>)>) -> Vec<Point> {
-    let stride = images.len().div_ceil(IMAGES).max(1);
+    let mut images = images.peekable();
+    let pixels = images.peek().map_or(1, |(_, x)| x.len_of(Axis(2)) * x.len_of(Axis(3)));
+    let most = (PIXELS / pixels.max(1)).clamp(LEAST_IMAGES, IMAGES);
+    let stride = images.len().div_ceil(most).max(1);
     let point = |(name, x): (&str, ArrayView4<'_, f32>)| Point {
         name: name.to_owned(),
         x: x.to_owned(),
@@ -59,6 +67,8 @@ mod tests {
         );
         assert_eq!((found.len(), &*found[10].name), (13, "0 darkened"));
         assert!(found.iter().all(|point| point.x.iter().all(|value| (0.0..=1.0).contains(value))));
+        let large: Vec<Array4<f32>> = (0..12).map(|_| Array4::zeros((1, 1, 224, 224))).collect();
+        assert_eq!(points(large.iter().map(|x| ("large", x.view()))).len(), 3 + 3);
         assert!(points(std::iter::empty::<(&str, ArrayView4<'_, f32>)>()).is_empty());
     }
 }

@@ -88,7 +88,7 @@ pub fn key(context: &Context<'_>, image: ImageIndex, cell: AttackCell) -> Key {
     let parts = (
         attack,
         budget,
-        attack.settings(&settings.strength),
+        attack.settings(&context.strength),
         settings.seed,
         (settings.norm, settings.region, settings.mask.as_ref().map(|mask| &mask.sha256)),
         (function.unwrap_or_default(), features, settings.objective.identity(), partner),
@@ -139,6 +139,7 @@ fn craft(
         goals.push(objective::goal(settings, model, image, attack, budget, &clean)?);
         rngs.push(seeded(settings.seed, &image.name, attack, budget));
     }
+    let strength = context.strength.clone();
     let oracle = context.oracle(crafter);
     let function = objective::function(settings, model, attack)?;
     oracle.set_objective(&function);
@@ -161,7 +162,7 @@ fn craft(
     };
     let start = Instant::now();
     let mut recording = Recording::of(landscape);
-    let made = attack.run(&mut recording, &all, &settings.strength, &mut rngs, &mut || watch.stepped());
+    let made = attack.run(&mut recording, &all, &strength, &mut rngs, &mut || watch.stepped());
     let crafted = match (made, recording.met) {
         (Ok(made), _) => {
             let whole = |attacked| Crafted { attacked, stopped_by: None };

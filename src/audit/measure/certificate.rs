@@ -14,7 +14,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::evaluate::psnr;
+use super::evaluate::{WORST, psnr};
 use crate::attack::{Attack, Budget, seeded};
 use crate::audit::AuditError;
 use crate::audit::context::Context;
@@ -23,6 +23,7 @@ use crate::audit::plan::Smoothing;
 use crate::audit::store::Key;
 use crate::audit::watch::Watch;
 use crate::metric::{normal_cdf, rank_below};
+use crate::oracle::OracleError;
 use crate::report::{Certificate, CertifiedBound, decibels};
 
 /// Radii, in sigmas.
@@ -115,10 +116,11 @@ fn certified(
     let mut psnrs = Vec::with_capacity(smoothing.samples);
     for _ in 0..smoothing.samples {
         oracle.next_draw();
-        let output = oracle
-            .forward(noisy(image.x.view(), level, &mut rng).view())
-            .map_err(|error| AuditError::oracle(name, &image.name, error))?;
-        psnrs.push(psnr(image, &reference, &output)?);
+        psnrs.push(match oracle.forward(noisy(image.x.view(), level, &mut rng).view()) {
+            Ok(output) => psnr(image, &reference, &output)?,
+            Err(OracleError::NotFinite { .. }) => WORST,
+            Err(error) => return Err(AuditError::oracle(name, &image.name, error)),
+        });
         watch.stepped()?;
     }
     let values = image.x.len() as f64;

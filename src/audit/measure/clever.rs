@@ -6,7 +6,7 @@
 //! right end of the reverse Weibull distribution that such maxima tend to (Weng et al., ICLR 2018), with how
 //! well that fits.
 
-use ndarray::{Array4, ArrayView4, Axis, concatenate};
+use ndarray::{Array4, ArrayView3, ArrayView4, Axis, concatenate};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,8 @@ use crate::audit::index::{Crafter, ImageIndex};
 use crate::audit::store::Key;
 use crate::audit::watch::Watch;
 use crate::metric::ReverseWeibull;
-use crate::oracle::{Objective, Oracle};
-use crate::report::{Clever, Extreme};
+use crate::oracle::{Objective, Oracle, OracleError};
+use crate::report::{Clever, Extreme, NonFinite, number};
 
 /// Radius of the L-infinity ball that points are sampled from, on [0, 1].
 const RADIUS: f32 = 1.0 / 255.0;
@@ -29,8 +29,10 @@ const PER_MAXIMUM: usize = 32;
 /// What was found at one image, as the store keeps it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Found {
+    #[serde(with = "number")]
     index: f64,
     extreme: Option<Extreme>,
+    non_finite: Option<NonFinite>,
 }
 
 /// Takes CLEVER at an image with every gradient that is trusted.
@@ -46,7 +48,7 @@ pub fn clever(
     let mut rows = Vec::new();
     for crafter in samplers(context) {
         let key = key(context, index, crafter, samples);
-        let Found { index: largest, extreme } =
+        let Found { index: largest, extreme, non_finite } =
             context.store.remember(&key, || measured(context, index, crafter, samples, watch))?;
         rows.push(Clever {
             model: context.name().to_owned(),
@@ -55,6 +57,7 @@ pub fn clever(
             samples,
             index: largest,
             extreme,
+            non_finite,
         });
     }
     Ok(rows)
@@ -107,32 +110,115 @@ impl Points<'_> {
         rng: &mut ChaCha8Rng,
         on_step: &mut OnStep<'_>,
     ) -> Result<Found, AttackError> {
-        let Self { x0, clean, samples, batch } = *self;
-        let mut norms = Vec::with_capacity(samples);
-        while norms.len() < samples {
-            let count = batch.clamp(1, samples - norms.len());
+        let Self { x0, samples, batch, .. } = *self;
+        let (mut norms, mut non_finite) = (Vec::with_capacity(samples), None);
+        let mut drawn = 0;
+        while drawn < samples {
+            let count = batch.clamp(1, samples - drawn);
+            drawn += count;
             // Drawn in the order of the axes, however x0 lies in memory: `pytorch_attacks.py` draws the same.
             let mut offset =
                 || Array4::from_shape_simple_fn(x0.raw_dim(), || rng.random_range(-RADIUS..=RADIUS));
             let points: Vec<Array4<f32>> = (0..count).map(|_| &self.x0 + &offset()).collect();
-            let stacked = |images: Vec<ArrayView4<'_, f32>>| {
-                concatenate(Axis(0), &images).expect("images of one shape stack")
-            };
-            let x = stacked(points.iter().map(|point| point.view()).collect());
-            let target = stacked(vec![clean; count]);
-            let (_, gradients) = oracle.value_and_gradient(x.view(), target.view())?;
-            for gradient in gradients.outer_iter() {
-                norms.push(gradient.iter().map(|value| f64::from(value.abs())).sum());
-                on_step()?;
+            match self.norms(oracle, &points) {
+                Ok(found) => norms.extend(found),
+                Err(OracleError::NotFinite { .. }) => {
+                    for point in &points {
+                        match self.norms(oracle, std::slice::from_ref(point)) {
+                            Ok(found) => norms.extend(found),
+                            // An output is worse than a gradient, whichever came first.
+                            Err(error) => match not_finite(error)? {
+                                NonFinite::Output => non_finite = Some(NonFinite::Output),
+                                gradient => drop(non_finite.get_or_insert(gradient)),
+                            },
+                        }
+                    }
+                }
+                Err(error) => return Err(error.into()),
             }
+            (0..count).try_for_each(|_| on_step())?;
         }
-        let largest = |norms: &[f64]| norms.iter().copied().fold(0.0, f64::max);
         let maxima: Vec<f64> = norms.chunks_exact(PER_MAXIMUM).map(largest).collect();
-        Ok(Found { index: largest(&norms), extreme: ReverseWeibull::fit(&maxima).map(extreme) })
+        let index = if norms.is_empty() { f64::NAN } else { largest(&norms) };
+        Ok(Found { index, extreme: ReverseWeibull::fit(&maxima).map(extreme), non_finite })
     }
+
+    /// The L1 norms of the gradients at points that go through the model together.
+    fn norms(&self, oracle: &mut Oracle, points: &[Array4<f32>]) -> Result<Vec<f64>, OracleError> {
+        let stacked =
+            |images: &[ArrayView4<'_, f32>]| concatenate(Axis(0), images).expect("images of one shape stack");
+        let x = stacked(&points.iter().map(|point| point.view()).collect::<Vec<_>>());
+        let target = stacked(&vec![self.clean; points.len()]);
+        let (_, gradients) = oracle.value_and_gradient(x.view(), target.view())?;
+        let norm = |gradient: ArrayView3<'_, f32>| gradient.iter().map(|value| f64::from(value.abs())).sum();
+        Ok(gradients.outer_iter().map(norm).collect())
+    }
+}
+
+/// What was not finite; any other error is handed on.
+fn not_finite(error: OracleError) -> Result<NonFinite, OracleError> {
+    match error {
+        OracleError::NotFinite { what: "gradient", .. } => Ok(NonFinite::Gradient),
+        OracleError::NotFinite { .. } => Ok(NonFinite::Output),
+        error => Err(error),
+    }
+}
+
+fn largest(norms: &[f64]) -> f64 {
+    norms.iter().copied().fold(0.0, f64::max)
 }
 
 fn extreme(fit: ReverseWeibull) -> Extreme {
     let ReverseWeibull { bound, scale, shape, distance, p_value } = fit;
     Extreme { bound, scale, shape, distance, p_value }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::onnx::{DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
+    use crate::runtime::{self, Kind};
+
+    /// log(x - edge), which is none below the edge.
+    fn logarithm(edge: f32) -> Model {
+        let mut graph = GraphBuilder::new("logarithm");
+        let shape = || [1, 1, 2, 2].map(Dim::Known);
+        let image = graph.input(ValueInfo::tensor("image", DType::F32, shape()));
+        let edge = graph.initializer("edge", Tensor::scalar(edge));
+        let above = graph.node("Sub", "above", &[&image, &edge], []);
+        let output = graph.node("Log", "output", &[&above], []);
+        graph.output(ValueInfo::tensor(output, DType::F32, shape()));
+        Model {
+            ir_version: 8,
+            opsets: [(String::new(), 17)].into(),
+            graph: graph.finish(),
+            ..Model::default()
+        }
+    }
+
+    #[test]
+    fn points_without_a_finite_output_are_told_and_the_others_count() {
+        let x0 = Array4::from_elem((1, 1, 2, 2), 0.5);
+        let model = Arc::new(logarithm(0.5 - 0.5 * RADIUS));
+        let mut oracle =
+            Oracle::new(Arc::from(runtime::open(Kind::TRACT).unwrap()), model, Objective::Distance);
+        let clean = oracle.forward(x0.view()).unwrap();
+        for batch in [1, 3] {
+            let points = Points { x0: x0.view(), clean: clean.view(), samples: 40, batch };
+            let mut steps = 0;
+            let mut on_step = || {
+                steps += 1;
+                Ok(())
+            };
+            let found = points
+                .largest_gradient(&mut oracle, &mut ChaCha8Rng::seed_from_u64(0), &mut on_step)
+                .unwrap();
+            assert_eq!((found.non_finite, steps), (Some(NonFinite::Output), 40));
+            assert!(found.index > 0.0 && found.index.is_finite(), "{}", found.index);
+        }
+    }
 }

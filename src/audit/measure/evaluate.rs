@@ -31,7 +31,7 @@ pub struct Evaluation {
 }
 
 /// PSNR in dB of two images that differ by all there is, which an output that is not finite counts as.
-const WORST: f64 = 0.0;
+pub const WORST: f64 = 0.0;
 
 /// Evaluates the model on `x`, a changed `image`, on one runtime.
 ///

@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod clean;
 pub mod clever;
 pub mod crafted;
+mod crop;
 pub mod evaluate;
 pub mod minimal_budget;
 pub mod network;
@@ -15,6 +16,7 @@ pub mod recording;
 pub mod row;
 pub mod transfer;
 pub mod universal;
+pub mod worst;
 
 use std::time::Instant;
 

@@ -11,12 +11,14 @@ use crate::audit::AuditError;
 use crate::audit::context::Context;
 use crate::audit::index::{ImageIndex, Judge};
 use crate::metric;
-use crate::report::NetworkCheck;
+use crate::report::{NetworkCheck, number};
 
 /// What was found, as the store keeps it.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Found {
     repeat_difference: f64,
+    /// A NaN where the output of the image's negative is not finite.
+    #[serde(with = "number")]
     response: f64,
     correlation: f64,
 }
@@ -52,7 +54,10 @@ fn found(context: &mut Context<'_>, index: ImageIndex, judge: Judge) -> Result<F
     let again = context.output(judge, image, &image.x)?;
     let repeat_difference =
         Zip::from(&output).and(&again).fold(0.0_f64, |most, a, b| most.max(f64::from((a - b).abs())));
-    let negative = context.output(judge, image, &image.x.mapv(|value| 1.0 - value))?;
+    let negative = match context.output(judge, image, &image.x.mapv(|value| 1.0 - value)) {
+        Err(error) if error.is_not_finite() => output.mapv(|_| f32::NAN),
+        negative => negative?,
+    };
     let served = |output: &Array4<f32>| only(output).mapv(|value| value.clamp(0.0, 1.0));
     let [_, _, height, width] = image.shape().map(|side| side * context.model.requirements.scale);
     let geometry = context.model.found.interface.geometry;

@@ -5,10 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array3, Array4, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView3, Axis};
 
 use super::crafted::Crafted;
-use super::evaluate::only;
+use super::crop::Crop;
 use crate::audit::AuditError;
 use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, ImageIndex};
@@ -20,7 +20,7 @@ use crate::report::html::file_name;
 /// How many times larger differences are drawn than they are; part of the files' names.
 const FACTOR: f32 = 8.0;
 
-/// Writes an attack on an image, as its own runtime serves it, to `folder/MODEL/IMAGE/ATTACK-BUDGET-RUNTIME/`,
+/// Draws an attack on an image, as its own runtime serves it, to `folder/MODEL/IMAGE/ATTACK-BUDGET-RUNTIME/`,
 /// and beside that the image and its output without attack. An output that is not finite is left out.
 ///
 /// # Errors
@@ -32,6 +32,24 @@ pub fn save(
     crafted: &Crafted,
     folder: &Path,
 ) -> Result<(), AuditError> {
+    let geometry = context.model.found.interface.geometry;
+    let [_, _, height, width] = context.image(index).shape();
+    let crop = Crop::whole([height, width], geometry.output([height, width]));
+    draw(context, index, cell, crafted, &crop, folder)
+}
+
+/// The same of a part of the image and of its output.
+///
+/// # Errors
+/// As for [`save`].
+pub fn draw(
+    context: &mut Context<'_>,
+    index: ImageIndex,
+    cell: AttackCell,
+    crafted: &Crafted,
+    crop: &Crop,
+    folder: &Path,
+) -> Result<(), AuditError> {
     let image = context.image(index);
     let runtime = context.runtime(cell.crafter).name();
     let clean = context.clean_output(cell.crafter, index)?;
@@ -40,24 +58,26 @@ pub fn save(
     let of_image = folder.join(file_name(context.name())).join(file_name(&image.name));
     let of_attack = of_image.join(format!("{}-{}-{runtime}", cell.attack.name(), cell.budget));
     create_output_folder(&of_attack).map_err(AuditError::Pictures)?;
-    write(of_image.join("input.png"), only(&image.x))?;
-    write(of_image.join(format!("output-{runtime}.png")), only(&clean))?;
-    write(of_attack.join("attacked.png"), only(&attacked))?;
+    write(of_image.join("input.png"), crop.of_input(&image.x))?;
+    write(of_image.join(format!("output-{runtime}.png")), crop.of_output(&clean))?;
+    write(of_attack.join("attacked.png"), crop.of_input(&attacked))?;
     let differences = |name: &str| of_attack.join(format!("{name}-times-{FACTOR}.png"));
-    write(differences("input-difference"), difference(&image.x, &attacked).view())?;
+    let moved = difference(crop.of_input(&image.x), crop.of_input(&attacked));
+    write(differences("input-difference"), moved.view())?;
     match context.output(cell.crafter, image, &attacked) {
         Ok(output) => {
-            write(of_attack.join("output.png"), only(&output))?;
-            write(differences("output-difference"), difference(&clean, &output).view())
+            write(of_attack.join("output.png"), crop.of_output(&output))?;
+            let moved = difference(crop.of_output(&clean), crop.of_output(&output));
+            write(differences("output-difference"), moved.view())
         }
         Err(error) if error.is_not_finite() => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// [`FACTOR`] times the absolute difference of the first images of two batches, clipped to [0, 1].
-fn difference(a: &Array4<f32>, b: &Array4<f32>) -> Array3<f32> {
-    let clipped = |batch: &Array4<f32>| only(batch).mapv(|value| value.clamp(0.0, 1.0));
+/// [`FACTOR`] times the absolute difference of two images, clipped to [0, 1].
+fn difference(a: ArrayView3<'_, f32>, b: ArrayView3<'_, f32>) -> Array3<f32> {
+    let clipped = |image: ArrayView3<'_, f32>| image.mapv(|value| value.clamp(0.0, 1.0));
     (clipped(a) - clipped(b)).mapv(|value| (FACTOR * value.abs()).min(1.0))
 }
 

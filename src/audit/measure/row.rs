@@ -27,7 +27,7 @@ pub fn row(
     let is_finite = as_made.is_finite && rounded.is_finite;
     let non_finite = if is_finite { *stopped_by } else { Some(NonFinite::Output) };
     let (settings, image) = (context.settings, context.image(index));
-    let strength = &settings.strength;
+    let strength = &context.strength;
     let levels = |a: &f32, b: &f32| 255.0 * (f64::from(*a) - f64::from(*b)).abs();
     let moved = || attacked.image.iter().zip(&image.x).map(|(a, b)| levels(a, b));
     let lr_psnr = psnr(image, &image.x, &attacked.image)?;

@@ -5,8 +5,8 @@ use crate::attack::{Attack, AttackKind, QUERIES};
 /// The attacks, those that climb gradients first.
 pub fn attacks() -> String {
     format!(
-        "Attacks, separated by commas [default: {} where --min-sr-psnr asks for a verdict, else ifgsm]: {} climb \
-         gradients; {} need forward passes only, so they run on any model",
+        "Attacks, separated by commas [default: {}; ifgsm for a quick look, and with steps or tries too few for a \
+         verdict]: {} climb gradients; {} need forward passes only, so they run on any model",
         listed(is_ensemble),
         listed(|attack| attack.needs_gradient() && !is_ensemble(attack)),
         listed(|attack| !attack.needs_gradient()),

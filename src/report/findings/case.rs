@@ -31,8 +31,8 @@ pub fn cases(measured: &Measured) -> Vec<Case<'_>> {
 }
 
 impl<'a> Case<'a> {
-    /// Mean SR PSNR by attack, over the rows that `keep` keeps.
-    pub fn left(&self, keep: impl Fn(&Row) -> bool) -> BTreeMap<&'a str, f64> {
+    /// Mean SR PSNR in dB by attack, over the rows that `keep` keeps.
+    pub fn means(&self, keep: impl Fn(&Row) -> bool) -> BTreeMap<&'a str, f64> {
         let mut rows: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for row in self.rows.iter().filter(|row| keep(row)) {
             rows.entry(&row.attack).or_default().push(row.sr_psnr);
@@ -45,13 +45,25 @@ impl<'a> Case<'a> {
         row.crafted_on == self.runtime
     }
 
-    /// The white-box attack crafted here that left the least, and what it left; of an ensemble, its white-box
-    /// members count.
-    pub fn white_box(&self) -> Option<(&'a str, f64)> {
-        let single = least(self.left(|row| self.at_home(row) && is_white_box(row)));
-        let ensemble = self.rows.iter().find(|row| self.at_home(row) && !row.members.is_empty());
-        let inside = ensemble.and_then(|row| Some((&*row.attack, members_left(self, AttackKind::WhiteBox)?)));
-        single.into_iter().chain(inside).min_by(|a, b| a.1.total_cmp(&b.1))
+    /// What attacks of one kind that were crafted here left of every image at the least; of an ensemble, its members
+    /// of that kind count. An output that they could not change counts as the masking that it is.
+    pub fn least(&self, kind: AttackKind) -> ByImage<'a> {
+        let mut found = ByImage::new();
+        for row in self.rows.iter().copied().filter(|row| self.at_home(row)) {
+            if row.kind == kind && row.objective_kind == ObjectiveKind::Away {
+                note(&mut found, &row.image, Least { sr_psnr: row.sr_psnr, by: &row.attack });
+            }
+            // Where no member of the kind could run, the ensemble found nothing by it.
+            let nothing = || Least { sr_psnr: f64::INFINITY, by: &row.attack };
+            let of_kind = row.members.iter().filter(|member| member.kind == kind);
+            let of_kind =
+                of_kind.map(|it| Least { sr_psnr: it.sr_psnr.unwrap_or(f64::INFINITY), by: &it.name });
+            let member = of_kind.min_by(|a, b| a.sr_psnr.total_cmp(&b.sr_psnr));
+            if !row.members.is_empty() {
+                note(&mut found, &row.image, member.unwrap_or_else(nothing));
+            }
+        }
+        found
     }
 
     /// A finding of this case; its image is the one with the least left.
@@ -69,19 +81,24 @@ impl<'a> Case<'a> {
     }
 }
 
-/// SR PSNR in dB that members of one kind left at the worst, mean over the rows of ensembles crafted here;
-/// `None` where none ran. Equal outputs count as the masking that they are.
-pub fn members_left(case: &Case<'_>, kind: AttackKind) -> Option<f64> {
-    let rows = case.rows.iter().filter(|row| case.at_home(row));
-    let each: Vec<f64> = rows
-        .filter_map(|row| {
-            let of_kind = row.members.iter().filter(|member| member.kind == kind);
-            let left = of_kind.map(|member| member.sr_psnr.unwrap_or(f64::INFINITY)).min_by(f64::total_cmp);
-            // Where none of the kind could run, it left all that there is.
-            (!row.members.is_empty()).then_some(left.unwrap_or(f64::INFINITY))
-        })
-        .collect();
-    (!each.is_empty()).then(|| each.iter().sum::<f64>() / each.len() as f64)
+/// What was left of an image at the least.
+#[derive(Clone, Copy)]
+pub struct Least<'a> {
+    /// SR PSNR in dB; infinite where the output did not change.
+    pub sr_psnr: f64,
+    /// The attack, or the member of an ensemble.
+    pub by: &'a str,
+}
+
+/// What was left of every image.
+pub type ByImage<'a> = BTreeMap<&'a str, Least<'a>>;
+
+/// Keeps the lesser of what was left of an image.
+pub fn note<'a>(found: &mut ByImage<'a>, image: &'a str, left: Least<'a>) {
+    let known = found.entry(image).or_insert(left);
+    if left.sr_psnr < known.sr_psnr {
+        *known = left;
+    }
 }
 
 /// Whether a row says how far the model's own gradient leads. An attack on features does not: it maximises
@@ -91,6 +108,6 @@ pub fn is_white_box(row: &Row) -> bool {
 }
 
 /// The entry with the least value.
-pub fn least(left: BTreeMap<&str, f64>) -> Option<(&str, f64)> {
+pub fn lowest(left: BTreeMap<&str, f64>) -> Option<(&str, f64)> {
     left.into_iter().min_by(|a, b| a.1.total_cmp(&b.1))
 }

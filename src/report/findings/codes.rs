@@ -1,13 +1,14 @@
 //! The codes of findings, which are promised to stay the same from version to version.
 
 /// Every code, in alphabetical order.
-pub const CODES: [&str; 21] = [
+pub const CODES: [&str; 24] = [
     "attacks-disagree",
     "averaged-gradient",
     "below-bicubic",
     "branches-on-size",
     "gradient-free-wins",
     "gradient-not-trusted",
+    "near-noise",
     "no-rise",
     "no-upscale",
     "noise-wins",
@@ -16,9 +17,11 @@ pub const CODES: [&str; 21] = [
     "not-repeatable",
     "overshoot",
     "restarts-help",
+    "rounded-wins",
     "rugged",
     "runtimes-differ",
     "sibling-wins",
+    "smaller-budget-wins",
     "still-climbing",
     "straight-through",
     "transfer-wins",

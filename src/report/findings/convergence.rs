@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::case::{Case, least};
+use super::case::{Case, is_white_box, lowest};
 use super::{Finding, Level, decibels};
 use crate::attack::{AttackKind, ObjectiveKind};
 use crate::report::Row;
@@ -73,8 +73,8 @@ fn restarts_help(case: &Case<'_>) -> Option<Finding> {
 /// An attack on features and one on the output see very different models.
 fn at_odds(case: &Case<'_>) -> Option<Finding> {
     let features = |row: &Row| case.at_home(row) && row.objective_kind == ObjectiveKind::Features;
-    let (on_features, one) = least(case.left(features))?;
-    let (on_output, other) = case.white_box()?;
+    let (on_features, one) = lowest(case.means(features))?;
+    let (on_output, other) = lowest(case.means(|row| case.at_home(row) && is_white_box(row)))?;
     if (one - other).abs() <= AT_ODDS || !(one - other).is_finite() {
         return None;
     }

@@ -89,7 +89,7 @@ fn decibels(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attack::{Attack, ObjectiveKind};
+    use crate::attack::{Attack, AttackKind, Member, ObjectiveKind};
     use crate::report::example::{report, row, transfer};
     use crate::report::{GradientCheck, Measured, Noise, Row, Transfer, worst};
 
@@ -115,13 +115,7 @@ mod tests {
 
     #[test]
     fn a_plain_audit_raises_no_flag() {
-        let noise = Noise {
-            model: "model.onnx".into(),
-            image: "a.png".into(),
-            budget: 4.0,
-            runtime: "ort".into(),
-            sr_psnr: 34.0,
-        };
+        let noise = noise("a.png", 34.0);
         let there = row(("tract", "ort"), "a.png", 4.0, 29.9);
         assert_eq!(codes(vec![home(30.0), by("square", home(33.0)), there], vec![noise]), [""; 0]);
     }
@@ -160,19 +154,93 @@ mod tests {
 
     #[test]
     fn noise_that_does_as_much_is_an_alarm_and_names_both_numbers() {
-        let noise = Noise {
-            model: "model.onnx".into(),
-            image: "a.png".into(),
-            budget: 4.0,
-            runtime: "ort".into(),
-            sr_psnr: 29.5,
-        };
         let rows = vec![home(30.0)];
-        let report = reported(Measured { rows, noise: vec![noise], ..Measured::default() });
+        let noise = vec![noise("a.png", 29.5)];
+        let report = reported(Measured { rows, noise, ..Measured::default() });
         let found = &findings(&report)[0];
         assert_eq!((found.code, found.level), ("noise-wins", Level::Alarm));
         assert_eq!((found.numbers["noise_sr_psnr"], found.numbers["white_box_sr_psnr"]), (29.5, 30.0));
         assert!(found.sentence.contains("29.50 dB"), "{}", found.sentence);
+    }
+
+    fn noise(image: &str, sr_psnr: f64) -> Noise {
+        let (model, image, runtime) = ("model.onnx".into(), image.into(), "ort".into());
+        Noise { model, image, budget: 4.0, runtime, sr_psnr }
+    }
+
+    /// One image of twelve is masked: the mean over all of them is 0.25 dB apart.
+    #[test]
+    fn a_mask_on_one_image_of_twelve_is_an_alarm_that_counts_it() {
+        let image = |place: usize, left| row(("ort", "ort"), &format!("{place}.png"), 4.0, left);
+        let mut rows: Vec<Row> = (0..12).map(|place| image(place, 25.0)).collect();
+        rows.extend((0..12).map(|place| by("square", image(place, 27.0))));
+        assert_eq!(codes(rows.clone(), vec![]), [""; 0]);
+        rows[7].sr_psnr = 30.0;
+        let report = reported(Measured { rows: rows.clone(), ..Measured::default() });
+        let found = &findings(&report)[0];
+        assert_eq!((found.code, found.image.as_deref()), ("gradient-free-wins", Some("7.png")));
+        assert!(found.sentence.starts_with("on 1 of 12 images square"), "{}", found.sentence);
+        assert_eq!((found.numbers["images"], found.numbers["of"]), (1.0, 12.0));
+        rows[7].sr_psnr = f64::INFINITY;
+        assert_eq!(codes(rows, vec![]), ["gradient-free-wins"], "what did not change at all is masked");
+    }
+
+    #[test]
+    fn attacks_that_are_hardly_better_than_noise_on_an_image_are_a_warning() {
+        let there = |left| vec![home(30.0), row(("ort", "ort"), "b.png", 4.0, left)];
+        let both = || vec![noise("a.png", 34.0), noise("b.png", 33.0)];
+        assert_eq!(codes(there(31.0), both()), [""; 0]);
+        assert_eq!(codes(there(32.5), both()), ["near-noise"]);
+        assert_eq!(codes(there(33.0), both()), ["noise-wins"]);
+        assert_eq!(codes(there(f64::INFINITY), both()), ["noise-wins"]);
+    }
+
+    #[test]
+    fn an_ensemble_is_judged_by_its_members() {
+        let member = |name: &'static str, kind, left| Member {
+            name: name.into(),
+            kind,
+            sr_psnr: left,
+            part: None,
+            rounded: false,
+        };
+        let with = |white: Option<f64>| {
+            let members = vec![
+                member("apgd", AttackKind::WhiteBox, white),
+                member("square", AttackKind::GradientFree, Some(29.0)),
+            ];
+            vec![Row { members, ..by("strongest", home(29.0)) }]
+        };
+        assert_eq!(codes(with(Some(26.0)), vec![]), [""; 0]);
+        assert_eq!(codes(with(Some(31.0)), vec![]), ["gradient-free-wins"]);
+        assert_eq!(codes(with(None), vec![]), ["gradient-free-wins"]);
+    }
+
+    #[test]
+    fn less_of_the_budget_or_of_the_images_that_does_more_is_an_alarm() {
+        let smaller = |left| Row { budget: 1.0, ..home(left) };
+        assert_eq!(codes(vec![smaller(29.8), home(30.0)], vec![]), [""; 0]);
+        assert_eq!(codes(vec![smaller(28.0), home(30.0)], vec![]), ["smaller-budget-wins"]);
+        let member = |name: &'static str, left, part| Member {
+            name: name.into(),
+            kind: AttackKind::WhiteBox,
+            sr_psnr: Some(left),
+            part,
+            rounded: name == "eight-bit",
+        };
+        let members = vec![member("apgd", 30.0, None), member("inner", 28.0, Some(0.5))];
+        let row = Row { members, ..by("strongest", home(28.0)) };
+        assert_eq!(codes(vec![row], vec![]), ["smaller-budget-wins"]);
+        let members = vec![member("apgd", 30.0, None), member("eight-bit", 28.0, None)];
+        let row = Row { members, ..by("strongest", home(28.0)) };
+        assert_eq!(codes(vec![row], vec![]), ["rounded-wins"]);
+    }
+
+    /// What disrupts features says nothing of how far the output can be driven.
+    #[test]
+    fn an_attack_on_features_alone_is_no_white_box_evidence() {
+        let rows = vec![by("fda", home(30.0)), by("square", home(26.0))];
+        assert_eq!(codes(rows, vec![noise("a.png", 29.0)]), [""; 0], "there is nothing to compare");
     }
 
     #[test]

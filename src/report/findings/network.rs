@@ -84,7 +84,7 @@ fn not_repeatable(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Findi
 }
 
 fn no_upscale(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Finding> {
-    let none = |check: &&&NetworkCheck| check.response.is_nan() || check.response < RESPONSE;
+    let none = |check: &&&NetworkCheck| check.response < RESPONSE;
     let count = checks.iter().filter(none).count();
     let worst = checks.iter().filter(none).min_by(|a, b| a.response.total_cmp(&b.response))?;
     let sentence = format!(

@@ -163,7 +163,7 @@ fn clouds_of(clouds: IndexMap<&str, Vec<Point>>) -> Vec<Series> {
 fn clever_against_output(report: &Report) -> Plot {
     let budget = largest_budget(report);
     let mut clouds: IndexMap<&str, Vec<Point>> = IndexMap::new();
-    for clever in &report.measured.clever {
+    for clever in report.measured.clever.iter().filter(|clever| clever.index.is_finite()) {
         let left = report.measured.rows.iter().filter(|row| {
             row.model == clever.model
                 && row.image == clever.image

@@ -14,7 +14,7 @@ use std::path::Path;
 use minijinja::{Environment, context};
 use serde::Serialize;
 
-pub use picture::{Picture, PictureError, file_name, read_pictures};
+pub use picture::{Picture, file_name, read_pictures, worst_attacks};
 pub use plot::escaped;
 
 use super::compare::{Change, Comparison, compare};
@@ -284,7 +284,8 @@ impl<'a> ComparisonView<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::example::report;
+    use crate::report::Row;
+    use crate::report::example::{image, report, row};
 
     fn run(name: &str, report: Report) -> Run {
         Run { name: name.into(), report, pictures: vec![] }
@@ -327,6 +328,30 @@ mod tests {
         assert!(!page.contains("<img src=x") && !page.contains("\"><script>"), "{page}");
         assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;"));
         assert_eq!(page.matches("<script>").count(), 1, "our own");
+    }
+
+    /// Pictures are bounded by [`picture::MOST_BYTES`], a third more as text; all else is what is measured here.
+    #[test]
+    fn a_page_of_100_images_stays_under_10_megabytes() {
+        let mut many = report();
+        let runtimes = [("ort", "ort"), ("ort", "tract"), ("tract", "ort"), ("tract", "tract")];
+        many.images = (0..100).map(|place| image(&format!("photograph-{place:03}.png"), 2)).collect();
+        let cells = ["ifgsm", "apgd", "square"].into_iter().flat_map(|attack| {
+            [1.0, 2.0, 4.0, 8.0, 16.0, 32.0].into_iter().map(move |budget| (attack, budget))
+        });
+        let cells = cells.flat_map(|cell| runtimes.into_iter().map(move |runtime| (cell, runtime)));
+        many.measured.rows = cells
+            .flat_map(|((attack, budget), runtime)| {
+                many.images.iter().enumerate().map(move |(place, image)| Row {
+                    attack: attack.into(),
+                    ..row(runtime, &image.name, budget, 40.0 - budget / 2.0 + place as f64 / 50.0)
+                })
+            })
+            .collect();
+        many.conclude();
+        let page = page(&[run("a", many)]).unwrap();
+        let whole = page.len() as u64 + picture::MOST_BYTES * 4 / 3;
+        assert!(page.matches("<circle").count() > 100 && whole < 10_000_000, "{whole} bytes");
     }
 
     #[test]
