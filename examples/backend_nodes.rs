@@ -21,6 +21,7 @@ enum Outcome {
     Failed(String),
 }
 
+#[allow(clippy::print_stdout)] // the lines are what the script reads
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(folder), Some(kind)) = (arguments.next(), arguments.next()) else {

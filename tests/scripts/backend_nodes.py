@@ -96,6 +96,7 @@ def run(program, folder, runtime, names):
 def shortened(reason):
     """A reason without what is particular to a case."""
     reason = re.sub(r"^runtime \S+ failed to (load the model|run): ", "", reason)
+    reason = re.sub(r"`[^`]*/(model|data)\.onnx`", r"`\1.onnx`", reason)
     return re.sub(r"\s+", " ", reason)[:110].replace("|", "/")
 
 
