@@ -7,6 +7,8 @@ use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
     find_libtorch_at_run_time();
+    // The tests of time ask for it.
+    println!("cargo:rustc-env=TEMPER_OPT_LEVEL={}", env::var("OPT_LEVEL")?);
     compile_schema()
 }
 

@@ -24,6 +24,13 @@ pub enum Limit {
     Folded,
     /// Bytes that one run of a model may need while its interface is looked for.
     RunBytes,
+    /// Multiplications and additions of one run, and elements that it writes, beyond those that its weights
+    /// explain, while its interface is looked for.
+    RunOperations,
+    /// Nodes of a model that `inspect` runs: what runtimes do before the first run grows with their square.
+    RunNodes,
+    /// Seconds that an isolated runtime may take to load a model, or to run it once.
+    RunSeconds,
     /// Pixels of an image.
     Pixels,
     /// Pixels of an image's longer side.
@@ -35,7 +42,7 @@ struct Entry(&'static str, u64, &'static str);
 
 impl Limit {
     /// Every bound, in the order in which they are shown.
-    pub const ALL: [Limit; 9] = [
+    pub const ALL: [Limit; 12] = [
         Limit::FileBytes,
         Limit::ModelBytes,
         Limit::Nodes,
@@ -43,6 +50,9 @@ impl Limit {
         Limit::Elements,
         Limit::Folded,
         Limit::RunBytes,
+        Limit::RunOperations,
+        Limit::RunNodes,
+        Limit::RunSeconds,
         Limit::Pixels,
         Limit::Side,
     ];
@@ -54,10 +64,17 @@ impl Limit {
             Limit::Nodes => Entry("nodes", 200_000, "nodes of a model"),
             Limit::Nesting => Entry("nesting", 30, "graphs inside graphs (at most 32)"),
             Limit::Elements => Entry("elements", 1 << 30, "elements of a tensor inside a model"),
-            Limit::Folded => Entry("folded", 1 << 25, "elements computed while constants are folded"),
-            Limit::RunBytes => {
-                Entry("run-bytes", 3 << 30, "bytes of a run that looks for a model's interface")
+            Limit::Folded => {
+                Entry("folded", 8 << 20, "elements computed while constants are folded, beside the weights'")
             }
+            Limit::RunBytes => {
+                Entry("run-bytes", 2 << 30, "bytes of a run that looks for a model's interface")
+            }
+            Limit::RunOperations => {
+                Entry("run-operations", 64 << 30, "operations of such a run, beyond its weights' own")
+            }
+            Limit::RunNodes => Entry("run-nodes", 2_000, "nodes of a model that `inspect` runs"),
+            Limit::RunSeconds => Entry("run-seconds", 600, "seconds of a run of an isolated runtime"),
             Limit::Pixels => Entry("pixels", 1 << 26, "pixels of an image"),
             Limit::Side => Entry("side", 1 << 15, "pixels of an image's longer side"),
         }

@@ -12,9 +12,12 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// A budget of so many levels, above 0 and up to 255.
+    /// The smallest: a pixel is a float32 on [0, 1], and moves by little less.
+    pub const SMALLEST: f64 = 0.001;
+
+    /// A budget of so many levels, from [`Budget::SMALLEST`] to 255.
     pub fn new(levels: f64) -> Option<Self> {
-        (levels > 0.0 && levels <= 255.0).then_some(Self(levels))
+        (Self::SMALLEST..=255.0).contains(&levels).then_some(Self(levels))
     }
 
     /// The budget as written, in 1/255.
@@ -88,7 +91,9 @@ mod tests {
 
     #[test]
     fn what_is_no_budget_is_named() {
-        for text in ["0", "-1", "nan", "inf", "256", "", "4,", "four", "1e-400", "4/256", "/255"] {
+        for text in
+            ["0", "-1", "nan", "inf", "256", "", "4,", "four", "1e-400", "1e-300", "0.0009", "4/256", "/255"]
+        {
             assert!(parse_budgets(text).unwrap_err().contains("is no budget"), "{text}");
         }
         assert!(parse_budgets("4/255,4").unwrap_err().contains("twice"));

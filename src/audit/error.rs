@@ -10,7 +10,7 @@ use crate::metric::MetricError;
 use crate::onnx::OnnxError;
 use crate::oracle::OracleError;
 use crate::rewrite::RewriteError;
-use crate::runtime::RuntimeError;
+use crate::runtime::{Kind, RuntimeError};
 
 /// An audit that stopped.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +74,9 @@ pub enum AuditError {
     },
     /// An image that would need more memory than there is.
     #[error(
-        "{}: attacks on `{model}` at its {}x{} pixels (height x width) may take {}, and {} may be used; cut the \
-         images with --crop {}, or allow more with --memory",
-        path.display(), size[0], size[1], amount(*needed), amount(*memory), fitting(*size, *needed, *memory)
+        "{}: attacks on `{model}` at its {}x{} pixels (height x width) may take {}, and {} may be used; {}allow more \
+         with --memory",
+        path.display(), size[0], size[1], amount(*needed), amount(*memory), cut(*fitting)
     )]
     TooLarge {
         /// The image's file.
@@ -89,6 +89,8 @@ pub enum AuditError {
         needed: u64,
         /// Bytes that may be used.
         memory: u64,
+        /// The longest side in LR pixels that would do; none where not even the smallest does.
+        fitting: Option<usize>,
     },
     /// A feature attack on a model that does not say which features.
     #[error(
@@ -140,6 +142,9 @@ pub enum AuditError {
     /// What was worked out cannot be kept.
     #[error("{0}; choose another folder with --cache, or do without with --no-cache")]
     Store(#[from] FileError),
+    /// There is no place for what is kept while the audit runs.
+    #[error("{0}; set TMPDIR to a folder that can be written to, or keep what is worked out with --cache")]
+    Temporary(FileError),
     /// Pictures that cannot be written.
     #[error("{0}; choose another folder with --save-images, or do without")]
     Pictures(FileError),
@@ -204,15 +209,15 @@ fn amount(bytes: u64) -> String {
     format!("{:.1} {name}", bytes as f64 / f64::from(1 << unit))
 }
 
-/// The longest side that would do, if what is needed goes with the area.
-fn fitting([height, width]: [usize; 2], needed: u64, memory: u64) -> usize {
-    let share = (memory as f64 / needed as f64).sqrt();
-    ((height.min(width) as f64 * share) as usize).max(1)
+/// The remedy of smaller images, where there is one.
+fn cut(fitting: Option<usize>) -> String {
+    fitting.map_or(String::new(), |side| format!("cut the images with --crop {side}, or "))
 }
 
 /// What to do where a runtime failed on a model that others may run.
 fn elsewhere(source: &OracleError) -> &'static str {
-    let failed = matches!(source, OracleError::Runtime(RuntimeError::Failed { .. }));
+    let failed =
+        matches!(source, OracleError::Runtime(RuntimeError::Failed { .. } | RuntimeError::Died { .. }));
     if failed { "; try another --runtime" } else { "" }
 }
 
@@ -220,11 +225,28 @@ impl AuditError {
     /// Whether it was the runtime that failed, rather than what it was given.
     pub fn is_runtime_failure(&self) -> bool {
         match self {
-            AuditError::Runtime(RuntimeError::Failed { .. }) => true,
+            AuditError::Runtime(RuntimeError::Failed { .. } | RuntimeError::Died { .. }) => true,
             AuditError::Model { source, .. } => matches!(source, InterfaceError::Runtime(_)),
             AuditError::Oracle { source, .. } => !matches!(source, OracleError::Rewrite(_)),
             AuditError::OutsideBall(_) => true,
             _ => false,
+        }
+    }
+
+    /// The runtime whose process died, and the model that it ran, where that is what happened.
+    pub fn died(&self) -> Option<(Kind, Option<String>)> {
+        match self {
+            AuditError::Runtime(RuntimeError::Died { kind, .. }) => Some((*kind, None)),
+            AuditError::Model { path, source: InterfaceError::Runtime(RuntimeError::Died { kind, .. }) } => {
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+                Some((*kind, name))
+            }
+            AuditError::Oracle {
+                model,
+                source: OracleError::Runtime(RuntimeError::Died { kind, .. }),
+                ..
+            } => Some((*kind, Some(model.clone()))),
+            _ => None,
         }
     }
 

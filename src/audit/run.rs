@@ -17,14 +17,14 @@ use super::inputs::model::AuditedModel;
 use super::inputs::requirements::ImageRequirements;
 use super::measure::{Done, measure, transfer::transfer, worst::save_parts};
 use super::objective;
-use super::plan::{Plan, Settings};
+use super::plan::{Craft, Plan, Settings};
 use super::schedule::{planned, schedule};
 use super::skeleton::skeleton;
 use super::store::Store;
 use super::watch::{Unwatched, Watch};
 use crate::onnx::Model;
 use crate::report::html::worst_attacks;
-use crate::report::{Report, Timing};
+use crate::report::{LostRuntime, Report, Timing};
 use crate::runtime::Runtime;
 
 /// Images by what models require of them: models that require the same share images.
@@ -32,12 +32,39 @@ type Images = BTreeMap<ImageRequirements, Vec<AuditImage>>;
 
 /// Audits files.
 ///
-/// Whatever can be found wrong without an attack is found before the first one.
+/// Whatever can be found wrong without an attack is found before the first one. A runtime that dies in a process
+/// of its own is reported, and the audit is made anew with the others; of what was worked out on those nothing is
+/// lost where it is kept.
 ///
 /// # Errors
 /// The first thing that is wrong with a file, a runtime or a gradient; nothing is reported then, and what
 /// was worked out is kept where the settings say so.
 pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
+    let mut plan = plan.clone();
+    let mut lost = Vec::new();
+    loop {
+        match run_once(&plan, watch) {
+            Ok(mut report) => {
+                report.lost_runtimes = lost;
+                report.conclude();
+                return Ok(report);
+            }
+            Err(error) => lost.push(without_dead(&mut plan, error)?),
+        }
+    }
+}
+
+/// Takes the runtime that died out of the plan, where it is one and others are left.
+fn without_dead(plan: &mut Plan, error: AuditError) -> Result<LostRuntime, AuditError> {
+    let Some((dead, model)) = error.died().filter(|_| plan.runtimes.len() > 1) else { return Err(error) };
+    plan.runtimes.retain(|runtime| runtime.kind() != dead);
+    if plan.settings.craft == Craft::On(dead) {
+        plan.settings.craft = Craft::All;
+    }
+    Ok(LostRuntime { runtime: dead.to_string(), model, reason: error.to_string() })
+}
+
+fn run_once(plan: &Plan, watch: &mut dyn Watch) -> Result<Report, AuditError> {
     let start = Instant::now();
     watch.doing("reading models")?;
     let models = AuditedModel::read_all(&plan.models, &plan.settings.interface, &plan.runtimes)?;
@@ -79,9 +106,16 @@ pub fn estimate(plan: &Plan, watch: &mut dyn Watch) -> Result<Estimate, AuditErr
     let images = load_images(plan, &models, watch)?;
     let mut models = behind_fronts(settings, models);
     admit(settings, &mut models, &images, plan.runtimes.len(), watch)?;
-    let store = Store::open(settings.cache.as_deref())?;
+    let store = open_store(settings)?;
     let (contexts, _) = checked(settings, &models, &images, &plan.runtimes, &store, watch)?;
     Ok(Estimate::new(settings, &contexts, start.elapsed().as_secs_f64()))
+}
+
+fn open_store(settings: &Settings) -> Result<Store, AuditError> {
+    Store::open(settings.cache.as_deref()).map_err(|error| match settings.cache {
+        Some(_) => AuditError::Store(error),
+        None => AuditError::Temporary(error),
+    })
 }
 
 /// The models, each followed by itself behind every pre-processing.
@@ -117,7 +151,7 @@ fn carry_out(
     let mut models = behind_fronts(settings, models);
     admit(settings, &mut models, images, runtimes.len(), watch)?;
     let mut report = skeleton(settings, &models, images, runtimes);
-    let store = Store::open(settings.cache.as_deref())?;
+    let store = open_store(settings)?;
     let (mut contexts, left_out) = checked(settings, &models, images, runtimes, &store, watch)?;
     report.settings.left_out.extend(left_out);
     watch.planned(&planned(settings, &contexts));

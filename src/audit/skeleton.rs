@@ -55,12 +55,14 @@ pub fn skeleton(
             .iter()
             .map(|runtime| RuntimeInfo { name: runtime.kind().to_string(), version: runtime.version() })
             .collect(),
+        lost_runtimes: Vec::new(),
         models: models.iter().map(AuditedModel::info).collect(),
         images: images.values().flatten().map(AuditImage::info).collect(),
         measured: Measured::default(),
         summary: Vec::new(),
         worst: Vec::new(),
         findings: Vec::new(),
+        checksum: String::new(),
         timing: Timing::default(),
     }
 }

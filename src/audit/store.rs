@@ -3,7 +3,7 @@
 //!
 //! An entry's key is a hash of all that decides the result: this very program, the model, the image, the
 //! runtime and its version, and every setting that matters to it. An entry that was cut off or changed does
-//! not match the hash of itself that it begins with, and counts as absent. Deliberately absent: any limit of
+//! not match the hash of its key and of itself that it begins with, and counts as absent. Deliberately absent: any limit of
 //! size, and any clearing; the folder can be deleted at any time.
 
 use std::cell::{Cell, RefCell};
@@ -160,7 +160,7 @@ impl Store {
     fn read(&self, key: &Key) -> Option<Vec<u8>> {
         let mut bytes = read_bounded(&self.path(key), MOST_BYTES).ok()?;
         let rest = bytes.get(HASH..)?;
-        if Sha256::digest(rest)[..] != bytes[..HASH] {
+        if hash_of(key, &[rest])[..] != bytes[..HASH] {
             return None;
         }
         bytes.drain(..HASH);
@@ -175,12 +175,18 @@ impl Store {
         write_lightly(&self.path(key), |file| {
             let head = serde_json::to_vec(&Entry { seconds, result })?;
             let length = (head.len() as u64).to_le_bytes();
-            let mut hash = Sha256::new();
-            [&length[..], &head, image].iter().for_each(|part| hash.update(part));
-            file.write_all(&hash.finalize())?;
+            file.write_all(&hash_of(key, &[&length[..], &head, image]))?;
             [&length[..], &head, image].iter().try_for_each(|part| file.write_all(part))
         })
     }
+}
+
+/// What an entry begins with: the hash of its key and of all that follows, so that an entry under another's name
+/// counts as absent, too.
+fn hash_of(key: &Key, parts: &[&[u8]]) -> [u8; HASH] {
+    let mut hash = Sha256::new_with_prefix(key.0.as_bytes());
+    parts.iter().for_each(|part| hash.update(part));
+    hash.finalize().into()
 }
 
 /// The hash of this very program; its version where it cannot be read.
@@ -264,6 +270,16 @@ mod tests {
         }
         std::fs::write(&path, &whole).unwrap();
         assert_eq!(store.get(&key), Some(30.25));
+    }
+
+    #[test]
+    fn an_entry_under_another_key_is_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(folder.path())).unwrap();
+        let [one, other] = [1, 2].map(|part| store.key("judged", &part));
+        store.put(&one, &30.25, 2.0).unwrap();
+        std::fs::copy(store.path(&one), store.path(&other)).unwrap();
+        assert_eq!((store.get::<f64>(&one), store.get::<f64>(&other)), (Some(30.25), None));
     }
 
     #[test]

@@ -10,11 +10,12 @@ use super::interface::InterfaceArgs;
 use super::output::{is_json, say, say_json};
 use super::{CliError, after_help};
 use crate::inspect::{self, Parameters, Use, Verdict};
-use crate::interface::{Found, Interface, InterfaceError, discover};
+use crate::interface::{Found, Interface, InterfaceError, discover, unprobed};
+use crate::limits::Limit;
 use crate::onnx::{self, Model};
 use crate::rewrite::Status;
 use crate::runtime::faults::{known_faults, warning};
-use crate::runtime::{self, Kind, Runtime, RuntimeError};
+use crate::runtime::{self, Kind, Runtime};
 use document::Document;
 
 /// Shows a model's interface, operators, cost, and which runtimes run it.
@@ -31,16 +32,23 @@ pub struct Args {
     interface: InterfaceArgs,
 }
 
-/// A runtime, or why it is not there.
-type Opened = (Kind, Result<Arc<dyn Runtime>, RuntimeError>);
+/// A runtime, or why it is not there or runs nothing.
+type Opened = (Kind, Result<Arc<dyn Runtime>, String>);
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let model = onnx::read(&args.model).map_err(CliError::usage)?;
     let refuse = |reason: &dyn std::fmt::Display| format!("`{}`: {reason}", args.model.display());
-    let runtimes: Vec<Opened> = Kind::all().map(|kind| (kind, runtime::open(kind).map(Arc::from))).collect();
+    let overrides = args.interface.overrides();
+    let runs_it = model.graph.nodes.len() as u64 <= Limit::RunNodes.get();
+    let runtimes = if runs_it {
+        Kind::all().map(opened).collect()
+    } else {
+        Kind::all().map(not_run).collect::<Vec<_>>()
+    };
     let there = runtimes.iter().filter_map(|(_, runtime)| runtime.as_deref().ok());
-    let found = discover(&model, &args.interface.overrides(), there).map_err(|error| match error {
+    let found = if runs_it { discover(&model, &overrides, there) } else { unprobed(&model, &overrides) };
+    let found = found.map_err(|error| match error {
         InterfaceError::Runtime(_) => CliError::failed(refuse(&error)),
         _ => CliError::usage(refuse(&error)),
     })?;
@@ -63,6 +71,15 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         Err(reason) => format!("{:<14}{reason}", kind.name()),
     }));
     say(text.join("\n"))
+}
+
+fn opened(kind: Kind) -> Opened {
+    (kind, runtime::open(kind).map(Arc::from).map_err(|error| error.to_string()))
+}
+
+/// What stands for a runtime where the model has more nodes than are run for an inspection.
+fn not_run(kind: Kind) -> Opened {
+    (kind, Err(format!("not run: its number of nodes {}", Limit::RunNodes.exceeded())))
 }
 
 fn heading(args: &Args, model: &Model) -> String {
@@ -93,10 +110,14 @@ fn interface(found: &Found) -> String {
         0 => String::new(),
         margin => format!(", {margin} pixels cut on every side"),
     };
+    let agreement = match found.agreement {
+        agreement if agreement.is_nan() => "not run, so that its range is a guess".to_owned(),
+        agreement => format!("{agreement:.1} dB from a bicubic upscale of a test picture"),
+    };
     let _ = write!(
         text,
-        "{:<14}`{}` gives x{}, {output_range}{margin}; {:.1} dB from a bicubic upscale of a test picture",
-        "output", form.output, geometry.scale, found.agreement
+        "{:<14}`{}` gives x{}, {output_range}{margin}; {agreement}",
+        "output", form.output, geometry.scale
     );
     text
 }

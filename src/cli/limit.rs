@@ -22,7 +22,7 @@ impl LimitArgs {
 pub fn table() -> String {
     let row = |limit: &Limit| {
         let most = Limit::shown(limit.default());
-        format!("  {:<12} {most:>7}  {}", limit.name(), limit.unit())
+        format!("  {:<14} {most:>6}  {}", limit.name(), limit.unit())
     };
     let rows: Vec<String> = Limit::ALL.iter().map(row).collect();
     format!(

@@ -26,6 +26,7 @@ mod preset;
 mod progress;
 mod question;
 mod report;
+mod serve;
 mod shell;
 mod upscale;
 
@@ -81,6 +82,8 @@ enum Command {
     Doctor(doctor::Args),
     Completions(shell::Completions),
     Man(shell::Man),
+    #[command(name = crate::runtime::SERVE, hide = true)]
+    Serve(serve::Args),
 }
 
 impl Command {
@@ -92,6 +95,7 @@ impl Command {
             Command::Audit(args) => if_torch(args.names(Kind::TORCH)),
             Command::Plan(args) => if_torch(args.names(Kind::TORCH)),
             Command::Upscale(args) => if_torch(args.names(Kind::TORCH)),
+            Command::Serve(args) => if_torch(args.is_libtorch()),
             Command::Parity(args) if args.names(Kind::TORCH) => Need::Always,
             Command::Parity(_) | Command::Inspect(_) | Command::Completions(_) | Command::Man(_) => {
                 Need::IfThere
@@ -126,6 +130,7 @@ impl Command {
             Command::Doctor(args) => doctor::run(args),
             Command::Completions(args) => shell::completions(args),
             Command::Man(args) => shell::man(args),
+            Command::Serve(args) => serve::run(args),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::CliError;
 use super::attacks::{AttackArgs, parse_decibels};
@@ -11,7 +12,8 @@ use super::output::note;
 use super::preset::{self, Preset};
 use crate::attack::{Budget, parse_budgets};
 use crate::audit::{Craft, ImageSource, Plan, Settings};
-use crate::runtime::{self, Kind, Runtime, RuntimeError};
+use crate::limits::Limit;
+use crate::runtime::{self, Confinement, Isolated, Kind, Runtime, RuntimeError};
 
 /// The flags.
 #[derive(Debug, clap::Args)]
@@ -49,9 +51,14 @@ pub struct Question {
     /// with those there are [default: ort and tract, where they are there]
     #[arg(long, value_name = "NAME,NAME,...", value_parser = Kinds::parse)]
     runtime: Option<Kinds>,
-    /// The most memory that a gradient step may need, in GiB [default: what is free]
+    /// The most memory that a run of a model may need, in GiB: of a gradient step [default: what is free], and of the
+    /// runs that find its interface [default: --limit run-bytes]
     #[arg(long, value_name = "GIB", value_parser = Memory::parse, allow_negative_numbers = true)]
     memory: Option<Memory>,
+    /// Run every runtime in a process of its own: one that crashes, hangs (--limit run-seconds) or asks for more
+    /// memory than --memory is reported as a finding, and the audit goes on with the others
+    #[arg(long)]
+    isolate: bool,
     /// Take CLEVER as well: the largest gradient norm of so many points within 1/255 of each image
     #[arg(long, value_name = "SAMPLES", num_args = 0..=1, require_equals = true, default_missing_value = "1024", value_parser = clap::value_parser!(u32).range(1..))]
     clever: Option<u32>,
@@ -158,6 +165,9 @@ impl Question {
                 return Err(CliError::usage(what));
             }
         };
+        if let Some(memory) = self.memory {
+            Limit::RunBytes.set(memory.0.max(OF_A_PROBE));
+        }
         let runtimes = self.runtimes()?;
         Ok(Plan {
             models: self.models.clone(),
@@ -218,16 +228,34 @@ impl Question {
     /// The runtimes asked for, each of which must be there, or those of the default that are.
     fn runtimes(&self) -> Result<Vec<Arc<dyn Runtime>>, CliError> {
         let Some(Kinds(kinds)) = &self.runtime else {
-            let opened = runtime::audited_by_default().map(open);
+            let opened = runtime::audited_by_default().map(|kind| self.open(kind));
             return Ok(opened.filter_map(|opened| opened.map_err(left_out).ok()).collect());
         };
-        kinds.iter().map(|&kind| open(kind).map_err(CliError::usage)).collect()
+        kinds.iter().map(|&kind| self.open(kind).map_err(CliError::usage)).collect()
+    }
+
+    /// A runtime in this process, or in one of its own.
+    fn open(&self, kind: Kind) -> Result<Arc<dyn Runtime>, RuntimeError> {
+        if !self.isolate {
+            return runtime::open(kind).map(Arc::from);
+        }
+        let unavailable = |error: std::io::Error| RuntimeError::Unavailable {
+            kind,
+            reason: format!("this program: {error}"),
+        };
+        let confinement = Confinement {
+            program: std::env::current_exe().map_err(unavailable)?,
+            memory: self.memory.map(|memory| memory.0.saturating_add(OF_A_CHILD)),
+            time: Duration::from_secs(Limit::RunSeconds.get()),
+        };
+        Ok(Arc::new(Isolated::open(kind, confinement)?))
     }
 }
 
-fn open(kind: Kind) -> Result<Arc<dyn Runtime>, RuntimeError> {
-    runtime::open(kind).map(Arc::from)
-}
+/// Bytes that the runs may take in any case which find how a model is fed, on a small picture.
+const OF_A_PROBE: u64 = 512 << 20;
+/// Bytes that a process of its own takes before it has seen a model.
+const OF_A_CHILD: u64 = 512 << 20;
 
 fn left_out(reason: RuntimeError) {
     note(format_args!("note: left out: {reason}"));

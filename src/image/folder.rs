@@ -49,14 +49,31 @@ fn has_image_name(path: &Path) -> bool {
     !hidden && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// The name of a file without its folder.
+/// The name of a file without its folder. Bytes that are no UTF-8 are written as `\xff`, so that two names stay
+/// two.
 pub(super) fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    let name = path.file_name().unwrap_or(path.as_os_str()).as_encoded_bytes();
+    let mut text = String::new();
+    for chunk in name.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn two_names_that_are_no_text_stay_two() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = |bytes: &[u8]| file_name(&Path::new("folder").join(OsStr::from_bytes(bytes)));
+        assert_eq!(name(b"a\xff.png"), "a\\xff.png");
+        assert_eq!(name(b"a\xfe.png"), "a\\xfe.png");
+        assert_eq!(name("é.png".as_bytes()), "é.png");
+    }
 
     fn message(result: Result<impl std::fmt::Debug, ImageError>) -> String {
         result.unwrap_err().to_string()

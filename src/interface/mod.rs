@@ -20,7 +20,7 @@ pub use canonical::served;
 pub use form::{Form, Layout};
 pub use geometry::Geometry;
 pub use overrides::Overrides;
-pub use probe::{Found, declared, discover};
+pub use probe::{Found, declared, discover, unprobed};
 pub use range::PixelRange;
 pub use size::Size;
 pub use upsampling::{find_tap, on_the_way};

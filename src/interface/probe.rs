@@ -1,6 +1,8 @@
 //! Finds an interface: tries what the declarations leave open, and asks which of it upscales a
 //! picture as bicubic does.
 
+use std::collections::HashSet;
+
 use ndarray::{Array3, Axis, Ix4};
 
 use super::form::{Form, forms, image_input};
@@ -9,8 +11,8 @@ use super::picture::picture;
 use super::range::PixelRange;
 use super::{Interface, InterfaceError, Overrides};
 use crate::metric::{bicubic, psnr};
-use crate::onnx::{DType, Dim, Model, Problem, Tensor, ValueInfo};
-use crate::rewrite::specialise;
+use crate::onnx::{DType, Dim, Graph, Model, Problem, Tensor, ValueInfo};
+use crate::rewrite::{bounded, specialise};
 use crate::runtime::Runtime;
 
 /// An interface, and how well the model agrees with it.
@@ -79,6 +81,23 @@ fn attempt(model: &Model, overrides: &Overrides, runtimes: &[&dyn Runtime]) -> R
     }
     Err(failure
         .map_or_else(|| Problem::new("the model", "has no runtime to be probed on").into(), Into::into))
+}
+
+/// What the declarations alone say of how a model is fed and read, its pixel range taken for granted; the
+/// agreement is no number. For models that are too large to be run only for this.
+///
+/// # Errors
+/// As for [`discover`].
+pub fn unprobed(model: &Model, overrides: &Overrides) -> Result<Found, InterfaceError> {
+    let overrides = &overrides.or_own(model);
+    let (constants, form, geometry) = candidates(model, overrides)?.swap_remove(0);
+    let input_range = overrides.range.unwrap_or(PixelRange::Unit);
+    let output_range = overrides.output_range.unwrap_or(input_range);
+    Ok(Found {
+        interface: Interface { form, geometry, input_range, output_range, constants },
+        agreement: f64::NAN,
+        ignored: None,
+    })
 }
 
 /// The model with its image as its one input and one output left, and the image's form, from what
@@ -162,6 +181,7 @@ fn standard_domain_only(model: &Model) -> Result<(), Problem> {
     }
 }
 
+/// Tensors by the names of the inputs that they stand for.
 type Constants = Vec<(String, Tensor)>;
 type Candidate = (Constants, Form, Geometry);
 
@@ -259,11 +279,15 @@ fn constant(input: &ValueInfo, values: &[f64]) -> Result<Tensor, Problem> {
 
 fn with_constants(model: &Model, constants: &Constants) -> Model {
     let mut fed = model.clone();
-    for (name, tensor) in constants {
-        fed.graph.inputs.retain(|input| input.name != *name);
-        fed.graph.initializers.insert(name.clone(), tensor.clone());
-    }
+    feed(&mut fed.graph, constants);
     fed
+}
+
+/// Puts tensors in the place of inputs.
+pub fn feed(graph: &mut Graph, constants: &Constants) {
+    let names: HashSet<&str> = constants.iter().map(|(name, _)| name.as_str()).collect();
+    graph.inputs.retain(|input| !names.contains(input.name.as_str()));
+    graph.initializers.extend(constants.iter().cloned());
 }
 
 /// Refuses where several guesses at the other inputs all give an image.
@@ -365,6 +389,8 @@ fn run(
 ) -> Result<Array3<f32>, InterfaceError> {
     let input = picture.view().insert_axis(Axis(0)).into_dyn();
     let fixed = specialise(&interface.canonical(model), &[input.shape()])?;
+    // Nobody has looked at this file yet.
+    bounded(&fixed, model)?;
     let mut outputs = runtime.load(&fixed)?.run(&[input])?;
     let output = outputs.swap_remove(0).into_dimensionality::<Ix4>();
     let output = output.map_err(|_| Problem::new("the model", "gives no image of four axes"))?;

@@ -158,12 +158,14 @@ pub fn report() -> Report {
             preprocess: vec![],
         },
         runtimes: vec![],
+        lost_runtimes: vec![],
         models: vec![model("model.onnx", &["Round node `r`", "Floor node `f`"]), model("other.onnx", &[])],
         images: vec![image("a.png", 2), image("b.png", 2), image("a.png", 3), image("b.png", 3)],
         summary: summarise(&rows),
         worst: worst(&rows, &[]),
         findings: vec![],
         measured: Measured { rows, clean: vec![clean], ..Measured::default() },
+        checksum: String::new(),
         timing: Timing::default(),
     };
     report.findings = findings(&report);

@@ -106,7 +106,10 @@ fn difference(a: &Report, b: &Report) -> Option<String> {
     let parts = [
         (a.schema == b.schema && a.temper == b.temper, "the temper that wrote them"),
         (a.settings == b.settings, "what was asked for (`settings`)"),
-        (a.runtimes == b.runtimes, "their runtimes or the versions of these"),
+        (
+            a.runtimes == b.runtimes && a.lost_runtimes == b.lost_runtimes,
+            "their runtimes or the versions of these",
+        ),
         (models(a) == models(b), "their models"),
         (a.images == b.images, "their images"),
     ];

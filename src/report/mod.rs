@@ -46,13 +46,16 @@ pub use merge::{MergeError, merge};
 pub use null::{decibels, number};
 pub use schema::schema;
 pub use shard::Shard;
-pub use subjects::{ImageInfo, InterfaceInfo, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded};
+pub use subjects::{
+    ImageInfo, InterfaceInfo, LostRuntime, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded,
+};
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
 pub use threshold::{LeastSrPsnr, Missed};
 pub use verdict::{LEAST_QUERIES, LEAST_STEPS, Verdict, VerdictLevel, verdicts};
 
 use crate::attack::AttackKind;
+use crate::digest;
 use crate::files::{FileError, read_bounded, write_atomically};
 
 /// The version of the form of `report.json`.
@@ -77,6 +80,24 @@ pub enum ReadError {
         /// What is wrong, and where.
         reason: serde_json::Error,
     },
+    /// A form of another version.
+    #[error(
+        "{path}: is a report of schema {found}, and this temper reads {SCHEMA}; read it with the temper that wrote it"
+    )]
+    Schema {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The version that it states.
+        found: u32,
+    },
+    /// What it holds is not what was written.
+    #[error(
+        "{path}: was changed after `temper audit` wrote it: its numbers do not match their checksum; take the original"
+    )]
+    Changed {
+        /// The file.
+        path: std::path::PathBuf,
+    },
 }
 
 /// A whole audit.
@@ -95,6 +116,9 @@ pub struct Report {
     pub settings: Settings,
     /// The runtimes, with their versions.
     pub runtimes: Vec<RuntimeInfo>,
+    /// Runtimes that died, and of which there are no numbers.
+    #[serde(default)]
+    pub lost_runtimes: Vec<LostRuntime>,
     /// The models.
     pub models: Vec<ModelInfo>,
     /// The images.
@@ -111,6 +135,10 @@ pub struct Report {
     /// What speaks against taking the numbers at their word.
     #[serde(skip_deserializing)]
     pub findings: Vec<Finding>,
+    /// SHA-256 of all above that was not worked out from it; empty until it is written. It tells an accident or a
+    /// careless edit, not a forger.
+    #[serde(default)]
+    pub checksum: String,
     /// The only part that differs between two runs of the same audit.
     pub timing: Timing,
 }
@@ -124,7 +152,14 @@ impl Report {
         let bytes = read_bounded(path, MOST_BYTES)?;
         let form = |reason| ReadError::Form { path: path.to_owned(), reason };
         let mut report: Report = serde_json::from_slice(&bytes).map_err(form)?;
+        if report.schema != SCHEMA {
+            return Err(ReadError::Schema { path: path.to_owned(), found: report.schema });
+        }
+        let stated = std::mem::take(&mut report.checksum);
         report.conclude();
+        if stated != report.digest() {
+            return Err(ReadError::Changed { path: path.to_owned() });
+        }
         Ok(report)
     }
 
@@ -139,10 +174,20 @@ impl Report {
         self.verdicts = verdicts(self);
     }
 
-    /// Writes `report.json`, whole or not at all.
+    /// SHA-256, in hexadecimal, of all that decides the report but for the time that it took.
+    fn digest(&self) -> String {
+        let decides = (self.schema, &self.temper, &self.settings, &self.runtimes, &self.lost_runtimes);
+        let decides = (decides, &self.models, &self.images, &self.measured);
+        // Structures of strings and numbers; there is nothing in them that JSON cannot say.
+        let bytes = serde_json::to_vec(&decides).unwrap_or_default();
+        digest::of_bytes(&bytes)
+    }
+
+    /// Writes `report.json` with its checksum, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        let sealed = Self { checksum: self.digest(), ..self.clone() };
         write_atomically(path, |file| {
-            serde_json::to_writer_pretty(&mut *file, self)?;
+            serde_json::to_writer_pretty(&mut *file, &sealed)?;
             file.write_all(b"\n")
         })
     }

@@ -6,6 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::Word;
 
+/// A runtime that died on a model, in a process of its own, so that the audit went on without it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LostRuntime {
+    /// The runtime.
+    pub runtime: String,
+    /// The model that it ran; null where it had none yet.
+    pub model: Option<String>,
+    /// How it ended, in one line.
+    pub reason: String,
+}
+
 /// A runtime.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RuntimeInfo {

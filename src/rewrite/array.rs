@@ -20,9 +20,6 @@ pub enum Array {
     Bool(ArrayD<bool>),
 }
 
-/// The largest result that folding makes.
-pub const MAX_FOLDED: usize = 1 << 26;
-
 impl Array {
     /// The array of a tensor; `None` for strings and packed types.
     pub fn of(tensor: &Tensor) -> Option<Self> {

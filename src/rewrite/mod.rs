@@ -5,6 +5,7 @@
 //! Deliberately absent: running anything.
 
 mod array;
+mod effort;
 mod emitter;
 mod error;
 mod naming;
@@ -13,6 +14,7 @@ mod passes;
 mod types;
 
 pub use array::Array;
+pub use effort::{bounded, least_bytes};
 pub use emitter::{Emitter, Value};
 pub use error::RewriteError;
 pub use ops::{Operator, Status, all as operators, family, status};

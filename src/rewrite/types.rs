@@ -5,13 +5,10 @@
 
 use std::collections::HashMap;
 
-use super::array::MAX_FOLDED;
 use super::error::RewriteError;
 use super::ops::{self, Call};
+use crate::limits::Limit;
 use crate::onnx::{Attribute, DType, Dim, Model, Node, Problem, SizeMismatch, Tensor, ValueInfo};
-
-/// The largest number of elements a value may have: 2^34, or 64 GiB of float32.
-const MAX_ELEMENTS: usize = 1 << 34;
 
 /// An element type and a shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,12 +64,16 @@ pub struct Types {
     types: HashMap<String, TensorType>,
     constants: HashMap<String, Tensor>,
     opset: i64,
+    /// Elements that folding may still read and write.
+    folds_left: u64,
 }
 
 impl Types {
     /// What is known of a model's inputs, which have fixed sizes, and of its weights.
     pub fn open(model: &Model) -> Result<Self, RewriteError> {
-        let mut types = Types { opset: model.opset(), ..Default::default() };
+        let weights: usize = model.graph.initializers.values().map(Tensor::len).sum();
+        let folds_left = Limit::Folded.get().saturating_add(weights as u64);
+        let mut types = Types { opset: model.opset(), folds_left, ..Default::default() };
         for (name, tensor) in &model.graph.initializers {
             types.put_constant(name, tensor);
         }
@@ -116,6 +117,9 @@ impl Types {
             return Ok(());
         }
         let (types, folded) = self.results(node)?;
+        if folded.is_some() {
+            self.folds_left = self.folds_left.saturating_sub(self.work(node, &types));
+        }
         let named = node.outputs.iter().zip(types).filter(|(name, _)| !name.is_empty());
         self.types.extend(named.map(|(name, ty)| (name.clone(), ty)));
         for (name, tensor) in node.outputs.iter().zip(folded.unwrap_or_default()) {
@@ -124,21 +128,28 @@ impl Types {
         Ok(())
     }
 
-    /// The types of a node's outputs, and the outputs themselves where they are constant.
+    /// The types of a node's outputs, and the outputs themselves where they are constant and worth their
+    /// work. A constant beyond that is computed by the runtime, as any other value.
     fn results(&self, node: &Node) -> Result<(Vec<TensorType>, Option<Vec<Tensor>>), RewriteError> {
         let call = self.call(node);
         let fail = |reason: String| RewriteError::at(node, call.inputs(), reason);
         let operator = ops::find(node, self.opset).map_err(fail)?;
         let types = (operator.infer)(&call).map_err(fail)?;
         if let Some(large) = types.iter().find(|ty| !is_plausible(ty)) {
-            return Err(fail(format!("its result {large} is larger than any memory; use a smaller image")));
+            return Err(fail(format!("its result {large} {}", Limit::Elements.exceeded())));
         }
-        let small = types.iter().all(|ty| ty.len() <= MAX_FOLDED);
-        let folded = match operator.fold.filter(|_| small) {
+        let affordable = self.work(node, &types) <= self.folds_left;
+        let folded = match operator.fold.filter(|_| affordable) {
             Some(fold) => fold(&call).map_err(fail)?,
             None => None,
         };
         Ok((types, folded))
+    }
+
+    /// Elements that folding a node would read and write.
+    fn work(&self, node: &Node, results: &[TensorType]) -> u64 {
+        let read = node.inputs.iter().filter_map(|name| self.constants.get(name)).map(Tensor::len);
+        read.chain(results.iter().map(TensorType::len)).map(|count| count as u64).sum()
     }
 
     /// A node together with what is known of its inputs.
@@ -173,7 +184,7 @@ fn constant(node: &Node) -> Result<Tensor, String> {
 
 fn is_plausible(ty: &TensorType) -> bool {
     let count = ty.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
-    count.is_some_and(|count| count <= MAX_ELEMENTS)
+    count.is_some_and(|count| count as u64 <= Limit::Elements.get())
 }
 
 /// Infers the type of every value of a model whose inputs have fixed sizes.
@@ -195,7 +206,7 @@ fn fixed(input: &ValueInfo) -> Result<TensorType, Problem> {
     let ty =
         TensorType::new(dtype, shape.ok_or_else(|| Problem::new(&place, "has no fixed size; give one"))?);
     if !is_plausible(&ty) {
-        return Err(Problem::new(place, format!("of {ty} is larger than any memory; use a smaller image")));
+        return Err(Problem::new(place, format!("of {ty} {}", Limit::Elements.exceeded())));
     }
     Ok(ty)
 }

@@ -6,6 +6,7 @@
 
 mod failure;
 pub mod faults;
+mod isolate;
 mod kind;
 mod libtorch;
 mod ort;
@@ -17,6 +18,7 @@ mod tract;
 
 use ndarray::{ArrayD, ArrayViewD};
 
+pub use self::isolate::{Confinement, Isolated, VERB as SERVE, serve};
 pub use self::kind::Kind;
 pub use self::ort::{Level, Options as OrtOptions, Ort, Provider};
 pub use self::table::{audited_by_default, grammar, open};
@@ -38,6 +40,11 @@ pub trait Runtime: Send + Sync {
 
     /// Prepares a model whose inputs have fixed sizes.
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, RuntimeError>;
+
+    /// Whether it differentiates by itself: whether [`Runtime::autograd`] gives something.
+    fn has_autograd(&self) -> bool {
+        false
+    }
 
     /// Prepares a model for `[value, gradient]` by the runtime's own differentiation: the graph's
     /// first output, a scalar, and its gradient with respect to the input named `wrt`; its other
@@ -70,6 +77,16 @@ pub enum RuntimeError {
         /// Which runtime.
         kind: Kind,
         /// Why, and how to get it.
+        reason: String,
+    },
+    /// The process that it ran in ended, or had to be ended.
+    #[error("runtime {kind} died as it was to {action}: {reason}")]
+    Died {
+        /// Which runtime.
+        kind: Kind,
+        /// What it was doing, as in "load the model".
+        action: &'static str,
+        /// How it ended, in one line.
         reason: String,
     },
     /// It was there and failed.

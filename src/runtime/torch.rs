@@ -58,6 +58,10 @@ impl Runtime for Torch {
         Ok(Box::new(Forward { program: Program::compile(model, self.device, self.number)? }))
     }
 
+    fn has_autograd(&self) -> bool {
+        true
+    }
+
     fn autograd(&self, model: &Model, wrt: &str) -> Option<Result<Box<dyn Session>, RuntimeError>> {
         Some(Gradient::new(model, *self, wrt).map(|session| Box::new(session) as Box<dyn Session>))
     }

@@ -9,6 +9,7 @@
 mod answers;
 mod case;
 mod cases;
+mod graphs;
 mod refused;
 #[path = "../common/trials.rs"]
 mod trials;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
         trial(format!("refused: {}", case.name), move || is_refused_in_words(&case, words))
     }));
     tests.push(trial("every rule has a case", every_rule_has_a_case));
+    let two = if at_hand.len() > 1 { Need::Met(()) } else { Need::Missing("two runtimes to compare") };
+    tests.push(two.trial("random graphs", |()| graphs::agree_on_random_graphs()));
     tests.push(trial("cases lie with their operators' family", cases_lie_with_their_family));
     tests.extend(Kind::all().map(|kind| runtime(kind).trial(format!("{kind} answers"), drop)));
     trials::run(tests)

@@ -175,9 +175,7 @@ impl AuditedModel {
             return Ok(());
         };
         self.stopped = stopped;
-        let forward = specialise(&self.model, &[&shape]);
-        let needed =
-            forward.and_then(|forward| bound(&promote(&forward).0, &step.model, runtimes)).unwrap_or(0);
+        let needed = self.needed(&step.model, shape, runtimes).unwrap_or(0);
         self.gradient_graph = Some(step);
         self.memory = needed;
         match memory.filter(|memory| needed > *memory) {
@@ -187,9 +185,38 @@ impl AuditedModel {
                 size: [height, width],
                 needed,
                 memory,
+                fitting: self.fitting(shape, runtimes, memory),
             }),
             None => Ok(()),
         }
+    }
+
+    /// A bound on the bytes that attacks at this shape take, with the gradient model for it.
+    fn needed(&self, step: &Model, shape: [usize; 4], runtimes: usize) -> Option<u64> {
+        let forward = specialise(&self.model, &[&shape]).ok()?;
+        bound(&promote(&forward).0, step, runtimes).ok()
+    }
+
+    /// The longest side at which attacks fit into `memory`, found by halving: what runtimes take for themselves does
+    /// not shrink with the image. None where the smallest does not fit.
+    fn fitting(
+        &self,
+        [batch, channels, height, width]: [usize; 4],
+        runtimes: usize,
+        memory: u64,
+    ) -> Option<usize> {
+        let multiple = self.found.interface.geometry.multiple;
+        let fits = |side: usize| {
+            let shape = [batch, channels, height.min(side), width.min(side)];
+            let (step, _) = GradientGraph::build(&self.model, &Objective::Distance, &shape).ok()?;
+            self.needed(&step.model, shape, runtimes).filter(|needed| *needed <= memory)
+        };
+        let (mut least, mut most) = (0, height.max(width) / multiple);
+        while least + 1 < most {
+            let middle = usize::midpoint(least, most);
+            *(if fits(middle * multiple).is_some() { &mut least } else { &mut most }) = middle;
+        }
+        (least > 0).then_some(least * multiple)
     }
 
     /// Whether the model takes an image of this size, and upscales it as it does others.

@@ -182,7 +182,7 @@ impl OnRuntime {
                     runtime: kind.name().to_owned(),
                     forward: false,
                     gradient: false,
-                    reason: Some(reason.to_string()),
+                    reason: Some(reason),
                 };
             }
         };

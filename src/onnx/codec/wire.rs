@@ -93,8 +93,11 @@ pub enum WireError {
 /// Checks that `bytes`, a `ModelProto`, holds declared fields only and no more than `most`; gives the bytes
 /// of memory that are left of it.
 pub fn check(bytes: &[u8], most: Most) -> Result<u64, WireError> {
-    let mut walk =
-        Walk { left: most, path: Vec::new(), deepest: PER_GRAPH * most.nesting as usize + INNERMOST };
+    let mut walk = Walk {
+        left: most,
+        path: Vec::new(),
+        deepest: (most.nesting as usize).saturating_mul(PER_GRAPH).saturating_add(INNERMOST),
+    };
     walk.message(bytes, "ModelProto")?;
     Ok(walk.left.bytes)
 }

@@ -1,7 +1,7 @@
 //! The codes of findings, which are promised to stay the same from version to version.
 
 /// Every code, in alphabetical order.
-pub const CODES: [&str; 24] = [
+pub const CODES: [&str; 25] = [
     "attacks-disagree",
     "averaged-gradient",
     "below-bicubic",
@@ -19,6 +19,7 @@ pub const CODES: [&str; 24] = [
     "restarts-help",
     "rounded-wins",
     "rugged",
+    "runtime-died",
     "runtimes-differ",
     "sibling-wins",
     "smaller-budget-wins",

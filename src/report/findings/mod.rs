@@ -74,6 +74,7 @@ pub fn findings(report: &Report) -> Vec<Finding> {
         found.extend(masking::of(&case, measured));
         found.extend(convergence::of(&case));
     }
+    found.extend(runtimes::lost(report));
     found.extend(non_finite::of(measured));
     found.extend(runtimes::apart(report));
     found.extend(defences::defences(report));
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
     use crate::attack::{Attack, AttackKind, Member, ObjectiveKind};
     use crate::report::example::{report, row, transfer};
-    use crate::report::{GradientCheck, Measured, Noise, Row, Transfer, worst};
+    use crate::report::{GradientCheck, LostRuntime, Measured, Noise, Row, Transfer, worst};
 
     fn reported(measured: Measured) -> Report {
         Report { worst: worst(&measured.rows, &measured.transfers), measured, ..report() }
@@ -118,6 +119,18 @@ mod tests {
         let noise = noise("a.png", 34.0);
         let there = row(("tract", "ort"), "a.png", 4.0, 29.9);
         assert_eq!(codes(vec![home(30.0), by("square", home(33.0)), there], vec![noise]), [""; 0]);
+    }
+
+    #[test]
+    fn a_runtime_that_died_is_an_alarm_under_its_name() {
+        let reason =
+            "runtime tract died as it was to run the model: its process ended by signal 6".to_owned();
+        let lost = LostRuntime { runtime: "tract".into(), model: Some("model.onnx".into()), reason };
+        let report = Report { lost_runtimes: vec![lost], ..reported(Measured::default()) };
+        let found = findings(&report);
+        let [died] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((died.level, died.code, &died.runtime[..]), (Level::Alarm, "runtime-died", "tract"));
+        assert!(died.sentence.contains("signal 6; there are no numbers of it"), "{}", died.sentence);
     }
 
     #[test]

@@ -5,6 +5,23 @@ use indexmap::IndexMap;
 use super::{Finding, Level, decibels};
 use crate::report::Report;
 
+/// Runtimes that died on a model: whoever serves it there can be stopped by it.
+pub fn lost(report: &Report) -> Vec<Finding> {
+    let lost = report.lost_runtimes.iter().map(|lost| Finding {
+        level: Level::Alarm,
+        code: "runtime-died",
+        model: lost.model.clone().unwrap_or_default(),
+        runtime: lost.runtime.clone(),
+        sentence: format!(
+            "{}; there are no numbers of it, and those of the other runtimes stand",
+            lost.reason
+        ),
+        numbers: IndexMap::new(),
+        image: None,
+    });
+    lost.collect()
+}
+
 /// Runtimes this far apart are not equally robust, in dB.
 const APART: f64 = 1.0;
 

@@ -12,6 +12,10 @@ pub type Folded = Result<Option<Vec<Tensor>>, String>;
 
 /// The inputs as arrays, left-out ones as `None`; `None` on the whole unless all are constant.
 pub fn arrays(call: &Call<'_>) -> Option<Vec<Option<Array>>> {
+    // Before any of them is copied.
+    if (0..call.input_count()).any(|index| !call.is_left_out(index) && call.constant(index).is_err()) {
+        return None;
+    }
     let input = |index: usize| match call.is_left_out(index) {
         true => Some(None),
         false => call.constant(index).ok().and_then(Array::of).map(Some),

@@ -8,6 +8,7 @@
 
 mod activation;
 mod arithmetic;
+mod arity;
 mod call;
 mod control;
 mod conv;
@@ -166,7 +167,7 @@ pub fn family(operator: &str) -> Option<&'static str> {
 /// The first opset from which the operators' meanings are those of this table.
 const FIRST_OPSET: i64 = 13;
 
-/// The entry of a node's operator, once every attribute of the node is known to it.
+/// The entry of a node's operator, once every attribute and input of the node is known to it.
 pub fn find(node: &Node, opset: i64) -> Result<&'static Operator, String> {
     if !node.domain.is_empty() {
         return Err(format!("belongs to domain `{}`, whose operators Temper does not know", node.domain));
@@ -182,7 +183,7 @@ pub fn find(node: &Node, opset: i64) -> Result<&'static Operator, String> {
         Some(name) => {
             Err(format!("has the attribute `{name}`, which Temper does not know and will not ignore"))
         }
-        None => Ok(operator),
+        None => arity::check(node).map(|()| operator),
     }
 }
 
@@ -213,6 +214,7 @@ mod tests {
         let node = |op: &str| Node { op: op.into(), outputs: vec!["y".into()], ..Default::default() };
         assert!(find(&node("Nonsense"), 17).unwrap_err().contains("does not know yet"));
         assert!(find(&node("Relu"), 9).unwrap_err().contains("opset 9"));
+        assert!(find(&node("Relu"), 17).unwrap_err().contains("lacks its input 0"));
         let mut odd = node("Relu");
         odd.attributes.insert("slope".into(), 1.0.into());
         assert!(find(&odd, 17).unwrap_err().contains("`slope`"));
