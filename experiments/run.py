@@ -5,7 +5,7 @@
                        [--only RUN,...] [--seeds 0,1] [--render]
 
 An experiment is a TOML file beside this script. Every run of it is trained by `temper harden`, once for each seed,
-and judged by `temper audit`. What is done is not done again: a finished run has its model card, an interrupted one
+and judged by `temper audit`. What is done is not done again: a finished run is marked `finished`, an interrupted one
 goes on from its checkpoint, a judged one has its report. Every row is appended to OUT/EXPERIMENT/results.jsonl as
 soon as it is there, with the commands that made it, so that an interrupted experiment loses nothing.
 --render does nothing but print the table. Only Python's own library is needed.
@@ -74,9 +74,12 @@ def measure(given, experiment, run, seed, folder):
     """Trains and judges a run as far as that is not done, and gives its row."""
     out = folder / run["name"] / f"seed{seed}"
     train, model = training(given, experiment, run, seed, out)
-    if train and not (out / "MODEL_CARD.md").exists():
+    # Not the model or its card, which an interrupted run leaves, too.
+    finished = out / "finished"
+    if train and not finished.exists():
         resumed = ["--resume"] if (out / "checkpoint.safetensors").exists() else []
         call(train + resumed)
+        finished.touch()
     audit = judging(given, experiment["judge"][given.scale], model, out / "audit")
     if not (out / "audit" / "report.json").exists():
         call(audit)

@@ -322,3 +322,58 @@ fn one_file_is_the_same_with_and_without_optimisation() {
         "{inputs:?}"
     );
 }
+
+/// Three convolutions between which values exceed what float16 holds, in float32 or in float16.
+fn enlarging(half: bool) -> Model {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut graph = GraphBuilder::new("enlarging");
+    let dtype = if half { DType::F16 } else { DType::F32 };
+    graph.input(ValueInfo::tensor("x", dtype, [1.into(), 3.into(), Dim::Unknown, Dim::Unknown]));
+    let tensor = |shape: &[usize], values: Vec<f32>| match half {
+        true => Tensor::f16(shape, values.into_iter().map(half::f16::from_f32).collect::<Vec<_>>()).unwrap(),
+        false => Tensor::f32(shape, values).unwrap(),
+    };
+    let mut weight = |graph: &mut GraphBuilder, name: &str, shape: [usize; 4]| {
+        let values = (0..shape.iter().product()).map(|_| rng.random_range(-0.5..0.5)).collect();
+        graph.initializer(name, tensor(&shape, values))
+    };
+    let pads = || ("pads", Attribute::Ints(vec![1; 4]));
+    let first = weight(&mut graph, "w0", [4, 3, 3, 3]);
+    let a = graph.node("Conv", "first", &["x", &first], [pads()]);
+    let large = graph.initializer("large", tensor(&[], vec![6e4]));
+    let b = graph.node("Mul", "enlarged", &[&a, &large], []);
+    let c = graph.node("Relu", "rectified", &[&b], []);
+    let small = graph.initializer("small", tensor(&[], vec![2e-5]));
+    let d = graph.node("Mul", "reduced", &[&c, &small], []);
+    let last = weight(&mut graph, "w1", [3, 4, 3, 3]);
+    let y = graph.node("Conv", "last", &[&d, &last], [pads()]);
+    graph.output(ValueInfo::tensor(y, dtype, [1.into(), 3.into(), Dim::Unknown, Dim::Unknown]));
+    Model { ir_version: 8, opsets: [(String::new(), 17)].into(), graph: graph.finish(), ..Model::default() }
+}
+
+#[test]
+fn a_file_in_float16_is_admitted_with_some_nodes_in_float32() {
+    let workspace = Workspace::empty();
+    workspace.model("parent.onnx", &enlarging(false));
+    workspace.model("half.onnx", &enlarging(true));
+    let against = ["--reference", "parent.onnx", "--runtime", "tract"];
+    let report = parity(&workspace, &[&["half.onnx", "--fix", "mixed.onnx"], &against[..]].concat(), 1);
+    let admission = &report["admission"];
+    assert_eq!(admission["passes"], true, "{report}");
+    let kept: Vec<&str> =
+        admission["kept"].as_array().unwrap().iter().map(|node| node.as_str().unwrap()).collect();
+    assert!(kept.contains(&"Mul node `enlarged`") && kept.len() < 5, "{kept:?}");
+    let outside: Vec<&str> = admission["ranges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|range| range["outside"] == true)
+        .map(|range| range["value"].as_str().unwrap())
+        .collect();
+    assert_eq!(outside, ["enlarged", "rectified"], "{}", admission["ranges"]);
+    assert_eq!(report["loss"][0]["quantisation_psnr"], 0.0, "infinities are worth nothing");
+    let mixed = parity(&workspace, &[&["mixed.onnx"], &against[..]].concat(), 0);
+    assert!(mixed["loss"][0]["quantisation_psnr"].as_f64().unwrap() > 40.0, "{}", mixed["loss"]);
+    let said = workspace.refused(&[&["parity", "parent.onnx", "--fix", "no.onnx"], &against[..]].concat(), 2);
+    assert!(said.contains("nothing in it is float16 or quantised"), "{said}");
+}

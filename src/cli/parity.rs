@@ -1,5 +1,6 @@
 //! `temper parity`: one file on several runtimes, or two files of one function.
 
+mod admission;
 mod files;
 mod worker;
 
@@ -12,7 +13,7 @@ use crate::image::{self, list_images};
 use crate::onnx::{self, Model};
 use crate::parity::{
     Comparison, Input, Program, Question, Report, Side, Stated, Tolerances, Value, Verdict, compare,
-    generated, shapes, table,
+    generated, is_reduced, shapes, table,
 };
 use crate::runtime::faults::{known_faults, warning};
 use crate::runtime::{self, Kind, Runtime};
@@ -55,6 +56,9 @@ pub struct Args {
     /// Write the smallest part that still differs to this folder, with a Python script that shows it
     #[arg(long, value_name = "DIR")]
     bisect: Option<PathBuf>,
+    /// Of a float16 or quantised MODEL: find the nodes that must stay float32 for it to pass, and write that file
+    #[arg(long, value_name = "OUT.onnx", requires = "reference")]
+    fix: Option<PathBuf>,
     #[command(flatten)]
     worker: worker::WorkerArgs,
 }
@@ -205,16 +209,29 @@ impl Args {
                 Some((
                     name.clone(),
                     Arc::new(Program::open(&model, &shapes).map_err(|error| refuse(&error))?),
+                    model,
                 ))
             }
         };
+        let reduced = good.as_ref().is_some_and(|(_, good, _)| is_reduced(&program) && !is_reduced(good));
+        if let (Some(path), false) = (&self.fix, reduced) {
+            let what = "nothing in it is float16 or quantised that is float32 in the reference";
+            return Err(CliError::usage(format!("--fix {}: `{name}`: {what}", path.display())));
+        }
+        let judged = match reduced {
+            true => admission::judged(&inputs, generated(&model, &shapes, self.seed).len()),
+            false => (0..inputs.len()).collect(),
+        };
+        let inputs: Vec<Input> = judged.iter().map(|&place| inputs[place].clone()).collect();
         let mut report = Report {
             verdict: Verdict::Pass,
             model: name.clone(),
-            reference: good.as_ref().map(|(name, _)| name.clone()),
+            reference: good.as_ref().map(|(name, ..)| name.clone()),
             first_divergence: None,
             amplifiers: Vec::new(),
             comparisons: Vec::new(),
+            loss: Vec::new(),
+            admission: None,
             notes: Vec::new(),
             seed: self.seed,
         };
@@ -223,7 +240,9 @@ impl Args {
             runtime: runtime.clone(),
         };
         let ask = |runtime: &Arc<dyn Runtime>, of_reference: bool| {
-            worker::ask(&Job { model: index, of_reference, runtime: runtime.kind() })
+            let answers = worker::ask(&Job { model: index, of_reference, runtime: runtime.kind() })?;
+            // The worker knows nothing of the reference.
+            Ok::<_, CliError>(admission::of(&judged, answers))
         };
         if let Some(random) = program.nodes().iter().find(|node| RANDOM.contains(&node.op.as_str())) {
             report.notes.push(format!("{} draws at random: no two runs agree", random.label()));
@@ -236,7 +255,7 @@ impl Args {
         for (place, runtime) in runtimes.iter().enumerate() {
             let own = ask(runtime, false)?;
             let mut pairs: Vec<(Side, bool, Answers)> = Vec::new();
-            if let Some((_, good)) = &good {
+            if let Some((_, good, _)) = &good {
                 pairs.push((side(good, runtime), false, ask(runtime, true)?));
             }
             if let Some(first) = first.as_ref().filter(|_| place > 0) {
@@ -244,7 +263,11 @@ impl Args {
             }
             for (reference, one_file, expected) in pairs {
                 let candidate = side(&program, runtime);
-                let tolerances = Tolerances::new(self.tolerance.clone(), !one_file);
+                let stated = match reduced && !one_file {
+                    true => admission::tolerances(&self.tolerance)?,
+                    false => self.tolerance.clone(),
+                };
+                let tolerances = Tolerances::new(stated, !one_file);
                 let memory = (self.memory as usize) << 20;
                 let question = Question {
                     reference: &reference,
@@ -254,12 +277,24 @@ impl Args {
                     memory,
                 };
                 let mut comparison = self.one(&question, &inputs, [&expected, &own], &mut report.notes)?;
-                if let Some((good, _)) = good.as_ref().filter(|_| !one_file) {
+                if let Some((good, ..)) = good.as_ref().filter(|_| !one_file) {
                     comparison.reference = format!("{good} on {}", comparison.reference);
                 }
+                let failed = comparison.verdict == Verdict::Fail;
                 report.comparisons.push(comparison);
+                // The file is made for the first runtime on which it fails.
+                let last = place + 1 == runtimes.len();
+                let wanted = !one_file && report.admission.is_none() && (last || failed);
+                if let (Some(path), Some((_, _, parent)), true) = (&self.fix, &good, wanted) {
+                    let files = ([&reference, &candidate], [parent, &model]);
+                    let fed = (&shapes[..], &inputs[..]);
+                    admission::fix(path, files, fed, (&expected, &tolerances, memory), &mut report)?;
+                }
             }
             first.get_or_insert(own);
+        }
+        if reduced {
+            report.loss = admission::losses(&report);
         }
         let failing = report.comparisons.iter().find(|comparison| comparison.verdict == Verdict::Fail);
         if let Some(failing) = failing {

@@ -78,7 +78,7 @@ impl Search<'_> {
     }
 
     fn fed(&self, side: &Side) -> Values {
-        side.program.inputs().into_iter().zip(self.inputs.iter().cloned()).collect()
+        side.program.fed(self.inputs)
     }
 
     /// The value where the graph ends behind it, on both sides.

@@ -2,7 +2,7 @@
 
 use super::arbitrate::arbitrate;
 use super::bracket::bracket;
-use super::cut::{Style, Values, cut};
+use super::cut::{Style, cut};
 use super::difference::Difference;
 use super::error::ParityError;
 use super::groups::{Group, groups};
@@ -39,8 +39,7 @@ pub type Answer = Vec<Value>;
 pub fn outputs(side: &Side, inputs: &[Input]) -> Result<Vec<Answer>, ParityError> {
     let program = &side.program;
     let Some(first) = inputs.first() else { return Ok(Vec::new()) };
-    let fed =
-        |input: &Input| program.inputs().into_iter().zip(input.values.iter().cloned()).collect::<Values>();
+    let fed = |input: &Input| program.fed(&input.values);
     let all: Vec<usize> = (0..program.nodes().len()).collect();
     let names = program.outputs();
     let part = cut(program, &all, &fed(first), &names, Style::Joined);
@@ -73,6 +72,7 @@ pub fn compare(
     let mut comparison = Comparison {
         reference: name(reference),
         candidate: name(candidate),
+        one_file: question.one_file,
         verdict: if outputs.iter().all(|output| output.within) && !outputs.is_empty() {
             Verdict::Pass
         } else {
@@ -334,7 +334,7 @@ fn arbitration(
     let point = points.iter().find(|point| point.value == found.value)?;
     let node = point.candidate?;
     let program = &reference.program;
-    let mut fed: Values = program.inputs().into_iter().zip(input.values.iter().cloned()).collect();
+    let mut fed = program.fed(&input.values);
     let wanted: Vec<String> =
         program.reads(node).iter().filter(|name| !fed.contains_key(*name)).cloned().collect();
     let before = program.behind(&wanted);

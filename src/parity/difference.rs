@@ -35,6 +35,8 @@ pub struct Difference {
     pub not_finite_in_both: usize,
     /// The largest absolute element of the reference.
     pub scale: f64,
+    /// The reference's least and largest finite element.
+    pub range: [f64; 2],
 }
 
 /// Sums that a walk over the elements adds up.
@@ -104,7 +106,8 @@ impl Difference {
         // A reference of zeros has no scale; any difference from it is beyond all measure.
         self.relative = if self.max == 0.0 { 0.0 } else { self.max / self.scale };
         self.at = place(sums.odd.or(sums.worst).unwrap_or(0), shape);
-        let [low, high] = sums.range.unwrap_or_default();
+        self.range = sums.range.unwrap_or_default();
+        let [low, high] = self.range;
         let range = if high > low { high - low } else { self.scale };
         self.psnr = (sums.squared > 0.0).then(|| 10.0 * (range * range * count / sums.squared).log10());
         let [aa, bb, ab] = sums.products;

@@ -69,7 +69,7 @@ pub fn groups(
     let (own, theirs): (Vec<String>, Vec<String>) = borders.iter().cloned().unzip();
     let mut expected = whole(reference, inputs, &theirs)?;
     let found = whole(candidate, inputs, &own)?;
-    expected.extend(reference.program.inputs().into_iter().zip(inputs.iter().cloned()));
+    expected.extend(reference.program.fed(inputs));
     let mut groups = Groups { count: borders.len(), ..Groups::default() };
     for (own, theirs) in borders {
         let (Some(right), Some(in_sequence)) = (expected.get(&theirs), found.get(&own)) else { continue };
@@ -97,7 +97,7 @@ pub fn groups(
 }
 
 fn whole(side: &Side, inputs: &[Value], wanted: &[String]) -> Result<Values, ParityError> {
-    let fed: Values = side.program.inputs().into_iter().zip(inputs.iter().cloned()).collect();
+    let fed = side.program.fed(inputs);
     let nodes = side.program.behind(wanted);
     Ok(cut(&side.program, &nodes, &fed, wanted, Style::Joined).run(&*side.runtime)?)
 }

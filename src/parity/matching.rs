@@ -52,6 +52,15 @@ impl Matching {
         self.values.get(candidate)
     }
 
+    /// The candidate's value of each of the reference's: that of a node before that of an output.
+    pub fn inverse(&self) -> HashMap<&str, &str> {
+        let mut pairs: Vec<_> =
+            self.values.iter().map(|(own, other)| (other.as_str(), own.as_str())).collect();
+        // Where two of the candidate's stand for one, the one of the same name comes last and stays.
+        pairs.sort_by_key(|(other, own)| (other == own, *own));
+        pairs.into_iter().collect()
+    }
+
     /// Whether a node of the reference has a partner.
     pub fn has(&self, reference: usize) -> bool {
         self.taken.contains(&reference)

@@ -5,6 +5,7 @@
 //! inputs made for the purpose (`inputs`) or the caller's. Deliberately absent: whether an answer is right where both
 //! sides agree; files and printing.
 
+mod admission;
 mod arbitrate;
 mod bracket;
 mod compare;
@@ -14,21 +15,25 @@ mod error;
 mod groups;
 mod inputs;
 mod matching;
+mod mixed;
 mod nodes;
 mod program;
+mod range;
 mod report;
 mod reproduce;
 mod stated;
 mod tolerance;
 mod value;
 
+pub use admission::{Admission, Applicant, admit, is_reduced};
 pub use compare::{Answer, Question, compare, outputs};
 pub use difference::Difference;
 pub use error::ParityError;
 pub use inputs::{Input, generated, shapes};
 pub use nodes::Side;
 pub use program::Program;
-pub use report::{Amplifier, Arbitration, Comparison, Divergence, Output, Report, Verdict, table};
+pub use range::Range;
+pub use report::{Amplifier, Arbitration, Comparison, Divergence, Loss, Output, Report, Verdict, table};
 pub use reproduce::{Reproducer, npy, printed, reproducer};
 pub use tolerance::{Bound, Stated, Tolerances};
 pub use value::Value;

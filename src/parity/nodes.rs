@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
             lacking: Vec::new(),
         };
         for (side, values) in [reference, candidate].iter().zip(&mut walk.values) {
-            values.extend(side.program.inputs().into_iter().zip(inputs.iter().cloned()));
+            values.extend(side.program.fed(inputs));
         }
         walk.note_needs();
         walk

@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::cut::Values;
 use super::error::ParityError;
-use crate::onnx::{Attribute, DType, Graph, Model, Node};
+use super::value::Value;
+use crate::onnx::{Attribute, DType, Graph, Model, Node, ValueInfo};
 use crate::rewrite::{TensorType, Types, resized, upgrade};
 
 /// A model of fixed input sizes.
@@ -92,6 +94,15 @@ impl Program {
         self.model.graph.required_inputs().map(|input| input.name.clone()).collect()
     }
 
+    /// What the inputs are fed with, in the types that this model takes them in.
+    pub fn fed(&self, values: &[Value]) -> Values {
+        let typed = |(input, value): (&ValueInfo, &Value)| {
+            let dtype = input.dims().map_or(value.dtype, |(dtype, _)| dtype);
+            (input.name.clone(), Value { dtype, ..value.clone() })
+        };
+        self.model.graph.required_inputs().zip(values).map(typed).collect()
+    }
+
     /// The outputs, in order.
     pub fn outputs(&self) -> Vec<String> {
         self.model.graph.outputs.iter().map(|output| output.name.clone()).collect()
@@ -164,6 +175,13 @@ fn types(model: &Model, declared: &Model) -> HashMap<String, TensorType> {
         }
     }
     found
+}
+
+/// The model with the tensors of its `Constant` nodes among its initializers: the nodes that [`Program::nodes`] counts.
+pub fn hoisted(model: &Model) -> Model {
+    let mut model = model.clone();
+    hoist_constants(&mut model.graph);
+    model
 }
 
 /// Puts the tensors of `Constant` nodes among the initializers.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::admission::Admission;
 use super::difference::Difference;
 
 /// One file compared: on runtimes, or with another file.
@@ -22,10 +23,27 @@ pub struct Report {
     pub amplifiers: Vec<Amplifier>,
     /// One entry per pair that was compared.
     pub comparisons: Vec<Comparison>,
+    /// Of a file of reduced precision: what it loses against its float32 parent, on each runtime.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loss: Vec<Loss>,
+    /// The nodes to keep in float32, where a mixed file was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admission: Option<Admission>,
     /// What a reader must know: runtimes that were left out or crashed, NaN on both sides.
     pub notes: Vec<String>,
     /// Decides every random number.
     pub seed: u64,
+}
+
+/// What a file of reduced precision loses, split.
+#[derive(Clone, Debug, Serialize)]
+pub struct Loss {
+    /// The runtime.
+    pub runtime: String,
+    /// The least PSNR of the file against its parent on this runtime, in dB; `None` where they are equal.
+    pub quantisation_psnr: Option<f64>,
+    /// The least PSNR of the file on this runtime against the file on the first; `None` where they are equal.
+    pub runtime_psnr: Option<f64>,
 }
 
 /// Whether everything lay within its tolerance.
@@ -45,6 +63,8 @@ pub struct Comparison {
     pub reference: String,
     /// What was compared with it.
     pub candidate: String,
+    /// Whether one file ran on both sides.
+    pub one_file: bool,
     /// Whether all outputs lay within their tolerance.
     pub verdict: Verdict,
     /// Every output on every input.
@@ -159,6 +179,29 @@ pub fn table(report: &Report) -> String {
         }
         for stated in comparison.stated_differences.iter().take(10) {
             let _ = write!(text, "\n    the files differ: {stated}");
+        }
+    }
+    for loss in &report.loss {
+        let db = |psnr: Option<f64>| psnr.map_or("none".to_owned(), |psnr| format!("{psnr:.1} dB"));
+        let _ = write!(
+            text,
+            "\n  loss on {}: of the file {}, of the runtime {}",
+            loss.runtime,
+            db(loss.quantisation_psnr),
+            db(loss.runtime_psnr)
+        );
+    }
+    if let Some(admission) = &report.admission {
+        for node in &admission.kept {
+            let _ = write!(text, "\n  keep in float32: {node}");
+        }
+        for range in admission.ranges.iter().filter(|range| range.outside).take(10) {
+            let ([low, high], [least, most]) = (range.range, range.format);
+            let _ = write!(
+                text,
+                "\n  `{}` reaches from {low:.3e} to {high:.3e}; {} holds {least:.3e} to {most:.3e}",
+                range.value, range.dtype
+            );
         }
     }
     for note in &report.notes {

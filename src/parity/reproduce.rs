@@ -119,7 +119,7 @@ fn alone(
     let (theirs, program) = (&reference.program, &candidate.program);
     let Some(node) = program.producer(&found.value) else { return Ok(None) };
     let Some(other) = matching.node(node) else { return Ok(None) };
-    let mut values: Values = theirs.inputs().into_iter().zip(input.values.iter().cloned()).collect();
+    let mut values = theirs.fed(&input.values);
     let read: Option<Vec<String>> =
         program.reads(node).iter().map(|name| matching.value(name).cloned()).collect();
     let Some(mut wanted) = read else { return Ok(None) };

@@ -24,6 +24,21 @@ impl Value {
         Self { dtype, high, low: None }
     }
 
+    /// A tensor; `None` for a type that is not carried.
+    pub fn of(tensor: &Tensor) -> Option<Self> {
+        use crate::rewrite::Array;
+        let dtype = tensor.dtype();
+        let elements: Vec<f64> = match Array::of(tensor).filter(|_| is_carried(dtype))? {
+            Array::Int(_, values) => values.iter().map(|&value| value as f64).collect(),
+            Array::Float(_, values) => values.iter().copied().collect(),
+            Array::Bool(values) => values.iter().map(|&value| f64::from(u8::from(value))).collect(),
+        };
+        let array = |elements: Vec<f32>| ArrayD::from_shape_vec(IxDyn(tensor.shape()), elements).ok();
+        let high = array(elements.iter().map(|&value| value as f32).collect())?;
+        let low = elements.iter().map(|&value| (value - f64::from(value as f32)) as f32).collect();
+        Some(Self { dtype, high, low: if is_wide(dtype) { Some(array(low)?) } else { None } })
+    }
+
     /// The shape.
     pub fn shape(&self) -> &[usize] {
         self.high.shape()

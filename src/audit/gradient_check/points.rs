@@ -11,8 +11,8 @@ use ndarray::{Array4, ArrayView4, Axis};
 const IMAGES: usize = 12;
 /// The fewest, where there are as many, however large they are.
 const LEAST_IMAGES: usize = 3;
-/// LR pixels that points share, up from which they are fewer: a point takes some ten forward runs on every runtime,
-/// which on a file of 224 x 224 pixels were most of an audit.
+/// LR pixels that points share, up from which they are fewer: a point takes a gradient and some eight forward runs on
+/// every runtime.
 const PIXELS: usize = IMAGES * 64 * 64;
 
 /// An image that a gradient is checked at.

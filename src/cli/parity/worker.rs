@@ -164,6 +164,7 @@ pub fn not_compared(question: &Question<'_>, reason: &str) -> Comparison {
     Comparison {
         reference: name(question.reference),
         candidate: name(question.candidate),
+        one_file: question.one_file,
         verdict: Verdict::Fail,
         outputs: Vec::new(),
         first_divergence: None,

@@ -39,7 +39,7 @@ impl Dataset {
 mod tests {
     use ndarray::Array3;
 
-    use super::super::dataset::tests::{load, picture};
+    use super::super::tests::{load, picture};
     use crate::image::save_png;
 
     #[test]

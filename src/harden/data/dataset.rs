@@ -126,23 +126,13 @@ impl Dataset {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::super::files;
     use super::super::pixels::Pixels;
+    use super::super::tests::{load, picture};
     use super::*;
     use crate::image::save_png;
     use crate::metric::{downscale, round_to_8_bits};
-
-    pub fn picture(height: usize, width: usize) -> Array3<f32> {
-        Array3::from_shape_fn((3, height, width), |(c, y, x)| {
-            ((37 * c + 11 * y + 5 * x + y * x) % 256) as f32 / 255.0
-        })
-    }
-
-    pub fn load(folder: &Path, scale: usize, patch: usize) -> Result<Dataset, HardenError> {
-        let files = files::find(folder, None, scale, files::Part::Train)?;
-        Dataset::load(folder, &files, scale, patch, &mut |_| {})
-    }
 
     #[test]
     fn the_lr_image_is_the_one_a_file_would_hold() {

@@ -9,6 +9,8 @@ mod files;
 mod load;
 mod pixels;
 mod prefetcher;
+#[cfg(test)]
+mod tests;
 
 pub(super) use batch::Batch;
 pub use dataset::Dataset;

@@ -21,6 +21,9 @@ const COLOURS: usize = 8;
 /// Labels along an axis, about.
 const TICKS: f64 = 6.0;
 
+/// Values of a heat map that lie nearer together than this are coloured as if they lay so far apart: 1 dB.
+const LEAST_SPAN: f64 = 1.0;
+
 /// Points of one colour.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
@@ -237,7 +240,7 @@ impl HeatMap {
         (least, most): (f64, f64),
     ) {
         let strength = match value {
-            Some(value) if value.is_finite() && most > least => 0.1 + 0.8 * (most - value) / (most - least),
+            Some(value) if value.is_finite() => 0.1 + 0.8 * (most - value) / (most - least).max(LEAST_SPAN),
             Some(_) => 0.1,
             None => 0.0,
         };
