@@ -185,10 +185,13 @@ fn filled(
     Ok(temporary)
 }
 
+/// How the name of a file that is being written aside begins and ends.
+const PART: (&str, &str) = (".temper-", ".part");
+
 /// A hidden temporary file, removed when dropped.
 fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".temper-").suffix(".part");
+    builder.prefix(PART.0).suffix(PART.1);
     // Temporary files are private by default; this one becomes an ordinary file, so it asks for
     // what any new file asks for and lets the process's umask decide.
     #[cfg(unix)]

@@ -4,7 +4,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::{FileError, create_output_folder};
+use super::{FileError, PART, create_output_folder};
 
 /// An output folder. Dropped before [`OutputFolder::keep`], it removes the folders that it made, as far as
 /// they are empty; what was there before stays.
@@ -29,6 +29,9 @@ impl OutputFolder {
         let mut folder = Self { path: path.to_owned(), made, _lock: None };
         create_output_folder(path)?;
         folder._lock = lock(path)?;
+        if folder._lock.is_some() {
+            clear_parts(path);
+        }
         Ok(folder)
     }
 
@@ -50,6 +53,19 @@ fn lock(path: &Path) -> Result<Option<File>, FileError> {
         Ok(()) => Ok(Some(folder)),
         Err(TryLockError::WouldBlock) => Err(FileError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Removes what a process that was killed in the middle of a write has left. The folder is locked: nobody else
+/// writes here now.
+fn clear_parts(path: &Path) {
+    let Ok(entries) = fs::read_dir(path) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_part = name.to_str().is_some_and(|name| name.starts_with(PART.0) && name.ends_with(PART.1));
+        if is_part && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -93,6 +109,21 @@ mod tests {
         drop(first);
         OutputFolder::create(&path).unwrap();
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "the lock leaves no file");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_killed_process_left_half_written_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("out");
+        fs::create_dir(&path).unwrap();
+        for name in [".temper-x1.part", "report.json", "mine.part"] {
+            fs::write(path.join(name), b"{").unwrap();
+        }
+        drop(OutputFolder::create(&path).unwrap());
+        let mut left: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["mine.part", "report.json"]);
     }
 
     #[test]
