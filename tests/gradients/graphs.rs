@@ -15,6 +15,8 @@ use crate::relative;
 const GRAPHS: u64 = 24;
 /// How far gradients of a whole graph in float32 may be apart, of their length.
 const TOLERANCE: f64 = 2e-4;
+/// Below this share of the value a gradient is rounding.
+const ROUNDING: f64 = 1e-3;
 /// The most elements of a value.
 const ELEMENTS: usize = 1500;
 
@@ -38,28 +40,38 @@ fn disagreement(case: &Case, seed: u64) -> Option<String> {
 
 fn first_difference(answers: &[Answer]) -> Option<String> {
     let first = answers.iter().find_map(|answer| match answer {
-        Answer::Gradient { who, gradient, .. } => Some((who, gradient)),
+        Answer::Gradient { who, value, gradient } => Some((who, *value, gradient)),
         _ => None,
     });
-    let Some((who, first)) = first else {
+    let Some((who, value, first)) = first else {
         let reasons = answers.iter().map(|answer| match answer {
             Answer::Failed { who, reason } => format!("{who} failed: {reason}"),
             _ => String::new(),
         });
         return Some(format!("nobody answered: {}", reasons.collect::<String>()));
     };
-    let length = first.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    // A softmax that is summed has a gradient of zero, of which float32 leaves its rounding.
+    let floor = ROUNDING * f64::from(value.abs().max(1.0));
+    let length = length(first).max(floor);
     answers.iter().find_map(|answer| match answer {
         Answer::Failed { who, reason } => Some(format!("{who} failed: {reason}")),
+        Answer::Gradient { who: other, value: theirs, .. } if relative(&[*theirs], &[value]) > TOLERANCE => {
+            Some(format!("S(x) is {theirs} on {other} and {value} on {who}: look with `temper parity`"))
+        }
         Answer::Gradient { who: other, gradient, .. } => {
-            let error = relative(gradient, first);
+            let apart: Vec<f32> = gradient.iter().zip(first).map(|(a, b)| a - b).collect();
+            let error = self::length(&apart) / length;
             (error > TOLERANCE).then(|| format!("{other} differs from {who} by {error:.1e}"))
         }
         Answer::Slope { expected, gradient } => {
-            let error = (expected - gradient).abs() / length.max(f64::MIN_POSITIVE);
+            let error = (expected - gradient).abs() / length;
             (error > TOLERANCE).then(|| format!("finite difference {expected:.6e}, gradient {gradient:.6e}"))
         }
     })
+}
+
+fn length(values: &[f32]) -> f64 {
+    values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
 }
 
 fn case(seed: u64) -> Case {
