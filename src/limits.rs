@@ -22,6 +22,8 @@ pub enum Limit {
     Elements,
     /// Elements read and written while constant nodes of one graph are computed.
     Folded,
+    /// Elements of values that a run computes though no input changes them, beside the weights'.
+    Constants,
     /// Bytes that one run of a model may need while its interface is looked for.
     RunBytes,
     /// Multiplications and additions of one run, and elements that it writes, beyond those that its weights
@@ -42,13 +44,14 @@ struct Entry(&'static str, u64, &'static str);
 
 impl Limit {
     /// Every bound, in the order in which they are shown.
-    pub const ALL: [Limit; 12] = [
+    pub const ALL: [Limit; 13] = [
         Limit::FileBytes,
         Limit::ModelBytes,
         Limit::Nodes,
         Limit::Nesting,
         Limit::Elements,
         Limit::Folded,
+        Limit::Constants,
         Limit::RunBytes,
         Limit::RunOperations,
         Limit::RunNodes,
@@ -66,6 +69,9 @@ impl Limit {
             Limit::Elements => Entry("elements", 1 << 30, "elements of a tensor inside a model"),
             Limit::Folded => {
                 Entry("folded", 8 << 20, "elements computed while constants are folded, beside the weights'")
+            }
+            Limit::Constants => {
+                Entry("constants", 32 << 20, "elements computed from constants in a run, beside the weights'")
             }
             Limit::RunBytes => {
                 Entry("run-bytes", 2 << 30, "bytes of a run that looks for a model's interface")

@@ -142,7 +142,8 @@ pub fn gate(report: &Report, gate: &Gate<'_>) -> Result<(), CliError> {
         0 => Ok(()),
         count => {
             let lines = failures.join("\n  ");
-            Err(CliError::missed(format!("{count} lines fail --min-sr-psnr:\n  {lines}")))
+            let fail = if count == 1 { "line fails" } else { "lines fail" };
+            Err(CliError::missed(format!("{count} {fail} --min-sr-psnr:\n  {lines}")))
         }
     }
 }

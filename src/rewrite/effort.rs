@@ -15,10 +15,10 @@ use crate::onnx::{Attribute, DType, Model, Node, Problem, Tensor};
 /// megabytes to hold.
 const OVER_COUNTED: u64 = 3;
 
-/// Refuses a model of fixed size that no run should be tried of: one that holds more than
-/// [`Limit::RunBytes`], or that computes more than [`Limit::RunOperations`] beside what the weights of the `file`
-/// explain. A weight is used at most once for every element of a value, so that a large network is not taken for
-/// a trap.
+/// Refuses a model of fixed size that no run should be tried of: one that holds more than [`Limit::RunBytes`],
+/// that computes more than [`Limit::Constants`] of values that no input changes, or that computes more than
+/// [`Limit::RunOperations`] beside what the weights of the `file` explain. A weight is used at most once for every
+/// element of a value, so that a large network is not taken for a trap.
 ///
 /// # Errors
 /// The bound, and how to raise it.
@@ -31,6 +31,10 @@ pub fn bounded(model: &Model, file: &Model) -> Result<(), RewriteError> {
     if bytes > Limit::RunBytes.get() {
         return refuse(format!("may take {bytes} bytes to run once, which"), Limit::RunBytes);
     }
+    let computed = constant_elements(model, &types).saturating_sub(weights(file));
+    if computed > Limit::Constants.get() {
+        return refuse(format!("computes constants of {computed} elements, which"), Limit::Constants);
+    }
     let written = model.graph.nodes.iter().flat_map(|node| &node.outputs);
     let written = written.map(|name| types.get(name).map_or(0, |ty| ty.len() as u64));
     let (sum, most) =
@@ -41,6 +45,20 @@ pub fn bounded(model: &Model, file: &Model) -> Result<(), RewriteError> {
         return refuse(format!("computes {operations} operations to run once, which"), Limit::RunOperations);
     }
     Ok(())
+}
+
+/// The elements of all values that nodes write and no input changes.
+fn constant_elements(model: &Model, types: &Types) -> u64 {
+    let mut constant: HashSet<&str> = model.graph.initializers.keys().map(String::as_str).collect();
+    let mut elements = 0_u64;
+    for node in &model.graph.nodes {
+        if node.inputs.iter().all(|name| name.is_empty() || constant.contains(name.as_str())) {
+            constant.extend(node.outputs.iter().map(String::as_str));
+            let written = node.outputs.iter().filter_map(|name| types.get(name)).map(|ty| ty.len() as u64);
+            elements = written.fold(elements, u64::saturating_add);
+        }
+    }
+    elements
 }
 
 /// The elements of all tensors that a file holds.

@@ -104,8 +104,10 @@ fn constants_are_folded_as_far_as_is_worth_it() {
         sum
     });
     let outcome = taken(&workspace, "700 folds of a million elements", &many);
-    assert!(outcome.code == Some(2) && outcome.said.contains("--limit run-bytes"), "{}", outcome.said);
-    for doublings in [24, 40, 70] {
+    assert!(outcome.code == Some(2) && outcome.said.contains("--limit "), "{}", outcome.said);
+    for (doublings, limit) in
+        [(18, ""), (24, "--limit constants"), (40, "--limit elements"), (70, "--limit elements")]
+    {
         let doubled = with_mean(|graph, _| {
             let mut value = graph.initializer("seed", Tensor::f32(&[4], vec![0.25; 4]).unwrap());
             for _ in 0..doublings {
@@ -114,7 +116,9 @@ fn constants_are_folded_as_far_as_is_worth_it() {
             value
         });
         let outcome = taken(&workspace, &format!("Concat doubled {doublings} times"), &doubled);
-        assert!(doublings < 30 || outcome.said.contains("--limit elements"), "{}", outcome.said);
+        let refused = !limit.is_empty();
+        assert_eq!(outcome.code, Some(if refused { 2 } else { 0 }), "{}", outcome.said);
+        assert!(!refused || outcome.said.contains(limit), "{}", outcome.said);
     }
 }
 

@@ -5,6 +5,8 @@ use crate::watched::{Outcome, watched};
 
 /// More than this beside what a short run holds would be a leak of a few bytes in every step.
 const SLACK: u64 = 24 << 20;
+/// Likewise of handles. Those of a start are open for milliseconds, and a short run may be looked at beside them.
+const HANDLES: usize = 16;
 
 #[test]
 fn memory_and_handles_are_flat_over_the_steps_of_an_attack() {
@@ -23,6 +25,6 @@ fn memory_and_handles_are_flat_over_the_steps_of_an_attack() {
         let [few, many] = [&short, &long].map(|outcome| outcome.peak_bytes);
         assert!(many < few + SLACK, "{few} bytes after 20 steps{isolated}, {many} after 2,000");
         let [few, many] = [&short, &long].map(|outcome| outcome.most_handles);
-        assert!(many <= few + 2, "{few} handles after 20 steps{isolated}, {many} after 2,000");
+        assert!(many <= few + HANDLES, "{few} handles after 20 steps{isolated}, {many} after 2,000");
     }
 }
