@@ -89,7 +89,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     folder.keep();
     pictures.iter_mut().for_each(OutputFolder::keep);
     if is_json() {
-        say_json(&report)?;
+        say_json(&report.sealed())?;
     } else {
         say(format_args!("{}\n{written}", table(&report)))?;
     }

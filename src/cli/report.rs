@@ -129,7 +129,7 @@ impl Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), CliError> {
     match &args.verb {
-        Verb::Show(one) if is_json() => say_json(&read(&one.report)?),
+        Verb::Show(one) if is_json() => say_json(&read(&one.report)?.sealed()),
         Verb::Show(one) => one.write(table(&read(&one.report)?)),
         Verb::Html { reports, output, pictures } => {
             write_html(reports, output.as_deref(), pictures.as_deref())
@@ -219,7 +219,7 @@ fn merged(reports: &[PathBuf], out: &Path, gate: &Gate<'_>) -> Result<(), CliErr
     let written = write_to(out, &whole, &pictures)?;
     folder.keep();
     if is_json() {
-        say_json(&whole)?;
+        say_json(&whole.sealed())?;
     } else {
         say(format_args!("{}\n{written}", table(&whole)))?;
     }

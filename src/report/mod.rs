@@ -183,9 +183,15 @@ impl Report {
         digest::of_bytes(&bytes)
     }
 
+    /// The report with the checksum of what it holds now, as it is written and printed.
+    #[must_use]
+    pub fn sealed(&self) -> Self {
+        Self { checksum: self.digest(), ..self.clone() }
+    }
+
     /// Writes `report.json` with its checksum, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
-        let sealed = Self { checksum: self.digest(), ..self.clone() };
+        let sealed = self.sealed();
         write_atomically(path, |file| {
             serde_json::to_writer_pretty(&mut *file, &sealed)?;
             file.write_all(b"\n")
