@@ -126,7 +126,7 @@ fn jpeg_and_fewer_bits_are_broken_by_an_attack_that_passes_straight_through() {
 #[test]
 fn steps_too_small_for_a_rounding_do_not_end_an_attack() {
     let workspace = trained_workspace();
-    let (_, report) = audit(&workspace, "4 --iterations 50 --preprocess jpeg=75,bits=5");
+    let (_, report) = audit(&workspace, "4 --attack ifgsm --iterations 50 --preprocess jpeg=75,bits=5");
     let bare = cell(&report, "model.onnx", "ifgsm");
     for cell in report["summary"].as_array().unwrap() {
         println!("{}: {} dB, {} unchanged", cell["model"], cell["sr_psnr"], cell["unchanged"]);
