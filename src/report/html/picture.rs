@@ -48,7 +48,7 @@ pub fn file_name(name: &str) -> String {
 }
 
 /// The attacks that a page shows: of every image of a model the worst that its own runtime judged, of every model the
-/// [`MOST_IMAGES`] images on which the least is left. The worst of every model come first, then the second of each.
+/// `MOST_IMAGES` images on which the least is left. The worst of every model come first, then the second of each.
 pub fn worst_attacks(report: &Report) -> Vec<&Row> {
     let mut rows: Vec<&Row> =
         report.measured.rows.iter().filter(|row| row.crafted_on == row.judged_on).collect();
@@ -67,7 +67,7 @@ pub fn worst_attacks(report: &Report) -> Vec<&Row> {
 }
 
 /// Reads the pictures of a report's worst attacks from the first of the folders that has them, as many as fit into
-/// [`MOST_BYTES`] shared by so many pages; none where there are none.
+/// `MOST_BYTES` shared by so many pages; none where there are none.
 ///
 /// # Errors
 /// One cannot be read.
