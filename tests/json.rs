@@ -55,6 +55,7 @@ fn a_command_without_a_result_refuses_it() {
     for arguments in [
         &["completions", "bash", "--json"][..],
         &["report", "csv", "audit", "--json"],
+        #[cfg(feature = "torch")]
         &["harden", "--data", "photos", "--out", "out", "--json"],
     ] {
         let message = workspace.refused(arguments, 2);
