@@ -65,7 +65,7 @@ impl DensityShape {
     }
 }
 
-/// The widths of all K layers, ends included, and the packing of a channel's parameters:
+/// The widths of all K layers, ends included, and the layout of a channel's parameters:
 /// layer by layer M (row-major, width out x width in), b, and a where the layer has a gate.
 #[derive(Debug, Clone)]
 pub(super) struct Layers {

@@ -43,10 +43,10 @@ impl Trainer {
     pub fn new(recipe: &Recipe, network: Network, device: Device) -> Result<Self, HardenError> {
         let program = network.program(device, recipe.amp)?;
         let side = if network.is_foreign() { recipe.patch } else { 16 };
-        let blank =
+        let probe =
             network.colours(Tensor::f_zeros([2, 3, side as i64, side as i64], (Kind::Float, device))?)?;
-        let channels = channels_at(&program, &blank.f_narrow(0, 0, 1)?, &network.tap, &recipe.tap)?;
-        let batches = !network.is_foreign() || takes_batches(&program, &blank);
+        let channels = channels_at(&program, &probe.f_narrow(0, 0, 1)?, &network.tap, &recipe.tap)?;
+        let batches = !network.is_foreign() || takes_batches(&program, &probe);
         let defence = Defence::new(recipe, channels, device)?;
         let mut leaves = program.parameters();
         leaves.extend(defence.parameters());

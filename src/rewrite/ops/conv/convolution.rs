@@ -81,7 +81,7 @@ fn rule(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     let conv = vjp.read(|call| shape_of(call, call.input(0)?, call.input(1)?))?;
     let (dy, data, weight) = (vjp.cotangent()?, vjp.input(0)?, vjp.input(1)?);
     if vjp.wants(0) {
-        let dx = undone(vjp, &conv, &weight, data.shape(), &dy)?;
+        let dx = data_gradient(vjp, &conv, &weight, data.shape(), &dy)?;
         vjp.give(0, dx);
     }
     if vjp.wants(1) {
@@ -89,11 +89,16 @@ fn rule(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
         vjp.give(1, dw);
     }
     if vjp.wants(2) {
-        let rest: Vec<i64> = (0..dy.shape().len() as i64).filter(|&axis| axis != 1).collect();
-        let db = vjp.reduce("ReduceSum", &dy, &rest, false)?;
+        let db = bias_gradient(vjp, &dy)?;
         vjp.give(2, db);
     }
     Ok(())
+}
+
+/// The gradient with respect to a bias per channel, given that with respect to the result (N, M, ...).
+pub fn bias_gradient(vjp: &mut Vjp<'_>, dy: &Value) -> Result<Value, RewriteError> {
+    let but_channels: Vec<i64> = (0..dy.shape().len() as i64).filter(|&axis| axis != 1).collect();
+    vjp.reduce("ReduceSum", dy, &but_channels, false)
 }
 
 /// The most channels of x for which a ConvTranspose beats the Conv with flipped weights on ONNX
@@ -101,7 +106,7 @@ fn rule(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
 const FEW: usize = 3;
 
 /// The gradient with respect to data of shape `input`, given that with respect to the result.
-pub fn undone(
+pub fn data_gradient(
     vjp: &mut Vjp<'_>,
     conv: &Shape,
     weight: &Value,

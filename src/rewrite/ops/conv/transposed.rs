@@ -126,8 +126,7 @@ fn rule(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
         vjp.give(1, dw);
     }
     if vjp.wants(2) {
-        let rest: Vec<i64> = (0..dy.shape().len() as i64).filter(|&axis| axis != 1).collect();
-        let db = vjp.reduce("ReduceSum", &dy, &rest, false)?;
+        let db = conv::bias_gradient(vjp, &dy)?;
         vjp.give(2, db);
     }
     Ok(())

@@ -131,7 +131,7 @@ fn infer_slice(call: &Call<'_>) -> Types {
     Ok(vec![TensorType::new(call.input(0)?.dtype, sizes)])
 }
 
-/// dx is dy with zeros where the slice cut off; steps are undone axis by axis first.
+/// dx is dy with zeros where the slice cut off; the adjoint of steps is taken axis by axis first.
 fn slice(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     let kept = vjp.read(kept)?;
     let sizes = vjp.input(0)?.ty.shape;

@@ -10,7 +10,7 @@
 use ndarray::ArrayD;
 
 use crate::onnx::{Attribute, DType, Tensor};
-use crate::rewrite::ops::conv::convolution::{shape_of, sizes, undone};
+use crate::rewrite::ops::conv::convolution::{data_gradient, shape_of, sizes};
 use crate::rewrite::ops::matmul::{product_shape, transposed};
 use crate::rewrite::ops::quantise::scales::{constant, numbers, range, within};
 use crate::rewrite::ops::{Call, Operator, Vjp};
@@ -127,7 +127,7 @@ fn conv(vjp: &mut Vjp<'_>, dy: &Value, weight: Factor, times: f64) -> Result<(),
     let conv = vjp.read(|call| shape_of(call, call.input(0)?, call.input(weight.integers)?))?;
     let shape = vjp.input(0)?.ty.shape;
     let weight = as_value(vjp, weight, times)?;
-    let dx = undone(vjp, &conv, &weight, &shape, dy)?;
+    let dx = data_gradient(vjp, &conv, &weight, &shape, dy)?;
     vjp.give(0, dx);
     Ok(())
 }

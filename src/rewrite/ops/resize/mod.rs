@@ -4,7 +4,7 @@
 //! Resampling works axis by axis and is linear: an entry of the result is a weighted sum of a few
 //! entries of the data ([`taps`]). The adjoint of enlarging by whole numbers is one depth-wise Conv
 //! at that stride, over all axes at once, after which what was read beyond the edges is added to
-//! the edges ([`enlarge`]). Any other axis is undone on its own (see [`super::taps`]).
+//! the edges ([`enlarge`]). The adjoint along any other axis is taken on its own (see [`super::taps`]).
 //!
 //! Refused: `tf_crop_and_resize`, sizes and scales that are not constant.
 
