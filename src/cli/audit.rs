@@ -1,6 +1,6 @@
 //! `temper audit`: flags to a plan, a plan to a report and a table.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -81,8 +81,9 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let pictures = args.save_images.as_deref().map(OutputFolder::create).transpose();
     let mut pictures = pictures.map_err(CliError::usage)?;
     let mut view = Spectator::new(on_interrupt()?);
-    let report =
-        audit::run(&plan, &mut view).map_err(|error| stopped(error, plan.settings.cache.is_some()))?;
+    // The folder of the cache is made with its first entry.
+    let kept = || plan.settings.cache.as_deref().is_some_and(Path::exists);
+    let report = audit::run(&plan, &mut view).map_err(|error| stopped(error, kept()))?;
     drop(view);
     detail(spent(&report));
     let written = write_to(&args.out, &report, plan.settings.pictures.as_slice())?;
