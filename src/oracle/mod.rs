@@ -13,6 +13,7 @@ mod objective;
 mod prepare;
 mod preprocess;
 mod sessions;
+mod tiles;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use error::OracleError;
 pub use models::{GRADIENT, GradientGraph, VALUE, VALUES, gradient_model, image_input, objective_model};
 pub use objective::{Fragment, Objective, TARGET};
 pub use preprocess::Preprocess;
+pub use tiles::{TileError, Tiles};
 
 use crate::onnx::Model;
 use crate::rewrite::{is_quantised, promote, specialise};
@@ -67,6 +69,8 @@ pub struct Oracle {
     unclipped: Option<Arc<Model>>,
     /// A gradient graph of the model that was built before.
     at_hand: Option<GradientGraph>,
+    /// How images that are too large are cut.
+    tiles: Option<Tiles>,
 }
 
 impl Oracle {
@@ -86,6 +90,7 @@ impl Oracle {
             draw: 0,
             unclipped: None,
             at_hand: None,
+            tiles: None,
         }
     }
 
@@ -111,7 +116,7 @@ impl Oracle {
     #[must_use]
     pub fn beside(&self, model: Arc<Model>) -> Self {
         let other = Self::new(Arc::clone(&self.runtime), model, Objective::Distance);
-        Self { front: self.front.clone(), draw: self.draw, ..other }
+        Self { front: self.front.clone(), draw: self.draw, tiles: self.tiles, ..other }
     }
 
     /// Draws of its pre-processing that an expectation should be taken over; 1 where nothing is random.
@@ -306,11 +311,20 @@ impl Oracle {
     }
 
     fn forward_at_once(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
+        let output = match self.cut(x) {
+            Some((tiles, parts)) => self.forward_by_tiles(x, tiles, &parts),
+            None => self.forward_whole(x),
+        }?;
+        self.effort.forwards += x.len_of(Axis(0)) as u64;
+        Ok(output)
+    }
+
+    /// S(x) by one run of the model, which counts for nothing.
+    fn forward_whole(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
         let Self { runtime, model, effort, unclipped, .. } = self;
         let prepare =
             |shape: &[usize]| forward_session(&**runtime, unclipped.as_ref().unwrap_or(model), shape);
         let mut outputs = self.forward.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
-        self.effort.forwards += x.len_of(Axis(0)) as u64;
         let mut image = self.image(outputs.swap_remove(0), "output", x.len_of(Axis(0)))?;
         if self.unclipped.is_some() {
             image.mapv_inplace(|value| value.clamp(0.0, 1.0));
@@ -319,6 +333,20 @@ impl Oracle {
     }
 
     fn gradient_at_once(
+        &mut self,
+        x: ArrayView4<'_, f32>,
+        target: ArrayView4<'_, f32>,
+    ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
+        let answer = match self.cut(x) {
+            Some((tiles, parts)) => self.gradient_by_tiles(x, target, tiles, &parts),
+            None => self.gradient_whole(x, target),
+        }?;
+        self.effort.gradients += x.len_of(Axis(0)) as u64;
+        Ok(answer)
+    }
+
+    /// Value and gradient by one run of the gradient graph, which counts for nothing.
+    fn gradient_whole(
         &mut self,
         x: ArrayView4<'_, f32>,
         target: ArrayView4<'_, f32>,
@@ -335,7 +363,6 @@ impl Oracle {
         let inputs = if objective.takes_target() { &inputs[..] } else { &inputs[..1] };
         let outputs = gradients[place].1.run(inputs, &mut effort.inside, prepare)?;
         let batch = x.len_of(Axis(0));
-        self.effort.gradients += batch as u64;
         let mut outputs = outputs.into_iter();
         let (value, gradient) = (outputs.next().unwrap_or_default(), outputs.next().unwrap_or_default());
         let values = outputs.next().unwrap_or(value);

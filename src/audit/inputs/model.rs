@@ -8,12 +8,13 @@ use crate::audit::AuditError;
 use crate::audit::inputs::images::AuditImage;
 use crate::audit::inputs::memory::bound;
 use crate::audit::inputs::requirements::ImageRequirements;
+use crate::audit::inputs::tiles;
 use crate::audit::preprocess::Preprocessing;
 use crate::digest;
 use crate::interface::{Found, Interface, Overrides, discover, find_tap, on_the_way, served};
 use crate::onnx::{self, Dim, Model, Problem, Source};
-use crate::oracle::{GradientGraph, Objective};
-use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
+use crate::oracle::{GradientGraph, Objective, Tiles};
+use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, TilesInfo, embedded};
 use crate::rewrite::{Stop, promote, prune, specialise};
 use crate::runtime::Runtime;
 
@@ -52,6 +53,22 @@ pub struct AuditedModel {
     pub gradient_graph: Option<GradientGraph>,
     /// What images pass before it; `None` for the bare model.
     pub front: Option<Front>,
+    /// How images that are too large for a run are cut; known once an image was fitted.
+    pub tiles: Option<Tiles>,
+}
+
+/// What a model is to make do with.
+pub struct Means<'a> {
+    /// The most bytes that attacks may take; unbounded where `None`.
+    pub memory: Option<u64>,
+    /// Images that go through at once.
+    pub batch: usize,
+    /// Those that run it.
+    pub runtimes: &'a [Arc<dyn Runtime>],
+    /// Side of the tiles that were asked for, in LR pixels.
+    pub tile: Option<usize>,
+    /// Whether what attacks maximise is made of parts of the output.
+    pub in_parts: bool,
 }
 
 /// A pre-processing before a model.
@@ -137,6 +154,7 @@ impl AuditedModel {
             memory: 0,
             gradient_graph: None,
             front: None,
+            tiles: None,
         })
     }
 
@@ -152,43 +170,67 @@ impl AuditedModel {
         all
     }
 
-    /// Checks that the model takes every image, and that attacks on the largest, `batch` at a time and on
-    /// so many runtimes, fit into `memory` bytes.
-    pub fn admit(
-        &mut self,
-        images: &[AuditImage],
-        memory: Option<u64>,
-        batch: usize,
-        runtimes: usize,
-    ) -> Result<(), AuditError> {
+    /// Checks that the model takes every image, and that attacks on the largest fit into memory: whole, or in tiles
+    /// where they were asked for or nothing else fits.
+    ///
+    /// # Errors
+    /// An image of another size than the model takes, too little memory, a model that looks too far for tiles.
+    pub fn admit(&mut self, images: &[AuditImage], means: &Means<'_>) -> Result<(), AuditError> {
         let mut seen = HashSet::new();
         for image in images.iter().filter(|image| seen.insert(image.shape())) {
             self.check_size(image)?;
         }
         self.branches_on_size = images.first().is_some_and(|image| self.branches_at(image.shape()));
         let Some(largest) = images.iter().max_by_key(|image| image.x.len()) else { return Ok(()) };
+        if let Some(side) = means.tile.filter(|_| !means.runtimes.is_empty()) {
+            self.tiles = tiles::tiles(self, side, largest, &means.runtimes[0])?;
+        }
+        let Err(refusal) = self.fit(largest, means) else { return Ok(()) };
+        let Some(side) = self.side_of_tiles(largest, means) else { return Err(refusal) };
+        // A model that looks too far for tiles gets the answer that it would get without.
+        self.tiles = tiles::tiles(self, side, largest, &means.runtimes[0]).map_err(|_| refusal)?;
+        self.fit(largest, means)
+    }
+
+    /// The side of the tiles that memory allows for, where it may ask for tiles.
+    fn side_of_tiles(&self, largest: &AuditImage, means: &Means<'_>) -> Option<usize> {
+        let cut = means.tile.is_none() && !means.runtimes.is_empty() && means.in_parts && self.found.interface.geometry.fixed.is_none();
+        let memory = means.memory.filter(|_| cut)?;
+        let left = memory.checked_sub(tiles::held_whole(self, largest, means.batch))?;
         let [_, channels, height, width] = largest.shape();
-        let shape = [batch, channels, height, width];
+        let side = self.fitting([means.batch, channels, height, width], means.runtimes.len(), left)?;
+        (side >= tiles::SHORTEST).then_some(side)
+    }
+
+    /// Builds the gradient graph for the largest image, or its tiles, and checks that it fits into memory.
+    fn fit(&mut self, largest: &AuditImage, means: &Means<'_>) -> Result<(), AuditError> {
+        let [_, channels, height, width] = largest.shape();
+        let whole = [height, width];
+        let [rows, columns] = match self.tiles {
+            Some(tiles) => std::array::from_fn(|axis| whole[axis].min(tiles.size[axis])),
+            None => whole,
+        };
+        let shape = [means.batch, channels, rows, columns];
         // A model that cannot be differentiated here may be where a runtime does it by itself. Whether
         // there is a gradient is for the self-test to find.
         let Ok((step, stopped)) = GradientGraph::build(&self.model, &Objective::Distance, &shape) else {
             return Ok(());
         };
         self.stopped = stopped;
-        let needed = self.needed(&step.model, shape, runtimes).unwrap_or(0);
+        let runtimes = means.runtimes.len();
+        let held = self.tiles.map_or(0, |_| tiles::held_whole(self, largest, means.batch));
+        let needed = self.needed(&step.model, shape, runtimes).unwrap_or(0).saturating_add(held);
         self.gradient_graph = Some(step);
         self.memory = needed;
-        match memory.filter(|memory| needed > *memory) {
-            Some(memory) => Err(AuditError::TooLarge {
-                path: largest.path.clone(),
-                model: self.name.clone(),
-                size: [height, width],
-                needed,
-                memory,
-                fitting: self.fitting(shape, runtimes, memory),
-            }),
-            None => Ok(()),
-        }
+        let Some(memory) = means.memory.filter(|memory| needed > *memory) else { return Ok(()) };
+        Err(AuditError::TooLarge {
+            path: largest.path.clone(),
+            model: self.name.clone(),
+            size: whole,
+            needed,
+            memory,
+            fitting: self.fitting(shape, runtimes, memory),
+        })
     }
 
     /// A bound on the bytes that attacks at this shape take, with the gradient model for it.
@@ -258,6 +300,7 @@ impl AuditedModel {
             metadata: metadata.collect(),
             metadata_ignored: self.ignored.clone(),
             branches_on_size: self.branches_on_size,
+            tiles: self.tiles.map(|tiles| TilesInfo { size: tiles.size, margin: tiles.margin }),
             stopped: stopped
                 .map(|stop| StoppedNode { node: stop.node.clone(), reason: stop.reason.into() })
                 .collect(),
