@@ -30,7 +30,10 @@ fn an_attack_tile_by_tile_finds_what_one_on_the_whole_finds() {
     assert!(!table.contains("tiles of") && whole["models"][0]["tiles"].is_null(), "{table}");
     let (table, tiled) = audited(&workspace, &["--iterations", "4", "--tile", "48"]);
     let unbroken = table.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(unbroken.contains("larger images in tiles of 48x48 pixels that overlap by 8 on every"), "{table}");
+    assert!(
+        unbroken.contains("larger images in tiles of 48x48 pixels that overlap by 8 on every"),
+        "{table}"
+    );
     assert_eq!(tiled["models"][0]["tiles"]["size"], serde_json::json!([48, 48]));
     let psnr = |report: &Value, key: &str| rows(report)[0][key].as_f64().unwrap();
     for key in ["sr_psnr", "lr_psnr"] {
@@ -50,8 +53,7 @@ fn little_memory_makes_tiles() {
     let (_, whole) = audited(&workspace, &["--iterations", "1"]);
     let bound = whole["models"][0]["memory_bound"].as_f64().unwrap();
     let memory = format!("{}", 0.8 * bound / f64::from(1 << 30));
-    let (table, tiled) =
-        audited(&workspace, &["--iterations", "1", "--memory", &memory]);
+    let (table, tiled) = audited(&workspace, &["--iterations", "1", "--memory", &memory]);
     assert!(tiled["models"][0]["tiles"]["size"][0].as_u64().is_some_and(|side| side < 170), "{table}");
     assert!(tiled["models"][0]["memory_bound"].as_f64().unwrap() <= 0.8 * bound);
 }
@@ -68,7 +70,8 @@ fn a_network_that_looks_everywhere_is_refused_in_tiles() {
         apart(graph, &both)
     });
     workspace.model("model.onnx", &model);
-    let given = ["audit", "model.onnx", "--images", "photos", "--runtime", "tract", "--tile", "48", "--out", "o"];
+    let given =
+        ["audit", "model.onnx", "--images", "photos", "--runtime", "tract", "--tile", "48", "--out", "o"];
     let stated = ["--range", "0..1", "--scale", "2"];
     let message = workspace.refused(&[&given[..], &stated].concat(), 2);
     assert!(message.contains("a.png") && message.contains("looks farther"), "{message}");
@@ -77,7 +80,8 @@ fn a_network_that_looks_everywhere_is_refused_in_tiles() {
 #[test]
 fn what_is_not_made_of_parts_is_refused_by_name() {
     let workspace = with_a_photo();
-    let given = ["audit", "model.onnx", "--images", "photos", "--runtime", "tract", "--tile", "48", "--out", "o"];
+    let given =
+        ["audit", "model.onnx", "--images", "photos", "--runtime", "tract", "--tile", "48", "--out", "o"];
     for (flags, what) in [(["--attack", "fda"], "fda"), (["--objective", "l1"], "_1")] {
         let message = workspace.refused(&[&given[..], &flags].concat(), 2);
         assert!(message.contains(what) && message.contains("parts of the output"), "{message}");

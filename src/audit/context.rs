@@ -135,7 +135,9 @@ impl<'a> Context<'a> {
             crafters: (0..runtimes.len()).map(|index| Crafter(RuntimeIndex(index))).collect(),
             images: images.collect(),
             all_images,
-            model_id: digest::of_bytes(&[&onnx::to_bytes(&model.model), front.as_bytes(), tiles.as_bytes()].concat()),
+            model_id: digest::of_bytes(
+                &[&onnx::to_bytes(&model.model), front.as_bytes(), tiles.as_bytes()].concat(),
+            ),
         }
     }
 

@@ -43,6 +43,8 @@ pub enum OracleError {
         shape: Vec<usize>,
     },
     /// An objective that is no sum over output pixels, at an image that goes through in tiles.
-    #[error("the gradient of {0} is not made of those of tiles; attack another objective, or the image whole")]
+    #[error(
+        "the gradient of {0} is not made of those of tiles; attack another objective, or the image whole"
+    )]
     NotInTiles(&'static str),
 }

@@ -46,7 +46,10 @@ pub use merge::{MergeError, merge};
 pub use null::{decibels, number};
 pub use schema::schema;
 pub use shard::Shard;
-pub use subjects::{ImageInfo, InterfaceInfo, LostRuntime, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, TilesInfo, embedded};
+pub use subjects::{
+    ImageInfo, InterfaceInfo, LostRuntime, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, TilesInfo,
+    embedded,
+};
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;
 pub use threshold::{LeastSrPsnr, Missed};

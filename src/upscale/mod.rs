@@ -53,11 +53,7 @@ impl Upscaler {
     }
 
     /// Upscales planes as the model takes them.
-    fn planes(
-        &mut self,
-        planes: ArrayView3<'_, f32>,
-        tile: Option<usize>,
-    ) -> Result<Array3<f32>, TileError> {
+    fn planes(&mut self, planes: ArrayView3<'_, f32>, tile: Option<usize>) -> Result<Array3<f32>, TileError> {
         let (_, height, width) = planes.dim();
         let (scale, border) = (self.interface.geometry.scale, self.border());
         let size = match self.interface.geometry.fixed {

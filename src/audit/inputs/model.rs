@@ -194,7 +194,10 @@ impl AuditedModel {
 
     /// The side of the tiles that memory allows for, where it may ask for tiles.
     fn side_of_tiles(&self, largest: &AuditImage, means: &Means<'_>) -> Option<usize> {
-        let cut = means.tile.is_none() && !means.runtimes.is_empty() && means.in_parts && self.found.interface.geometry.fixed.is_none();
+        let cut = means.tile.is_none()
+            && !means.runtimes.is_empty()
+            && means.in_parts
+            && self.found.interface.geometry.fixed.is_none();
         let memory = means.memory.filter(|_| cut)?;
         let left = memory.checked_sub(tiles::held_whole(self, largest, means.batch))?;
         let [_, channels, height, width] = largest.shape();

@@ -41,8 +41,7 @@ impl Oracle {
             let mut aim = self.forward_whole(read)?;
             let [rows, columns] = tiles.place(part, output);
             let [own_rows, own_columns] = tiles.place_inside(part, output);
-            aim.slice_mut(s![.., .., own_rows, own_columns])
-                .assign(&target.slice(s![.., .., rows, columns]));
+            aim.slice_mut(s![.., .., own_rows, own_columns]).assign(&target.slice(s![.., .., rows, columns]));
             let (values, slopes) = self.gradient_whole(read, aim.view())?;
             let [rows, columns] = part.read.clone();
             let mut place = gradient.slice_mut(s![.., .., rows, columns]);
@@ -112,7 +111,10 @@ mod tests {
             let (expected, gradient) = whole.value_and_gradient(x.view(), target.view()).unwrap();
             let (values, found) = tiled.value_and_gradient(x.view(), target.view()).unwrap();
             for (value, expected) in values.iter().zip(&expected) {
-                assert!((value - expected).abs() < 1e-4 * expected.abs(), "{objective:?}: {value} {expected}");
+                assert!(
+                    (value - expected).abs() < 1e-4 * expected.abs(),
+                    "{objective:?}: {value} {expected}"
+                );
             }
             assert!(apart(&found, &gradient) < 1e-4, "{objective:?}: {}", apart(&found, &gradient));
             assert_eq!(tiled.effort().gradients, 2, "an image counts once, however many tiles it has");
@@ -130,7 +132,8 @@ mod tests {
 
     /// The largest difference, as a share of the largest value.
     fn apart(found: &Array4<f32>, expected: &Array4<f32>) -> f32 {
-        let most = |values: &mut dyn Iterator<Item = f32>| values.fold(0.0_f32, |most, it| most.max(it.abs()));
+        let most =
+            |values: &mut dyn Iterator<Item = f32>| values.fold(0.0_f32, |most, it| most.max(it.abs()));
         let difference = most(&mut found.iter().zip(expected).map(|(a, b)| a - b));
         difference / most(&mut expected.iter().copied())
     }
