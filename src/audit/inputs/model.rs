@@ -13,7 +13,7 @@ use crate::audit::preprocess::Preprocessing;
 use crate::digest;
 use crate::interface::{Found, Interface, Overrides, discover, find_tap, on_the_way, served};
 use crate::onnx::{self, Dim, Model, Problem, Source};
-use crate::oracle::{GradientGraph, Objective, Tiles};
+use crate::oracle::{GradientGraph, Objective, Oracle, Tiles};
 use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, TilesInfo, embedded};
 use crate::rewrite::{Stop, promote, prune, specialise};
 use crate::runtime::Runtime;
@@ -183,13 +183,23 @@ impl AuditedModel {
         self.branches_on_size = images.first().is_some_and(|image| self.branches_at(image.shape()));
         let Some(largest) = images.iter().max_by_key(|image| image.x.len()) else { return Ok(()) };
         if let Some(side) = means.tile.filter(|_| !means.runtimes.is_empty()) {
-            self.tiles = tiles::tiles(self, side, largest, &means.runtimes[0])?;
+            self.tiles = self.tiles_of(side, largest, &means.runtimes[0])?;
         }
         let Err(refusal) = self.fit(largest, means) else { return Ok(()) };
         let Some(side) = self.side_of_tiles(largest, means) else { return Err(refusal) };
         // A model that looks too far for tiles gets the answer that it would get without.
-        self.tiles = tiles::tiles(self, side, largest, &means.runtimes[0]).map_err(|_| refusal)?;
+        self.tiles = self.tiles_of(side, largest, &means.runtimes[0]).map_err(|_| refusal)?;
         self.fit(largest, means)
+    }
+
+    fn tiles_of(
+        &self,
+        side: usize,
+        largest: &AuditImage,
+        runtime: &Arc<dyn Runtime>,
+    ) -> Result<Option<Tiles>, AuditError> {
+        let mut oracle = Oracle::new(Arc::clone(runtime), Arc::clone(&self.model), Objective::Distance);
+        tiles::tiles(&self.name, &self.found.interface.geometry, &mut oracle, side, largest)
     }
 
     /// The side of the tiles that memory allows for, where it may ask for tiles.
@@ -199,7 +209,8 @@ impl AuditedModel {
             && means.in_parts
             && self.found.interface.geometry.fixed.is_none();
         let memory = means.memory.filter(|_| cut)?;
-        let left = memory.checked_sub(tiles::held_whole(self, largest, means.batch))?;
+        let left =
+            memory.checked_sub(tiles::held_whole(&self.found.interface.geometry, largest, means.batch))?;
         let [_, channels, height, width] = largest.shape();
         let side = self.fitting([means.batch, channels, height, width], means.runtimes.len(), left)?;
         (side >= tiles::SHORTEST).then_some(side)
@@ -221,7 +232,8 @@ impl AuditedModel {
         };
         self.stopped = stopped;
         let runtimes = means.runtimes.len();
-        let held = self.tiles.map_or(0, |_| tiles::held_whole(self, largest, means.batch));
+        let held =
+            self.tiles.map_or(0, |_| tiles::held_whole(&self.found.interface.geometry, largest, means.batch));
         let needed = self.needed(&step.model, shape, runtimes).unwrap_or(0).saturating_add(held);
         self.gradient_graph = Some(step);
         self.memory = needed;
