@@ -64,8 +64,8 @@ pub struct Oracle {
     front: Option<Arc<dyn Preprocess>>,
     /// The draw of it that answers are for, where it is random.
     draw: u64,
-    /// The model before its output is clipped to [0, 1], where it is: forward runs clip here, behind the check for
-    /// what is not finite, which an operator of a runtime may take for a number.
+    /// The model before its output is clipped to [0, 1], where it is. Forward runs use this one and clip here, after
+    /// the check for NaN and infinity: a runtime's `Clip` may turn those into ordinary numbers.
     unclipped: Option<Arc<Model>>,
     /// A gradient graph of the model that was built before.
     at_hand: Option<GradientGraph>,
@@ -214,7 +214,7 @@ impl Oracle {
 
     /// The objective of every image of a batch against its target.
     ///
-    /// Taken from the output, in f64, where the output tells; a gradient is not needed then.
+    /// Computed in f64 from the output, without the gradient graph, unless it is an objective on feature maps.
     ///
     /// # Errors
     /// As for [`Self::forward`].
@@ -231,7 +231,7 @@ impl Oracle {
         Ok(self.measured(output.view(), target))
     }
 
-    /// The objective of every image, from outputs at hand; 0 where the output does not tell.
+    /// The objective of every image, from outputs computed before; 0 for an objective on feature maps.
     pub fn measured(&self, output: ArrayView4<'_, f32>, target: ArrayView4<'_, f32>) -> Vec<f64> {
         let pairs = output.outer_iter().zip(target.outer_iter());
         pairs.map(|(output, target)| self.objective.measure(output, target).unwrap_or(0.0)).collect()
@@ -371,7 +371,7 @@ impl Oracle {
         Ok((values, self.image(gradient, "gradient", batch)?))
     }
 
-    /// The objective of one image where only its own graph tells it.
+    /// The objective of one image by its own graph: that of feature maps.
     fn value_of_graph(&mut self, x: ArrayView4<'_, f32>) -> Result<f64, OracleError> {
         let Self { runtime, model, objective, effort, .. } = self;
         let prepare = |shape: &[usize]| -> Result<_, OracleError> {
