@@ -84,7 +84,7 @@ impl AuditedModel {
         };
         let shape = [means.batch, channels, rows, columns];
         // A model that cannot be differentiated here may be where a runtime does it by itself. Whether
-        // there is a gradient is for the self-test to find.
+        // there is a gradient is for the gradient check to find.
         let Ok((step, stopped)) = GradientGraph::build(&self.model, &Objective::Distance, &shape) else {
             return Ok(());
         };
