@@ -13,6 +13,7 @@ mod objective;
 mod prepare;
 mod preprocess;
 mod sessions;
+mod tiles;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use error::OracleError;
 pub use models::{GRADIENT, GradientGraph, VALUE, VALUES, gradient_model, image_input, objective_model};
 pub use objective::{Fragment, Objective, TARGET};
 pub use preprocess::Preprocess;
+pub use tiles::{TileError, Tiles};
 
 use crate::onnx::Model;
 use crate::rewrite::{is_quantised, promote, specialise};
@@ -62,11 +64,13 @@ pub struct Oracle {
     front: Option<Arc<dyn Preprocess>>,
     /// The draw of it that answers are for, where it is random.
     draw: u64,
-    /// The model before its output is clipped to [0, 1], where it is: forward runs clip here, behind the check for
-    /// what is not finite, which an operator of a runtime may take for a number.
+    /// The model before its output is clipped to [0, 1], where it is. Forward runs use this one and clip here, after
+    /// the check for NaN and infinity: a runtime's `Clip` may turn those into ordinary numbers.
     unclipped: Option<Arc<Model>>,
     /// A gradient graph of the model that was built before.
     at_hand: Option<GradientGraph>,
+    /// How images that are too large are cut.
+    tiles: Option<Tiles>,
 }
 
 impl Oracle {
@@ -86,6 +90,7 @@ impl Oracle {
             draw: 0,
             unclipped: None,
             at_hand: None,
+            tiles: None,
         }
     }
 
@@ -111,7 +116,7 @@ impl Oracle {
     #[must_use]
     pub fn beside(&self, model: Arc<Model>) -> Self {
         let other = Self::new(Arc::clone(&self.runtime), model, Objective::Distance);
-        Self { front: self.front.clone(), draw: self.draw, ..other }
+        Self { front: self.front.clone(), draw: self.draw, tiles: self.tiles, ..other }
     }
 
     /// Draws of its pre-processing that an expectation should be taken over; 1 where nothing is random.
@@ -209,7 +214,7 @@ impl Oracle {
 
     /// The objective of every image of a batch against its target.
     ///
-    /// Taken from the output, in f64, where the output tells; a gradient is not needed then.
+    /// Computed in f64 from the output, without the gradient graph, unless it is an objective on feature maps.
     ///
     /// # Errors
     /// As for [`Self::forward`].
@@ -226,7 +231,7 @@ impl Oracle {
         Ok(self.measured(output.view(), target))
     }
 
-    /// The objective of every image, from outputs at hand; 0 where the output does not tell.
+    /// The objective of every image, from outputs computed before; 0 for an objective on feature maps.
     pub fn measured(&self, output: ArrayView4<'_, f32>, target: ArrayView4<'_, f32>) -> Vec<f64> {
         let pairs = output.outer_iter().zip(target.outer_iter());
         pairs.map(|(output, target)| self.objective.measure(output, target).unwrap_or(0.0)).collect()
@@ -306,11 +311,20 @@ impl Oracle {
     }
 
     fn forward_at_once(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
+        let output = match self.cut(x) {
+            Some((tiles, parts)) => self.forward_by_tiles(x, tiles, &parts),
+            None => self.forward_whole(x),
+        }?;
+        self.effort.forwards += x.len_of(Axis(0)) as u64;
+        Ok(output)
+    }
+
+    /// S(x) by one run of the model, which counts for nothing.
+    fn forward_whole(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
         let Self { runtime, model, effort, unclipped, .. } = self;
         let prepare =
             |shape: &[usize]| forward_session(&**runtime, unclipped.as_ref().unwrap_or(model), shape);
         let mut outputs = self.forward.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
-        self.effort.forwards += x.len_of(Axis(0)) as u64;
         let mut image = self.image(outputs.swap_remove(0), "output", x.len_of(Axis(0)))?;
         if self.unclipped.is_some() {
             image.mapv_inplace(|value| value.clamp(0.0, 1.0));
@@ -319,6 +333,20 @@ impl Oracle {
     }
 
     fn gradient_at_once(
+        &mut self,
+        x: ArrayView4<'_, f32>,
+        target: ArrayView4<'_, f32>,
+    ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
+        let answer = match self.cut(x) {
+            Some((tiles, parts)) => self.gradient_by_tiles(x, target, tiles, &parts),
+            None => self.gradient_whole(x, target),
+        }?;
+        self.effort.gradients += x.len_of(Axis(0)) as u64;
+        Ok(answer)
+    }
+
+    /// Value and gradient by one run of the gradient graph, which counts for nothing.
+    fn gradient_whole(
         &mut self,
         x: ArrayView4<'_, f32>,
         target: ArrayView4<'_, f32>,
@@ -335,7 +363,6 @@ impl Oracle {
         let inputs = if objective.takes_target() { &inputs[..] } else { &inputs[..1] };
         let outputs = gradients[place].1.run(inputs, &mut effort.inside, prepare)?;
         let batch = x.len_of(Axis(0));
-        self.effort.gradients += batch as u64;
         let mut outputs = outputs.into_iter();
         let (value, gradient) = (outputs.next().unwrap_or_default(), outputs.next().unwrap_or_default());
         let values = outputs.next().unwrap_or(value);
@@ -344,7 +371,7 @@ impl Oracle {
         Ok((values, self.image(gradient, "gradient", batch)?))
     }
 
-    /// The objective of one image where only its own graph tells it.
+    /// The objective of one image by its own graph: that of feature maps.
     fn value_of_graph(&mut self, x: ArrayView4<'_, f32>) -> Result<f64, OracleError> {
         let Self { runtime, model, objective, effort, .. } = self;
         let prepare = |shape: &[usize]| -> Result<_, OracleError> {
