@@ -180,7 +180,7 @@ fn locate(
             divergence(question, point, input, how)
         }
         (None, Some(point)) if survives => {
-            let how = "no node alone leaves its tolerance; here what came down to it first does";
+            let (point, how) = most_of_its_own(question, &points, point);
             divergence(question, point, input, how)
         }
         (first, _) if differ => match unseen(question, matching, input) {
@@ -205,6 +205,25 @@ fn locate(
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Of two files, the node before `first` that adds most of its own, though within its tolerance: what comes of it is
+/// beyond it further on. Else `first` itself.
+fn most_of_its_own<'a>(
+    question: &Question<'_>,
+    points: &'a [Point],
+    first: &'a Point,
+) -> (&'a Point, &'static str) {
+    let before = points.iter().take_while(|point| point.value != first.value).chain([first]);
+    let own = |point: &Point| point.isolated.as_ref().map_or(0.0, |found| found.relative);
+    let most = before.filter(|point| own(point) > 0.0).max_by(|a, b| own(a).total_cmp(&own(b)));
+    match most.filter(|_| !question.one_file) {
+        Some(most) => (
+            most,
+            "what it gives for the reference's inputs is within its tolerance, and what comes of it is not",
+        ),
+        None => (first, "no node alone leaves its tolerance; here what came down to it first does"),
+    }
 }
 
 /// The place of a fault that vanishes when every value is looked at: a group of a quantised graph, else by sub-models.

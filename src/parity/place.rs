@@ -162,12 +162,12 @@ impl Places<'_> {
     fn behind(
         &self,
         program: &Program,
-        name: &String,
+        name: &str,
         known: impl Fn(&String) -> Option<String>,
         matched: impl Fn(usize) -> bool,
     ) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        let mut open = vec![name.clone()];
+        let mut open = vec![name.to_owned()];
         for _ in 0..=STEPS {
             let mut next = Vec::new();
             for name in open {
@@ -233,7 +233,8 @@ impl Places<'_> {
             None => {
                 let mut read: Vec<&String> = b.inputs.iter().filter_map(|own| matching.value(own)).collect();
                 let mut theirs: Vec<&String> = a.inputs.iter().collect();
-                (read.sort(), theirs.sort());
+                read.sort();
+                theirs.sort();
                 let moving = |own: &String| matching.value(own).is_some();
                 let shares = links.iter().zip(&b.inputs).any(|(link, own)| link.is_some() && moving(own));
                 if read == theirs { Some((Fit::Reordered, 0)) } else { shares.then_some((Fit::Partly, 0)) }
