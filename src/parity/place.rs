@@ -143,7 +143,7 @@ impl Places<'_> {
     }
 
     /// The reference's values that a candidate's is, or is made from by nodes without a partner.
-    fn before(&self, matching: &Matching, name: &String) -> BTreeSet<String> {
+    fn before(&self, matching: &Matching, name: &str) -> BTreeSet<String> {
         self.behind(
             self.candidate,
             name,
@@ -153,9 +153,9 @@ impl Places<'_> {
     }
 
     /// A reference's value and those that it is made from by nodes without a partner.
-    fn over(&self, matching: &Matching, name: &String) -> BTreeSet<String> {
+    fn over(&self, matching: &Matching, name: &str) -> BTreeSet<String> {
         let mut found = self.behind(self.reference, name, |_| None, |node| matching.has(node));
-        found.insert(name.clone());
+        found.insert(name.to_owned());
         found
     }
 

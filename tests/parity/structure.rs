@@ -78,9 +78,10 @@ fn numbers_that_moved_on_are_not_taken_for_names() {
     values[17] += 0.5;
     *weight = Tensor::f32(weight.shape(), values).unwrap();
     let clip = good.graph.nodes.iter().position(|node| node.name == "clip_1").unwrap();
-    (numbered(&mut good.graph), numbered(&mut bad.graph));
+    [&mut good, &mut bad].into_iter().for_each(|model| numbered(&mut model.graph));
     let workspace = Workspace::empty();
-    (workspace.model("good.onnx", &good), workspace.model("bad.onnx", &bad));
+    workspace.model("good.onnx", &good);
+    workspace.model("bad.onnx", &bad);
     let report = parity(&workspace, &["bad.onnx", "--reference", "good.onnx", "--runtime", "tract"], 1);
     assert_eq!(report["first_divergence"]["node"], format!("Clip_{clip}"), "{report}");
     let stated = report["comparisons"][0]["stated_differences"].as_array().unwrap();
