@@ -47,7 +47,6 @@ OWN = {
     ("tract", "test_attention_23_fullymasked_qk_matmul_output_mode3_zero_expanded"): MASKED,
     ("tract", "test_attention_4d_causal_nonpad_negative_offset_structural_empty_expanded"): MASKED,
     ("tract", "test_mod_mixed_sign_int64"): "int64 behind the Cast of an input is a dimension, whose remainder has its sign",
-    ("tract", "test_causal_conv_with_state_silu_fp16_expanded"): "float16 is summed in float16",
     ("ort", "test_maxunpool_export_with_output_shape"): "`output_shape` is read otherwise than ONNX's tests do",
     ("ort", "test_attention_4d_with_past_and_present_qk_matmul_bias_3d_mask_causal"): (
         "the fourth output has -3.4e38 where ONNX has -inf"
