@@ -7,3 +7,4 @@ pub mod model;
 pub mod picture;
 pub mod requirements;
 pub mod surrogate;
+pub mod whole;
