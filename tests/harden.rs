@@ -58,8 +58,20 @@ fn writes_a_model_a_log_and_a_checkpoint() {
     names.sort();
     assert_eq!(
         names,
-        ["MODEL_CARD.md", "checkpoint.safetensors", "config.toml", "model.onnx", "train.jsonl"]
+        [
+            "MODEL_CARD.md",
+            "checkpoint.safetensors",
+            "config.toml",
+            "model.onnx",
+            "train.jsonl",
+            "training.html"
+        ]
     );
+
+    let page = fs::read_to_string(out.join("training.html")).unwrap();
+    let shows =
+        ["<h3>Loss</h3>", "<h3>Entropy of Phi</h3>", "<h3>Histogram of Phi</h3>", "on 2 training images"];
+    assert!(shows.iter().all(|part| page.contains(part)), "{page}");
 
     let model = onnx::read(&out.join("model.onnx")).unwrap();
     let recipe: serde_json::Value = serde_json::from_str(&model.metadata["temper.recipe"]).unwrap();

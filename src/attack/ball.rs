@@ -9,44 +9,15 @@
 //! to rounding. An attack projects into the ball; whoever ordered the attack checks.
 
 use ndarray::{Array4, ArrayView4, Zip};
-use serde::Serialize;
 
 use super::mask::{Mask, MaskError};
+use super::norm::Norm;
+use super::rounding::{highest, lowest, sign, towards};
 
 /// An attack that broke its budget: a bug of the attack, never a finding.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("the attack left its budget: {0}; its result is not used: please report this")]
 pub struct OutsideBall(String);
-
-/// How the size of a perturbation is measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Norm {
-    /// The largest change of a value.
-    #[default]
-    Linf,
-    /// The root of the sum of squared changes.
-    L2,
-}
-
-impl Norm {
-    /// The name on the command line and in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Norm::Linf => "linf",
-            Norm::L2 => "l2",
-        }
-    }
-}
-
-impl std::str::FromStr for Norm {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let norm = [Norm::Linf, Norm::L2].into_iter().find(|norm| norm.name() == name);
-        norm.ok_or_else(|| format!("there is no norm `{name}`; there are linf and l2"))
-    }
-}
 
 /// The points within a budget of the image x0, in [0, 1], and equal to x0 outside the mask.
 #[derive(Clone, Debug)]
@@ -265,35 +236,6 @@ impl Ball {
             )));
         }
         Ok(())
-    }
-}
-
-/// sgn, with sgn(0) = 0.
-pub fn sign(value: f32) -> f32 {
-    if value == 0.0 { 0.0 } else { value.signum() }
-}
-
-/// The least float32 that is at most `radius` below. The difference of two float32 in [0, 1] is
-/// exact in f64 wherever it could decide.
-fn lowest(x0: f32, radius: f64) -> f32 {
-    let low = (f64::from(x0) - radius) as f32;
-    if f64::from(x0) - f64::from(low) > radius { low.next_up() } else { low }
-}
-
-fn highest(x0: f32, radius: f64) -> f32 {
-    let high = (f64::from(x0) + radius) as f32;
-    if f64::from(high) - f64::from(x0) > radius { high.next_down() } else { high }
-}
-
-/// The float32 nearest to x0 + `by` that is no farther from x0.
-fn towards(x0: f32, by: f64) -> f32 {
-    let x = (f64::from(x0) + by) as f32;
-    if (f64::from(x) - f64::from(x0)).abs() <= by.abs() {
-        x
-    } else if by > 0.0 {
-        x.next_down()
-    } else {
-        x.next_up()
     }
 }
 

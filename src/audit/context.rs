@@ -87,7 +87,8 @@ impl RuntimeContext {
     fn new(runtime: &Arc<dyn Runtime>, model: &AuditedModel) -> Self {
         let bare = Oracle::new(Arc::clone(runtime), Arc::clone(&model.model), Objective::Distance)
             .clipping(Arc::clone(&model.unclipped))
-            .with_gradient_graph(model.gradient_graph.clone());
+            .with_gradient_graph(model.gradient_graph.clone())
+            .in_tiles(model.tiles);
         let oracle = match &model.front {
             Some(front) => bare.behind(Arc::new(front.preprocessing)),
             None => bare,
@@ -124,6 +125,7 @@ impl<'a> Context<'a> {
             clean: vec![None; runtimes.len()],
         });
         let front = model.front.as_ref().map_or(String::new(), |front| front.preprocessing.to_string());
+        let tiles = model.tiles.map_or(String::new(), |tiles| format!("{tiles:?}"));
         Self {
             settings,
             strength: settings.strength.clone(),
@@ -133,7 +135,9 @@ impl<'a> Context<'a> {
             crafters: (0..runtimes.len()).map(|index| Crafter(RuntimeIndex(index))).collect(),
             images: images.collect(),
             all_images,
-            model_id: digest::of_bytes(&[&onnx::to_bytes(&model.model), front.as_bytes()].concat()),
+            model_id: digest::of_bytes(
+                &[&onnx::to_bytes(&model.model), front.as_bytes(), tiles.as_bytes()].concat(),
+            ),
         }
     }
 

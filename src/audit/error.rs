@@ -8,7 +8,7 @@ use crate::image::{ImageError, PairError};
 use crate::interface::InterfaceError;
 use crate::metric::MetricError;
 use crate::onnx::OnnxError;
-use crate::oracle::OracleError;
+use crate::oracle::{OracleError, TileError};
 use crate::rewrite::RewriteError;
 use crate::runtime::{Kind, RuntimeError};
 
@@ -91,6 +91,27 @@ pub enum AuditError {
         memory: u64,
         /// The longest side in LR pixels that would do; none where not even the smallest does.
         fitting: Option<usize>,
+    },
+    /// Images that do not go through a model in tiles.
+    #[error("{}: `{model}` {source}", path.display())]
+    Tiles {
+        /// The image's file.
+        path: PathBuf,
+        /// The model.
+        model: String,
+        /// Why.
+        source: Box<TileError>,
+    },
+    /// An attack on what is no sum over output pixels, on images that go through in tiles.
+    #[error(
+        "`{model}` takes these images in tiles, and {what} is not made of parts of the output; attack l2, luma or \
+         cosine, cut the images with --crop, or leave --tile out"
+    )]
+    NotInTiles {
+        /// The model.
+        model: String,
+        /// The attack or the objective.
+        what: String,
     },
     /// A feature attack on a model that does not say which features.
     #[error(

@@ -27,15 +27,29 @@ pub fn function(
     if !attack.needs_tap() {
         return Ok(settings.objective.function());
     }
-    let missing = || AuditError::NoTap { model: model.name.clone(), attack: attack.name() };
+    let name = || model.name.clone();
+    let missing = || match model.tiles {
+        Some(_) => AuditError::NotInTiles { model: name(), what: attack.name().to_string() },
+        None => AuditError::NoTap { model: name(), attack: attack.name() },
+    };
     features(settings, model).ok_or_else(missing)
 }
 
 /// The objective on feature maps, where something names them.
 pub fn features(settings: &Settings, model: &AuditedModel) -> Option<oracle::Objective> {
+    // Features are not laid out in tiles.
+    if model.tiles.is_some() {
+        return None;
+    }
     let own = || model.tap.iter().cloned().collect();
     let taps: Vec<String> = if settings.taps.is_empty() { own() } else { settings.taps.clone() };
     (!taps.is_empty()).then_some(oracle::Objective::Features(taps))
+}
+
+/// Whether all that attacks maximise is made of parts of the output, so that images may be cut into tiles.
+pub fn adds_up_over_tiles(settings: &Settings) -> bool {
+    let of_features = settings.attacks.iter().any(|attack| attack.needs_tap());
+    settings.objective.function().adds_up_over_tiles() && !of_features
 }
 
 /// Whether an attack may look at the model in other views: an ensemble that drives the output away from what it
@@ -78,6 +92,10 @@ pub fn check(
     }
     if settings.universal {
         one_size(images)?;
+    }
+    let maximised = settings.objective.function();
+    if model.tiles.is_some() && !maximised.adds_up_over_tiles() {
+        return Err(AuditError::NotInTiles { model: model.name.clone(), what: maximised.name().into() });
     }
     let Some(image) = images.first() else { return Ok(()) };
     for &attack in settings.attacks.iter().filter(|attack| attack.needs_tap()) {

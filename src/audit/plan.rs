@@ -62,6 +62,8 @@ pub struct Settings {
     pub seed: u64,
     /// The most bytes that a gradient step may need; what the machine has free where `None`.
     pub memory: Option<u64>,
+    /// Side of the tiles that larger images are cut into, in LR pixels; where `None`, those that memory asks for.
+    pub tile: Option<usize>,
     /// Who crafts.
     pub craft: Craft,
     /// The part of the images that is attacked; all where `None`.
@@ -100,6 +102,7 @@ impl Default for Settings {
             universal: false,
             seed: 0,
             memory: None,
+            tile: None,
             craft: Craft::All,
             shard: None,
             time_limit: None,

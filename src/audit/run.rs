@@ -13,7 +13,7 @@ use super::estimate::Estimate;
 use super::gradients::{adopt, check_gradients, keep};
 use super::inputs::images::{AuditImage, Image};
 use super::inputs::memory::{free_bytes, peak_bytes};
-use super::inputs::model::AuditedModel;
+use super::inputs::model::{AuditedModel, Means};
 use super::inputs::requirements::ImageRequirements;
 use super::measure::{Done, measure, transfer::transfer, worst::save_parts};
 use super::objective;
@@ -105,7 +105,7 @@ pub fn estimate(plan: &Plan, watch: &mut dyn Watch) -> Result<Estimate, AuditErr
     let models = AuditedModel::read_all(&plan.models, &settings.interface, &plan.runtimes)?;
     let images = load_images(plan, &models, watch)?;
     let mut models = behind_fronts(settings, models);
-    admit(settings, &mut models, &images, plan.runtimes.len(), watch)?;
+    admit(settings, &mut models, &images, &plan.runtimes, watch)?;
     let store = open_store(settings)?;
     let (contexts, _) = checked(settings, &models, &images, &plan.runtimes, &store, watch)?;
     Ok(Estimate::new(settings, &contexts, start.elapsed().as_secs_f64()))
@@ -149,7 +149,7 @@ fn carry_out(
     watch: &mut dyn Watch,
 ) -> Result<Report, AuditError> {
     let mut models = behind_fronts(settings, models);
-    admit(settings, &mut models, images, runtimes.len(), watch)?;
+    admit(settings, &mut models, images, runtimes, watch)?;
     let mut report = skeleton(settings, &models, images, runtimes);
     let store = open_store(settings)?;
     let (mut contexts, left_out) = checked(settings, &models, images, runtimes, &store, watch)?;
@@ -182,15 +182,21 @@ fn admit(
     settings: &Settings,
     models: &mut [AuditedModel],
     images: &Images,
-    runtimes: usize,
+    runtimes: &[Arc<dyn Runtime>],
     watch: &mut dyn Watch,
 ) -> Result<(), AuditError> {
-    let memory = settings.memory.or_else(free_bytes);
+    let means = Means {
+        memory: settings.memory.or_else(free_bytes),
+        batch: settings.strength.batch,
+        runtimes,
+        tile: settings.tile,
+        in_parts: objective::adds_up_over_tiles(settings),
+    };
     for model in models {
         watch.doing(&format!("{}: fitting images", model.name))?;
         let images = &images[&model.requirements];
-        model.admit(images, memory, settings.strength.batch, runtimes)?;
-        objective::check(settings, model, images, runtimes)?;
+        model.admit(images, &means)?;
+        objective::check(settings, model, images, runtimes.len())?;
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ temper audit model.onnx --images photos/ --runtime ort,tract,torch --out audit/"
 /// Attacks models inside the runtimes that will serve them, and reports how robust they are.
 ///
 /// Every image is attacked with the true gradients of every runtime and judged on every runtime.
-/// Before that, each gradient must pass a self-test. Printed: the verdicts, and a table of PSNRs in dB. Written to
+/// Before that, each gradient must pass a check. Printed: the verdicts, and a table of PSNRs in dB. Written to
 /// --out: report.html, a page to send on, and report.json, with every number and how it was taken.
 #[derive(Debug, clap::Args)]
 #[command(after_help = after_help(EXAMPLES))]
@@ -35,35 +35,47 @@ pub struct Args {
     question: Question,
     /// Do what can be done in so many minutes: craft on the fastest runtime, then leave out members of `strongest`,
     /// those first that cost the least strength, then attack fewer images
-    #[arg(long, value_name = "MINUTES", value_parser = parse_minutes, allow_negative_numbers = true)]
+    #[arg(long, value_name = "MINUTES", value_parser = parse_minutes, allow_negative_numbers = true, help_heading = "Time and machines")]
     time_limit: Option<Duration>,
     /// Attack one part of the images alone, as one of several jobs; `temper report merge` joins their reports
     /// to that of one run
-    #[arg(long, value_name = "I/N", conflicts_with_all = ["time_limit", "universal"])]
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["time_limit", "universal"], help_heading = "Time and machines")]
     shard: Option<Shard>,
     /// Fail (exit code 1) where an attack leaves less than DB of SR PSNR, at one budget or at all (several,
     /// separated by commas), and on every ALARM: beside one, a number proves nothing
-    #[arg(long, value_name = "DB[@BUDGET]", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "DB[@BUDGET]",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        help_heading = "Gate"
+    )]
     min_sr_psnr: Vec<LeastSrPsnr>,
     /// Alarms, by their codes, that do not fail --min-sr-psnr, for those who know why
-    #[arg(long, value_name = "CODE,...", value_delimiter = ',', requires = "min_sr_psnr")]
+    #[arg(
+        long,
+        value_name = "CODE,...",
+        value_delimiter = ',',
+        requires = "min_sr_psnr",
+        help_heading = "Gate"
+    )]
     allow: Vec<Code>,
     /// Folder to write report.html, report.json and pictures to; made if it is not there
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "What is written")]
     out: PathBuf,
     /// Folder to write pictures of every attack to, in full: the input, the attacked image as 8 bits can carry it, both
     /// outputs, and their difference times 8
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "What is written")]
     save_images: Option<PathBuf>,
     /// Draw no pictures for report.html: nothing of the images themselves is in it then, nor in pictures in --out
-    #[arg(long)]
+    #[arg(long, help_heading = "What is written")]
     no_pictures: bool,
     /// Folder that keeps what was worked out, for the next audit that asks for it, after Ctrl-C too; can be
     /// shared, and deleted at any time [default: cache in the folder of --out]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "What is written")]
     cache: Option<PathBuf>,
     /// Keep nothing of what was worked out for another audit
-    #[arg(long, conflicts_with = "cache")]
+    #[arg(long, conflicts_with = "cache", help_heading = "What is written")]
     no_cache: bool,
 }
 

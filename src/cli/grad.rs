@@ -29,11 +29,11 @@ pub struct Args {
     /// Images per run
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     batch: u16,
-    #[command(flatten)]
-    interface: InterfaceArgs,
     /// The file to write; one that is there is replaced
     #[arg(short, long, value_name = "GRAD.onnx")]
     out: PathBuf,
+    #[command(flatten)]
+    interface: InterfaceArgs,
 }
 
 /// Runs the verb.

@@ -29,7 +29,7 @@ temper harden --arch carn --preset small --print-config";
 /// What no flag says comes from --config, and what that does not say from --preset; --print-config shows
 /// the outcome. Defaults are those of --preset paper for edsr. LR images are made from the HR images of --data unless --lr-data gives them. Written to
 /// --out: model.onnx (the network without the estimator), train.jsonl, checkpoint.safetensors (for
-/// --resume), config.toml (for --config) and MODEL_CARD.md; with --validate also validation.jsonl and best.onnx; and
+/// --resume), config.toml (for --config), MODEL_CARD.md and training.html (its curves); with --validate also validation.jsonl and best.onnx; and
 /// audit/, a first audit. Ctrl-C finishes the step and writes what there is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = after_help(EXAMPLES))]

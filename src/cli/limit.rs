@@ -7,7 +7,7 @@ use crate::limits::{self, Limit};
 pub struct LimitArgs {
     /// Raise or lower a bound on what files may claim, such as nodes=500000 or model-bytes=2G; several, separated
     /// by commas (`temper --help` lists them)
-    #[arg(long = "limit", value_name = "NAME=N,...", value_delimiter = ',', value_parser = limits::parse, global = true)]
+    #[arg(long = "limit", value_name = "NAME=N,...", value_delimiter = ',', value_parser = limits::parse, global = true, help_heading = "Limits")]
     limits: Vec<(Limit, u64)>,
 }
 

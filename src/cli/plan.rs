@@ -26,7 +26,7 @@ pub struct Args {
     #[command(flatten)]
     question: Question,
     /// Over how many jobs the images are shared out, each on a machine like this one; several, separated by commas
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "universal", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "universal", allow_negative_numbers = true, help_heading = "Time and machines")]
     shards: Vec<u32>,
 }
 

@@ -31,6 +31,10 @@ pub struct Question {
     /// Keep at most this many LR pixels a side of every image, from its middle [default: all]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
     crop: Option<u32>,
+    /// Attack larger images in overlapping tiles of this many LR pixels a side [default: whole, or the largest that
+    /// --memory allows]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(32..))]
+    tile: Option<u32>,
     /// How far a pixel value may move, in 1/255 (above 0, up to 255); several, separated by commas
     /// [default: 1,4,8]
     #[arg(long, value_name = "N,N,...", value_parser = Budgets::parse, allow_hyphen_values = true)]
@@ -200,6 +204,7 @@ impl Question {
             universal: self.universal,
             seed: self.seed,
             memory: self.memory.map(|memory| memory.0),
+            tile: self.tile.map(|side| side as usize),
             craft: self.craft(preset, shared, runtimes)?,
             preprocess: self.defences.preprocess()?,
             certify: self.defences.certify(),

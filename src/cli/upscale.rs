@@ -14,10 +14,10 @@ use crate::files::OutputFolder;
 use crate::image::{Picture, list_images, load, save_png};
 use crate::interface::{Found, InterfaceError, discover};
 use crate::onnx::{self, Model};
-use crate::oracle::{Objective, Oracle, OracleError};
+use crate::oracle::{Objective, Oracle, OracleError, TileError};
 use crate::rewrite::specialise;
 use crate::runtime::{self, Kind, Runtime};
-use crate::upscale::{UpscaleError, Upscaler};
+use crate::upscale::Upscaler;
 
 /// Sides of tiles that are tried where the whole does not fit, in LR pixels.
 const TILES: [usize; 7] = [768, 512, 384, 256, 192, 128, 96];
@@ -200,12 +200,12 @@ fn names(files: &[PathBuf], scale: usize) -> Result<Vec<String>, CliError> {
     files.iter().map(name).collect()
 }
 
-fn told(file: &Path, error: UpscaleError) -> CliError {
+fn told(file: &Path, error: TileError) -> CliError {
     let text = format!("{}: {error}", file.display());
     match error {
-        UpscaleError::Oracle(OracleError::Rewrite(_))
-        | UpscaleError::LooksFarther { .. }
-        | UpscaleError::SmallTile { .. } => CliError::usage(text),
-        UpscaleError::Oracle(_) => CliError::failed(text),
+        TileError::Oracle(OracleError::Rewrite(_))
+        | TileError::LooksFarther { .. }
+        | TileError::SmallTile { .. } => CliError::usage(text),
+        TileError::Oracle(_) => CliError::failed(text),
     }
 }

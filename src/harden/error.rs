@@ -9,6 +9,7 @@ use crate::image::{ImageError, PairError};
 use crate::interface::InterfaceError;
 use crate::metric::MetricError;
 use crate::onnx::OnnxError;
+use crate::report::html::PageError;
 use crate::runtime::RuntimeError;
 use crate::torch::{TchError, TorchError};
 use crate::zoo::ZooError;
@@ -151,6 +152,9 @@ pub enum HardenError {
     /// A file of the run itself.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The page of the run.
+    #[error(transparent)]
+    Page(#[from] Box<PageError>),
     /// The exported model cannot be written or read back.
     #[error(transparent)]
     Model(#[from] OnnxError),

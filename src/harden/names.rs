@@ -14,5 +14,7 @@ pub(super) const CONFIG: &str = "config.toml";
 pub(super) const LOG: &str = "train.jsonl";
 /// The validations.
 pub(super) const VALIDATIONS: &str = "validation.jsonl";
+/// How the run went, as a page.
+pub(super) const TRAINING: &str = "training.html";
 /// The folder of the initial audit.
 pub(super) const AUDIT: &str = "audit";

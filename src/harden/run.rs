@@ -218,6 +218,7 @@ fn finish(
         transformed: &transformed,
     });
     write_atomically(&folder.file(CARD), |out| out.write_all(card.as_bytes()))?;
+    output::write_page(folder, (&output::name(recipe), steps), [before.as_ref(), validated.as_ref()])?;
     let interrupted = steps < recipe.steps;
     let audit = if run.audit && !interrupted {
         let folder = folder.file(AUDIT);

@@ -3,8 +3,8 @@
 //!
 //! Deliberately absent: estimates; only bounds that hold with a stated confidence.
 
-/// P(X <= x) of a standard normal X, by the series 1/2 + phi(x) (x + x^3/3 + x^5/(3 5) + ...); to 1e-15 on
-/// [-6, 6], and the end it goes to beyond.
+/// P(X <= x) of a standard normal X, by the series 1/2 + phi(x) (x + x^3/3 + x^5/(3 5) + ...): within 1e-15 on
+/// [-6, 6], and 0 or 1 outside.
 #[must_use]
 pub fn normal_cdf(x: f64) -> f64 {
     if x.abs() > 6.0 {

@@ -42,4 +42,9 @@ pub enum OracleError {
         /// What it has.
         shape: Vec<usize>,
     },
+    /// An objective that is no sum over output pixels, at an image that goes through in tiles.
+    #[error(
+        "the gradient of {0} is not made of those of tiles; attack another objective, or the image whole"
+    )]
+    NotInTiles(&'static str),
 }

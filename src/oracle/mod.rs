@@ -13,6 +13,8 @@ mod objective;
 mod prepare;
 mod preprocess;
 mod sessions;
+mod single_run;
+mod tiles;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +26,12 @@ pub use error::OracleError;
 pub use models::{GRADIENT, GradientGraph, VALUE, VALUES, gradient_model, image_input, objective_model};
 pub use objective::{Fragment, Objective, TARGET};
 pub use preprocess::Preprocess;
+pub use tiles::{TileError, Tiles};
 
 use crate::onnx::Model;
 use crate::rewrite::{is_quantised, promote, specialise};
 use crate::runtime::{Kind, Runtime};
 use models::features_model;
-use prepare::{forward_session, gradient_session};
 use sessions::Sessions;
 
 /// What an oracle has done so far, in images: a run on a batch of four counts as four.
@@ -62,11 +64,13 @@ pub struct Oracle {
     front: Option<Arc<dyn Preprocess>>,
     /// The draw of it that answers are for, where it is random.
     draw: u64,
-    /// The model before its output is clipped to [0, 1], where it is: forward runs clip here, behind the check for
-    /// what is not finite, which an operator of a runtime may take for a number.
+    /// The model before its output is clipped to [0, 1], where it is. Forward runs use this one and clip here, after
+    /// the check for NaN and infinity: a runtime's `Clip` may turn those into ordinary numbers.
     unclipped: Option<Arc<Model>>,
     /// A gradient graph of the model that was built before.
     at_hand: Option<GradientGraph>,
+    /// How images that are too large are cut.
+    tiles: Option<Tiles>,
 }
 
 impl Oracle {
@@ -86,6 +90,7 @@ impl Oracle {
             draw: 0,
             unclipped: None,
             at_hand: None,
+            tiles: None,
         }
     }
 
@@ -111,7 +116,7 @@ impl Oracle {
     #[must_use]
     pub fn beside(&self, model: Arc<Model>) -> Self {
         let other = Self::new(Arc::clone(&self.runtime), model, Objective::Distance);
-        Self { front: self.front.clone(), draw: self.draw, ..other }
+        Self { front: self.front.clone(), draw: self.draw, tiles: self.tiles, ..other }
     }
 
     /// Draws of its pre-processing that an expectation should be taken over; 1 where nothing is random.
@@ -209,7 +214,7 @@ impl Oracle {
 
     /// The objective of every image of a batch against its target.
     ///
-    /// Taken from the output, in f64, where the output tells; a gradient is not needed then.
+    /// Computed in f64 from the output, without the gradient graph, unless it is an objective on feature maps.
     ///
     /// # Errors
     /// As for [`Self::forward`].
@@ -226,7 +231,7 @@ impl Oracle {
         Ok(self.measured(output.view(), target))
     }
 
-    /// The objective of every image, from outputs at hand; 0 where the output does not tell.
+    /// The objective of every image, from outputs computed before; 0 for an objective on feature maps.
     pub fn measured(&self, output: ArrayView4<'_, f32>, target: ArrayView4<'_, f32>) -> Vec<f64> {
         let pairs = output.outer_iter().zip(target.outer_iter());
         pairs.map(|(output, target)| self.objective.measure(output, target).unwrap_or(0.0)).collect()
@@ -306,16 +311,12 @@ impl Oracle {
     }
 
     fn forward_at_once(&mut self, x: ArrayView4<'_, f32>) -> Result<Array4<f32>, OracleError> {
-        let Self { runtime, model, effort, unclipped, .. } = self;
-        let prepare =
-            |shape: &[usize]| forward_session(&**runtime, unclipped.as_ref().unwrap_or(model), shape);
-        let mut outputs = self.forward.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
+        let output = match self.cut(x) {
+            Some((tiles, parts)) => self.forward_by_tiles(x, tiles, &parts),
+            None => self.forward_whole(x),
+        }?;
         self.effort.forwards += x.len_of(Axis(0)) as u64;
-        let mut image = self.image(outputs.swap_remove(0), "output", x.len_of(Axis(0)))?;
-        if self.unclipped.is_some() {
-            image.mapv_inplace(|value| value.clamp(0.0, 1.0));
-        }
-        Ok(image)
+        Ok(output)
     }
 
     fn gradient_at_once(
@@ -323,58 +324,12 @@ impl Oracle {
         x: ArrayView4<'_, f32>,
         target: ArrayView4<'_, f32>,
     ) -> Result<(Vec<f64>, Array4<f32>), OracleError> {
-        let Self { runtime, model, objective, effort, gradients, at_hand, .. } = self;
-        let prepare =
-            |shape: &[usize]| gradient_session(&**runtime, model, objective, shape, at_hand.as_ref());
-        let known = gradients.iter().position(|(of, _)| of == objective);
-        let place = known.unwrap_or_else(|| {
-            gradients.push((objective.clone(), Sessions::default()));
-            gradients.len() - 1
-        });
-        let inputs = [x.into_dyn(), target.into_dyn()];
-        let inputs = if objective.takes_target() { &inputs[..] } else { &inputs[..1] };
-        let outputs = gradients[place].1.run(inputs, &mut effort.inside, prepare)?;
-        let batch = x.len_of(Axis(0));
-        self.effort.gradients += batch as u64;
-        let mut outputs = outputs.into_iter();
-        let (value, gradient) = (outputs.next().unwrap_or_default(), outputs.next().unwrap_or_default());
-        let values = outputs.next().unwrap_or(value);
-        self.finite(&values, "objective")?;
-        let values: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
-        Ok((values, self.image(gradient, "gradient", batch)?))
-    }
-
-    /// The objective of one image where only its own graph tells it.
-    fn value_of_graph(&mut self, x: ArrayView4<'_, f32>) -> Result<f64, OracleError> {
-        let Self { runtime, model, objective, effort, .. } = self;
-        let prepare = |shape: &[usize]| -> Result<_, OracleError> {
-            Ok(runtime.load(&objective_model(model, objective, shape)?)?)
-        };
-        let outputs = self.values.run(&[x.into_dyn()], &mut effort.inside, prepare)?;
-        self.effort.forwards += 1;
-        let value = outputs.into_iter().next().unwrap_or_default();
-        self.finite(&value, "objective")?;
-        Ok(value.first().copied().map_or(0.0, f64::from))
-    }
-
-    fn image(
-        &self,
-        array: ArrayD<f32>,
-        what: &'static str,
-        batch: usize,
-    ) -> Result<Array4<f32>, OracleError> {
-        self.finite(&array, what)?;
-        let shape = array.shape().to_vec();
-        let wrong = || OracleError::Shape { kind: self.kind(), what, shape: shape.clone() };
-        let image = array.into_dimensionality::<Ix4>().map_err(|_| wrong())?;
-        if image.len_of(Axis(0)) == batch { Ok(image) } else { Err(wrong()) }
-    }
-
-    fn finite(&self, array: &ArrayD<f32>, what: &'static str) -> Result<(), OracleError> {
-        match array.iter().filter(|value| !value.is_finite()).count() {
-            0 => Ok(()),
-            count => Err(OracleError::NotFinite { kind: self.kind(), what, count }),
-        }
+        let answer = match self.cut(x) {
+            Some((tiles, parts)) => self.gradient_by_tiles(x, target, tiles, &parts),
+            None => self.gradient_whole(x, target),
+        }?;
+        self.effort.gradients += x.len_of(Axis(0)) as u64;
+        Ok(answer)
     }
 }
 

@@ -24,6 +24,7 @@ pub fn model(name: &str, stopped: &[&str]) -> ModelInfo {
         parameters: 1,
         scale: 2,
         memory_bound: 0,
+        tiles: None,
         tap: None,
         interface: InterfaceInfo {
             input: "x".into(),

@@ -7,7 +7,7 @@ use super::Word;
 use super::null::{decibels, number};
 use crate::attack::{AttackKind, Member, ObjectiveKind};
 
-/// A gradient's self-test on one runtime.
+/// The check of a gradient on one runtime.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GradientCheck {
     /// The model.

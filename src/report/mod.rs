@@ -47,7 +47,8 @@ pub use null::{decibels, number};
 pub use schema::schema;
 pub use shard::Shard;
 pub use subjects::{
-    ImageInfo, InterfaceInfo, LostRuntime, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, embedded,
+    ImageInfo, InterfaceInfo, LostRuntime, ModelInfo, PreprocessInfo, RuntimeInfo, StoppedNode, TilesInfo,
+    embedded,
 };
 pub use summary::{Summary, Worst, summarise, worst};
 pub use table::table;

@@ -66,6 +66,7 @@ pub fn notes(report: &Report) -> String {
         notes.extend(joined(kind(report)));
     }
     notes.extend(fitted(report));
+    notes.extend(tiled(report));
     notes.extend(unchanged(report));
     notes.extend(ignored(report));
     notes.extend(stopped(report));
@@ -262,6 +263,19 @@ fn fitted(report: &Report) -> Option<String> {
     let first = done.first()?;
     let others = if done.len() > 1 { " (and others: see report.json)" } else { "" };
     Some(format!("{} was {}{others}.", first.name, first.fitted.as_deref().unwrap_or_default()))
+}
+
+/// The models whose images were cut into tiles.
+fn tiled(report: &Report) -> Vec<String> {
+    let told = |model: &super::ModelInfo| -> Option<String> {
+        let super::TilesInfo { size: [height, width], margin } = model.tiles?;
+        Some(format!(
+            "{}: larger images in tiles of {height}x{width} pixels that overlap by {margin} on every side, beyond which \
+             its output does not change by 0.00025.",
+            one_line(&model.name)
+        ))
+    };
+    report.models.iter().filter_map(told).collect()
 }
 
 /// How many of the attacks that the table shows changed nothing.

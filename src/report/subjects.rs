@@ -26,6 +26,15 @@ pub struct RuntimeInfo {
     pub version: String,
 }
 
+/// How images are cut for a model, in LR pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TilesInfo {
+    /// Height and width of a tile.
+    pub size: [usize; 2],
+    /// By how much a tile outreaches what is kept of it: how far the model looks, measured.
+    pub margin: usize,
+}
+
 /// A model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelInfo {
@@ -56,6 +65,10 @@ pub struct ModelInfo {
     /// Whether images of other sizes run other operators: an `If` was settled by the size.
     #[serde(default)]
     pub branches_on_size: bool,
+    /// How images larger than a tile are cut, for want of memory or because it was asked for; null where all go
+    /// through whole.
+    #[serde(default)]
+    pub tiles: Option<TilesInfo>,
     /// Nodes through which only a zero gradient passes, so that an attack does not see what they do.
     pub stopped: Vec<StoppedNode>,
     /// What images pass before it; null for nothing.

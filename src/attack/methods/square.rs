@@ -11,8 +11,9 @@ use ndarray::{Array2, Array4, s};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::attack::ball::{Ball, Norm};
+use crate::attack::ball::Ball;
 use crate::attack::kind::AttackKind;
+use crate::attack::norm::Norm;
 use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
 use crate::attack::search::Search;
 

@@ -7,4 +7,5 @@ pub mod model;
 pub mod picture;
 pub mod requirements;
 pub mod surrogate;
+pub mod tiles;
 pub mod whole;

@@ -1,21 +1,22 @@
 //! The models under audit: read, checked and named so that no two share a name.
 
-use std::collections::HashSet;
+mod admission;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::audit::AuditError;
-use crate::audit::inputs::images::AuditImage;
-use crate::audit::inputs::memory::{bound, bound_forward};
 use crate::audit::inputs::requirements::ImageRequirements;
 use crate::audit::preprocess::Preprocessing;
 use crate::digest;
 use crate::interface::{Found, Interface, Overrides, discover, find_tap, on_the_way, served};
-use crate::onnx::{self, Dim, Model, Problem, Source};
-use crate::oracle::{GradientGraph, Objective};
-use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, embedded};
-use crate::rewrite::{Stop, promote, prune, specialise};
+use crate::onnx::{self, Model, Source};
+use crate::oracle::{GradientGraph, Tiles};
+use crate::report::{InterfaceInfo, ModelInfo, StoppedNode, TilesInfo, embedded};
+use crate::rewrite::{Stop, prune, specialise};
 use crate::runtime::Runtime;
+
+pub use admission::Means;
 
 /// The metadata key under which a model names the last feature map before upsampling.
 const TAP: &str = "temper.tap";
@@ -52,6 +53,8 @@ pub struct AuditedModel {
     pub gradient_graph: Option<GradientGraph>,
     /// What images pass before it; `None` for the bare model.
     pub front: Option<Front>,
+    /// How images that are too large for a run are cut; known once an image was fitted.
+    pub tiles: Option<Tiles>,
 }
 
 /// A pre-processing before a model.
@@ -137,6 +140,7 @@ impl AuditedModel {
             memory: 0,
             gradient_graph: None,
             front: None,
+            tiles: None,
         })
     }
 
@@ -150,101 +154,6 @@ impl AuditedModel {
         let mut all: Vec<Self> = fronts.iter().map(behind).collect();
         all.insert(0, self);
         all
-    }
-
-    /// Checks that the model takes every image, and that attacks on the largest, `batch` at a time and on
-    /// so many runtimes, fit into `memory` bytes.
-    pub fn admit(
-        &mut self,
-        images: &[AuditImage],
-        memory: Option<u64>,
-        batch: usize,
-        runtimes: usize,
-    ) -> Result<(), AuditError> {
-        let mut seen = HashSet::new();
-        for image in images.iter().filter(|image| seen.insert(image.shape())) {
-            self.check_size(image)?;
-        }
-        self.branches_on_size = images.first().is_some_and(|image| self.branches_at(image.shape()));
-        let Some(largest) = images.iter().max_by_key(|image| image.x.len()) else { return Ok(()) };
-        let [_, channels, height, width] = largest.shape();
-        let shape = [batch, channels, height, width];
-        // A model that cannot be differentiated here may be where a runtime does it by itself. Whether
-        // there is a gradient is for the self-test to find.
-        let Ok((step, stopped)) = GradientGraph::build(&self.model, &Objective::Distance, &shape) else {
-            return Ok(());
-        };
-        self.stopped = stopped;
-        let needed = self.needed(&step.model, shape, runtimes).unwrap_or(0);
-        self.gradient_graph = Some(step);
-        self.memory = needed;
-        match memory.filter(|memory| needed > *memory) {
-            Some(memory) => Err(AuditError::TooLarge {
-                path: largest.path.clone(),
-                model: self.name.clone(),
-                size: [height, width],
-                needed,
-                memory,
-                fitting: self.fitting(shape, runtimes, memory),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// A bound on the bytes that a forward run at this shape takes; none for a shape that the model does not take.
-    pub fn forward_bytes(&self, shape: &[usize]) -> Option<u64> {
-        let forward = promote(&specialise(&self.model, &[shape]).ok()?).0;
-        bound_forward(&forward).ok()
-    }
-
-    /// A bound on the bytes that attacks at this shape take, with the gradient model for it.
-    fn needed(&self, step: &Model, shape: [usize; 4], runtimes: usize) -> Option<u64> {
-        let forward = specialise(&self.model, &[&shape]).ok()?;
-        bound(&promote(&forward).0, step, runtimes).ok()
-    }
-
-    /// The longest side at which attacks fit into `memory`, found by halving: what runtimes take for themselves does
-    /// not shrink with the image. None where the smallest does not fit.
-    fn fitting(
-        &self,
-        [batch, channels, height, width]: [usize; 4],
-        runtimes: usize,
-        memory: u64,
-    ) -> Option<usize> {
-        let multiple = self.found.interface.geometry.multiple;
-        let fits = |side: usize| {
-            let shape = [batch, channels, height.min(side), width.min(side)];
-            let (step, _) = GradientGraph::build(&self.model, &Objective::Distance, &shape).ok()?;
-            self.needed(&step.model, shape, runtimes).filter(|needed| *needed <= memory)
-        };
-        let (mut least, mut most) = (0, height.max(width) / multiple);
-        while least + 1 < most {
-            let middle = usize::midpoint(least, most);
-            *(if fits(middle * multiple).is_some() { &mut least } else { &mut most }) = middle;
-        }
-        (least > 0).then_some(least * multiple)
-    }
-
-    /// Whether the model takes an image of this size, and upscales it as it does others.
-    fn check_size(&self, image: &AuditImage) -> Result<(), AuditError> {
-        let [_, channels, height, width] = image.shape();
-        let [rows, columns] = self.found.interface.geometry.output([height, width]);
-        let found = specialise(&self.model, &[&image.shape()]).and_then(|fixed| {
-            let output = &fixed.graph.outputs[0];
-            let dims = output.dims().map_or(&[][..], |(_, dims)| dims);
-            if dims == [1, channels, rows, columns].map(Dim::Known) {
-                return Ok(());
-            }
-            let shown: Vec<String> = dims.iter().map(ToString::to_string).collect();
-            let what = format!("is [{}] here, not {rows}x{columns} as for others", shown.join(", "));
-            Err(Problem::new(format!("output `{}`", output.name), what).into())
-        });
-        found.map_err(|source| AuditError::Unfit {
-            path: image.path.clone(),
-            model: self.name.clone(),
-            size: [height, width],
-            source: Box::new(source),
-        })
     }
 
     /// What a report says of it.
@@ -264,6 +173,7 @@ impl AuditedModel {
             metadata: metadata.collect(),
             metadata_ignored: self.ignored.clone(),
             branches_on_size: self.branches_on_size,
+            tiles: self.tiles.map(|tiles| TilesInfo { size: tiles.size, margin: tiles.margin }),
             stopped: stopped
                 .map(|stop| StoppedNode { node: stop.node.clone(), reason: stop.reason.into() })
                 .collect(),

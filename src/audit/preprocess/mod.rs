@@ -24,7 +24,7 @@ const DRAWS: usize = 8;
 /// What the numbers behind a pre-processing need said.
 pub const CONVENTION: (&str, &str) = (
     "preprocess",
-    "a model behind a pre-processing is audited as one more model; budgets bound the image before it. Attacks know it: gradients pass straight through jpeg and bits (BPDA), or through the bare model where they changed nothing, and are exact through resize, whose size each attack step draws 8 times anew (EOT). Judged: resize at 8 draws of its own, which no attack has seen, the same for S(x0) and S(attacked); sr_psnr is over the pixels of all of them, sr_ssim and clean are means. The self-test is that of the bare model, and CLEVER is the bare model's alone",
+    "a model behind a pre-processing is audited as one more model; budgets bound the image before it. Attacks know it: gradients pass straight through jpeg and bits (BPDA), or through the bare model where they changed nothing, and are exact through resize, whose size each attack step draws 8 times anew (EOT). Judged: resize at 8 draws of its own, which no attack has seen, the same for S(x0) and S(attacked); sr_psnr is over the pixels of all of them, sr_ssim and clean are means. The gradient check is that of the bare model, and CLEVER is the bare model's alone",
 );
 
 /// A pre-processing of LR images.

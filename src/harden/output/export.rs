@@ -34,7 +34,9 @@ pub(in crate::harden) fn write(
         (DATA, data.to_owned()),
     ];
     if let Some(clean) = clean {
-        let json = serde_json::to_string(clean).expect("a validation has string keys only");
+        // The histogram is for the log: a model's file says how it does, not how its features lie.
+        let clean = Validated { histogram: vec![], ..clean.clone() };
+        let json = serde_json::to_string(&clean).expect("a validation has string keys only");
         model.metadata.insert(VALIDATION.into(), json);
     }
     if let Some(sha256) = network.origin() {

@@ -57,7 +57,7 @@ fn line(text: &mut String, what: &str) {
 }
 
 /// The network by the name that people know it by.
-fn name(recipe: &Recipe) -> String {
+pub(in crate::harden) fn name(recipe: &Recipe) -> String {
     match recipe.from.as_ref().and_then(|path| path.file_stem()) {
         Some(stem) => format!("{}, fine-tuned", plain(&stem.to_string_lossy())),
         None => recipe.arch.name().to_uppercase(),

@@ -4,7 +4,7 @@
 //! Quick, and no audit: the middle of every image, ten steps of I-FGSM by autograd. The entropy is a
 //! histogram's with bins of width delta, so that networks without an estimator have one too.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::adversary::Adversary;
@@ -26,6 +26,8 @@ const IMAGES_OF_TRAINING: usize = 3;
 /// The attack: a budget in 1/255 and its steps.
 const BUDGET: f64 = 4.0;
 const STEPS: u32 = 10;
+/// The most bins of a histogram.
+const BARS: i64 = 64;
 
 /// Images to validate on.
 pub(in crate::harden) struct Validation {
@@ -121,6 +123,7 @@ impl Validation {
             spread,
             channel_spreads: counts.channel_spreads(),
             gain,
+            histogram: counts.histogram(trainer.bin()),
         })
     }
 }
@@ -167,11 +170,41 @@ impl Counts {
         (entropy, deviation(part(0), part(1), total))
     }
 
+    /// The shares of bins of equal width, at most [`BARS`], over all channels: the middle of each and its share.
+    fn histogram(&self, width: f64) -> Vec<[f64; 2]> {
+        let mut pooled: BTreeMap<i64, u64> = BTreeMap::new();
+        self.bins.iter().flatten().for_each(|(&bin, &count)| *pooled.entry(bin).or_insert(0) += count);
+        // A few far values would leave all others one bar.
+        let tail = self.elements / 1000;
+        let ends = (end_of(pooled.iter(), tail), end_of(pooled.iter().rev(), tail));
+        let (Some(first), Some(last)) = ends else { return vec![] };
+        let span = last.saturating_sub(first);
+        let merged = span / BARS + 1;
+        let bars = span / merged + 1;
+        let mut shares = vec![0.0; bars as usize];
+        for (bin, count) in pooled {
+            let bar = bin.clamp(first, last).saturating_sub(first) / merged;
+            shares[bar as usize] += count as f64 / self.elements.max(1) as f64;
+        }
+        let middle = |bar: usize| (first as f64 + (bar as f64 + 0.5) * merged as f64) * width;
+        shares.into_iter().enumerate().map(|(bar, share)| [middle(bar), share]).collect()
+    }
+
     /// The standard deviation of every channel.
     fn channel_spreads(&self) -> Vec<f64> {
         let each = self.elements as f64 / self.bins.len().max(1) as f64;
         self.moments.iter().map(|&[sum, squares]| deviation(sum, squares, each)).collect()
     }
+}
+
+/// The first bin before which at most `tail` elements lie.
+fn end_of<'a>(mut bins: impl Iterator<Item = (&'a i64, &'a u64)>, tail: u64) -> Option<i64> {
+    let mut before = 0;
+    let end = bins.find(|(_, count)| {
+        before += **count;
+        before > tail
+    });
+    end.map(|(&bin, _)| bin)
 }
 
 /// The standard deviation of `count` numbers with this sum and sum of squares.
@@ -217,6 +250,21 @@ mod tests {
         assert!((spread - mean.double_value(&[0])).abs() < 1e-9);
         let spreads = counts.channel_spreads();
         assert!((spreads[0] - 1.25f64.sqrt()).abs() < 1e-12 && spreads[1] == 0.0, "{spreads:?}");
+    }
+
+    #[test]
+    fn a_histogram_is_of_all_channels() {
+        let phi = Tensor::from_slice(&[0.5f32, 1.5, 2.5, 3.5, 9.0, 9.0, 9.0, 9.0]).view([1, 2, 2, 2]);
+        let mut counts = Counts::default();
+        counts.add(&phi, 1.0).unwrap();
+        let bars = counts.histogram(1.0);
+        assert_eq!((bars.len(), bars[0], bars[4], bars[9]), (10, [0.5, 0.125], [4.5, 0.0], [9.5, 0.5]));
+        let wide = Tensor::arange(10_000, (Kind::Float, Device::Cpu)).view([1, 1, 100, 100]);
+        let mut counts = Counts::default();
+        counts.add(&wide, 1.0).unwrap();
+        let bars = counts.histogram(1.0);
+        assert!(bars.len() as i64 <= BARS && bars.len() > 60, "{}", bars.len());
+        assert!((bars.iter().map(|bar| bar[1]).sum::<f64>() - 1.0).abs() < 1e-9);
     }
 
     #[test]

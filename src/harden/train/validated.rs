@@ -29,6 +29,10 @@ pub struct Validated {
     /// 1/255, over that of uniform noise of the noise's width in Phi.
     #[serde(default)]
     pub gain: f64,
+    /// A histogram of Phi, of all channels: pairs of a bin's middle and its share of the elements. What lies farther
+    /// out than all but a thousandth counts to the bins at the ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub histogram: Vec<[f64; 2]>,
 }
 
 impl Validated {

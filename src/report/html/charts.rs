@@ -13,7 +13,7 @@ const NAME: usize = 34;
 
 /// A drawing with its heading and what it says.
 #[derive(Serialize)]
-pub struct Chart {
+pub(crate) struct Chart {
     /// Its heading.
     pub title: &'static str,
     /// How to read it.
@@ -58,8 +58,15 @@ pub fn charts(report: &Report) -> Vec<Chart> {
     plots.into_iter().chain(maps).flatten().collect()
 }
 
+impl Chart {
+    /// A plot with its heading and how to read it; `None` where there is nothing to draw.
+    pub(crate) fn of(title: &'static str, plot: &Plot, caption: &str) -> Option<Self> {
+        Some(Self { title, caption: caption.to_owned(), svg: plot.svg()?, legend: plot.legend() })
+    }
+}
+
 fn plotted(title: &'static str, plot: Plot, caption: &str) -> Option<Chart> {
-    Some(Chart { title, caption: caption.to_owned(), svg: plot.svg()?, legend: plot.legend() })
+    Chart::of(title, &plot, caption)
 }
 
 fn mapped(title: &'static str, map: HeatMap, caption: &str) -> Option<Chart> {

@@ -14,8 +14,10 @@ use std::path::Path;
 use minijinja::{Environment, context};
 use serde::Serialize;
 
+pub(crate) use charts::Chart;
 pub use picture::{Picture, file_name, read_pictures, worst_attacks};
 pub use plot::escaped;
+pub(crate) use plot::{Plot, Point, Series};
 
 use super::compare::{Change, Comparison, compare};
 use super::words::{decibels, shortened};
@@ -23,7 +25,8 @@ use super::{Finding, Level, ModelInfo, Report, Summary, Verdict, VerdictLevel, W
 use crate::files::{FileError, write_atomically};
 
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("style.css");
+/// The style of all pages.
+pub(crate) const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 /// Longest name of a model in a heading.
 const NAME: usize = 60;
@@ -64,16 +67,27 @@ pub fn write_page(runs: &[Run], path: &Path) -> Result<(), PageError> {
 /// # Errors
 /// The template refused, which is a fault of ours.
 pub fn page(runs: &[Run]) -> Result<String, PageError> {
-    let mut environment = Environment::new();
-    environment.add_template("page.html", PAGE)?;
     let comparisons = runs.iter().skip(1).map(|run| ComparisonView::new(&runs[0], run));
-    Ok(environment.get_template("page.html")?.render(context! {
-        style => STYLE,
-        script => SCRIPT,
-        runs => runs.iter().map(RunView::new).collect::<Vec<_>>(),
-        comparisons => comparisons.collect::<Vec<_>>(),
-        has_pictures => runs.iter().any(|run| !run.pictures.is_empty()),
-    })?)
+    fill(
+        PAGE,
+        &context! {
+            style => STYLE,
+            script => SCRIPT,
+            runs => runs.iter().map(RunView::new).collect::<Vec<_>>(),
+            comparisons => comparisons.collect::<Vec<_>>(),
+            has_pictures => runs.iter().any(|run| !run.pictures.is_empty()),
+        },
+    )
+}
+
+/// Fills a template; what it is given is escaped unless the template says that it is safe.
+///
+/// # Errors
+/// The template refused, which is a fault of ours.
+pub(crate) fn fill(template: &str, given: &impl Serialize) -> Result<String, PageError> {
+    let mut environment = Environment::new();
+    environment.add_template("page.html", template)?;
+    Ok(environment.get_template("page.html")?.render(given)?)
 }
 
 /// A report as the template takes it.
@@ -82,7 +96,7 @@ struct RunView<'a> {
     name: &'a str,
     report: &'a Report,
     models: Vec<ModelView<'a>>,
-    charts: Vec<charts::Chart>,
+    charts: Vec<Chart>,
     cells: Vec<Cell<'a>>,
     pictures: &'a [Picture],
     /// How many images were attacked.
