@@ -10,7 +10,7 @@ use ndarray::Array4;
 
 use crate::interface::Found;
 use crate::onnx::{DType, Model, Tensor};
-use crate::oracle::{Objective, Oracle, OracleError, gradient_model};
+use crate::oracle::{Objective, Oracle, OracleError, gradient_model, gradient_of_fixed};
 use crate::rewrite::{RewriteError, Status, flops, specialise, status};
 use crate::runtime::Runtime;
 
@@ -82,12 +82,16 @@ pub struct Verdict {
     pub gradient: Option<Result<(), OracleError>>,
 }
 
-/// The operators of a model after constants are folded at the example size, by name.
+/// A canonical model at its interface's example size, with constants folded: what [`operators`] and [`cost`] look at.
 ///
 /// # Errors
 /// A graph that cannot be followed.
-pub fn operators(model: &Model, found: &Found) -> Result<Vec<Use>, RewriteError> {
-    let fixed = specialise(model, &[&shape(found)])?;
+pub fn fixed(model: &Model, found: &Found) -> Result<Model, RewriteError> {
+    specialise(model, &[&shape(found)])
+}
+
+/// The operators of a model of fixed size, by name.
+pub fn operators(fixed: &Model) -> Vec<Use> {
     let mut uses: BTreeMap<String, Use> = BTreeMap::new();
     for node in &fixed.graph.nodes {
         let operator = node.qualified_op();
@@ -98,20 +102,19 @@ pub fn operators(model: &Model, found: &Found) -> Result<Vec<Use>, RewriteError>
         });
         entry.count += 1;
     }
-    Ok(uses.into_values().collect())
+    uses.into_values().collect()
 }
 
-/// What a forward run and a gradient step cost; the model is a canonical one.
+/// What a forward run and a gradient step of a model of fixed size cost.
 ///
 /// # Errors
 /// A model that cannot be differentiated.
-pub fn cost(model: &Model, found: &Found) -> Result<Cost, RewriteError> {
+pub fn cost(fixed: &Model, found: &Found) -> Result<Cost, RewriteError> {
     let shape = shape(found);
-    let fixed = specialise(model, &[&shape])?;
-    let (step, _) = gradient_model(model, &Objective::Distance, &shape)?;
+    let (step, _) = gradient_of_fixed(fixed, &Objective::Distance, &shape)?;
     let pixels = (shape[2] * shape[3]) as f64;
     Ok(Cost {
-        forward: flops(&fixed)? as f64 / pixels,
+        forward: flops(fixed)? as f64 / pixels,
         gradient: flops(&step)? as f64 / pixels,
         nodes: fixed.graph.nodes.len(),
         gradient_nodes: step.graph.nodes.len(),

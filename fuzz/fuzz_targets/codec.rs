@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use temper::onnx;
-use temper::rewrite::specialise;
+use temper_fuzz::onnx;
+use temper_fuzz::rewrite::specialise;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(model) = onnx::from_bytes(bytes) else { return };

@@ -123,11 +123,12 @@ fn interface(found: &Found) -> String {
 }
 
 fn cost(model: &Model, canonical: &Model, found: &Found) -> Result<String, crate::rewrite::RewriteError> {
+    let fixed = inspect::fixed(canonical, found)?;
     let Parameters { float, int8 } = inspect::parameters(model);
     let count =
         if int8 == 0 { float.to_string() } else { format!("{float} in floats, {int8} in 8-bit integers") };
     let mut text = format!("{:<14}{count}\n", "parameters");
-    match inspect::cost(canonical, found) {
+    match inspect::cost(&fixed, found) {
         Ok(cost) => {
             let [height, width] = found.interface.geometry.example;
             let _ = writeln!(
@@ -146,7 +147,7 @@ fn cost(model: &Model, canonical: &Model, found: &Found) -> Result<String, crate
             let _ = writeln!(text, "{:<14}none: {error}", "gradient");
         }
     }
-    let uses = inspect::operators(canonical, found)?;
+    let uses = inspect::operators(&fixed);
     for (index, used) in uses.iter().enumerate() {
         let label = if index == 0 { "operators" } else { "" };
         let _ = writeln!(text, "{label:<12}{:>5} {:<24} {}", used.count, used.operator, gradient(used));

@@ -4,7 +4,7 @@ use ndarray::{ArrayView3, s};
 
 use super::form::{Form, Layout};
 use crate::onnx::{DType, Dim, Model, Problem};
-use crate::rewrite::{RewriteError, specialise};
+use crate::rewrite::{RewriteError, outputs_at};
 
 /// The sizes of a model's images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +114,8 @@ impl Geometry {
 
 /// Height and width of the output for an input's, and the form with its output's layout and type.
 fn output_size(model: &Model, form: &Form, size: [usize; 2]) -> Result<([usize; 2], Form), GeometryError> {
-    let fixed = specialise(model, &[&form.layout.shape(form.channels, size)])?;
-    let output = fixed.graph.outputs.iter().find(|output| output.name == form.output);
+    let outputs = outputs_at(model, &[&form.layout.shape(form.channels, size)])?;
+    let output = outputs.iter().find(|output| output.name == form.output);
     let (output_dtype, dims) = output.and_then(|output| output.dims()).unwrap_or((DType::F32, &[]));
     let refuse = |what: String| Err(Problem::new(format!("output `{}`", form.output), what).into());
     if !matches!(output_dtype, DType::F32 | DType::F16) {

@@ -71,7 +71,7 @@ pub fn discover<'a>(
 }
 
 fn attempt(model: &Model, overrides: &Overrides, runtimes: &[&dyn Runtime]) -> Result<Found, InterfaceError> {
-    let candidates = candidates(model, overrides)?;
+    let candidates = candidates(model, overrides, usize::MAX)?;
     let mut failure = None;
     for runtime in runtimes {
         match probe(model, &candidates, overrides, *runtime) {
@@ -90,7 +90,7 @@ fn attempt(model: &Model, overrides: &Overrides, runtimes: &[&dyn Runtime]) -> R
 /// As for [`discover`].
 pub fn unprobed(model: &Model, overrides: &Overrides) -> Result<Found, InterfaceError> {
     let overrides = &overrides.or_own(model);
-    let (constants, form, geometry) = candidates(model, overrides)?.swap_remove(0);
+    let (constants, form, geometry) = candidates(model, overrides, 1)?.swap_remove(0);
     let input_range = overrides.range.unwrap_or(PixelRange::Unit);
     let output_range = overrides.output_range.unwrap_or(input_range);
     Ok(Found {
@@ -129,19 +129,19 @@ pub fn declared(
     Err(first_error.map_or_else(nothing, InterfaceError::from))
 }
 
-/// What the declarations and the shapes leave open: at least one.
-fn candidates(model: &Model, overrides: &Overrides) -> Result<Vec<Candidate>, InterfaceError> {
+/// What the declarations and the shapes leave open: at least one, and at most so many forms for each set of
+/// constants. A form that does not fit is found out at several sizes, which takes long in a large graph.
+fn candidates(model: &Model, overrides: &Overrides, most: usize) -> Result<Vec<Candidate>, InterfaceError> {
     standard_domain_only(model)?;
     let mut candidates = Vec::new();
     let mut first_error = None;
     for constants in constants(model, overrides)? {
         let fed = with_constants(model, &constants);
-        for form in forms(&fed, overrides)? {
-            match shaped(&fed, &form, overrides) {
-                Ok((form, geometry)) => candidates.push((constants.clone(), form, geometry)),
-                Err(error) => first_error = first_error.or(Some(error)),
-            }
-        }
+        let shaped = forms(&fed, overrides)?.into_iter().map(|form| shaped(&fed, &form, overrides));
+        let fitting =
+            shaped.filter_map(|shaped| shaped.map_err(|error| _ = first_error.get_or_insert(error)).ok());
+        let fitting = fitting.take(most);
+        candidates.extend(fitting.map(|(form, geometry)| (constants.clone(), form, geometry)));
     }
     if candidates.is_empty() {
         let nothing = || Problem::new("the model", "takes no image").into();

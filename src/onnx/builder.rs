@@ -1,6 +1,6 @@
 //! Builds graphs node by node and keeps every name unique.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::model::{Attribute, Graph, Node, ValueInfo};
 use super::tensor::Tensor;
@@ -10,12 +10,14 @@ use super::tensor::Tensor;
 pub struct GraphBuilder {
     graph: Graph,
     names: HashSet<String>,
+    /// The next number to try behind a hint: all below it are taken, for no name becomes free again.
+    next: HashMap<String, usize>,
 }
 
 impl GraphBuilder {
     /// An empty graph.
     pub fn new(name: &str) -> Self {
-        Self { graph: Graph { name: name.into(), ..Default::default() }, names: HashSet::new() }
+        Self { graph: Graph { name: name.into(), ..Default::default() }, ..Default::default() }
     }
 
     /// Goes on building `graph`; its names stay taken.
@@ -25,7 +27,7 @@ impl GraphBuilder {
         names.extend(graph.initializers.keys().cloned());
         names.extend(graph.nodes.iter().flat_map(|node| node.outputs.iter().cloned()));
         names.extend(graph.nodes.iter().map(|node| node.name.clone()));
-        Self { graph, names }
+        Self { graph, names, next: HashMap::new() }
     }
 
     /// A name not taken yet: `hint`, or `hint` with a number.
@@ -33,13 +35,13 @@ impl GraphBuilder {
         if self.names.insert(hint.to_owned()) {
             return hint.to_owned();
         }
-        let mut number = 1_usize;
+        let next = self.next.entry(hint.to_owned()).or_insert(1);
         loop {
-            let name = format!("{hint}_{number}");
+            let name = format!("{hint}_{next}");
+            *next += 1;
             if self.names.insert(name.clone()) {
                 return name;
             }
-            number += 1;
         }
     }
 

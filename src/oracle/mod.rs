@@ -23,7 +23,9 @@ use ndarray::{Array4, ArrayD, ArrayView4, Axis, CowArray, Ix4, s};
 
 pub use batch::{UnevenOutputs, stacked};
 pub use error::OracleError;
-pub use models::{GRADIENT, GradientGraph, VALUE, VALUES, gradient_model, image_input, objective_model};
+pub use models::{
+    GRADIENT, GradientGraph, VALUE, VALUES, gradient_model, gradient_of_fixed, image_input, objective_model,
+};
 pub use objective::{Fragment, Objective, TARGET};
 pub use preprocess::Preprocess;
 pub use tiles::{TileError, Tiles};

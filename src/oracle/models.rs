@@ -51,7 +51,7 @@ impl GradientGraph {
 /// # Errors
 /// A size that the model does not take, or an operator that is not known.
 pub fn objective_model(model: &Model, objective: &Objective, shape: &[usize]) -> Result<Model, RewriteError> {
-    let (emitter, Fragment { each, sum }) = with_objective(model, objective, shape)?;
+    let (emitter, Fragment { each, sum }) = with_objective(&specialise(model, &[shape])?, objective)?;
     if shape[0] == 1 {
         return emitter.finish(&[(VALUE, &sum)]);
     }
@@ -69,8 +69,21 @@ pub fn gradient_model(
     objective: &Objective,
     shape: &[usize],
 ) -> Result<(Model, Vec<Stop>), RewriteError> {
-    let image = image_input(model)?;
-    let (mut emitter, Fragment { each, sum }) = with_objective(model, objective, shape)?;
+    image_input(model)?;
+    gradient_of_fixed(&specialise(model, &[shape])?, objective, shape)
+}
+
+/// As [`gradient_model`], of a model that is specialised to `shape` already.
+///
+/// # Errors
+/// As for [`gradient_model`].
+pub fn gradient_of_fixed(
+    fixed: &Model,
+    objective: &Objective,
+    shape: &[usize],
+) -> Result<(Model, Vec<Stop>), RewriteError> {
+    let image = image_input(fixed)?;
+    let (mut emitter, Fragment { each, sum }) = with_objective(fixed, objective)?;
     let found = gradient(&mut emitter, &sum, &image)?;
     let mut outputs = vec![(VALUE, &sum), (GRADIENT, &found.value)];
     if shape[0] > 1 {
@@ -118,13 +131,10 @@ pub fn image_input(model: &Model) -> Result<String, RewriteError> {
     }
 }
 
-fn with_objective(
-    model: &Model,
-    objective: &Objective,
-    shape: &[usize],
-) -> Result<(Emitter, Fragment), RewriteError> {
+/// A model of fixed size with the objective behind it.
+fn with_objective(fixed: &Model, objective: &Objective) -> Result<(Emitter, Fragment), RewriteError> {
     // A gradient in half precision would underflow.
-    let (fixed, _) = promote(&specialise(model, &[shape])?);
+    let (fixed, _) = promote(fixed);
     let Some(output) = fixed.graph.outputs.first().map(|output| output.name.clone()) else {
         return Err(Problem::new("the model", "has no output").into());
     };

@@ -19,8 +19,8 @@ pub use emitter::{Emitter, Value};
 pub use error::RewriteError;
 pub use ops::{Operator, Status, all as operators, family, status};
 pub use passes::{
-    Gradient, Stop, flops, fold_norms, gradient, promote, prune, resized, specialise, straight_through,
-    to_f16, upgrade,
+    Gradient, Stop, flops, fold_norms, gradient, outputs_at, promote, prune, resized, specialise,
+    straight_through, to_f16, upgrade,
 };
 pub use types::{TensorType, Types, infer};
 

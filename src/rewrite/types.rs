@@ -71,13 +71,22 @@ pub struct Types {
 impl Types {
     /// What is known of a model's inputs, which have fixed sizes, and of its weights.
     pub fn open(model: &Model) -> Result<Self, RewriteError> {
+        Self::at(model, model.graph.required_inputs())
+    }
+
+    /// As [`Types::open`], with inputs whose sizes are fixed elsewhere.
+    pub fn at<'a>(
+        model: &Model,
+        inputs: impl IntoIterator<Item = &'a ValueInfo>,
+    ) -> Result<Self, RewriteError> {
         let weights: usize = model.graph.initializers.values().map(Tensor::len).sum();
         let folds_left = Limit::Folded.get().saturating_add(weights as u64);
         let mut types = Types { opset: model.opset(), folds_left, ..Default::default() };
+        types.types.reserve(model.graph.nodes.len() + model.graph.initializers.len());
         for (name, tensor) in &model.graph.initializers {
             types.put_constant(name, tensor);
         }
-        for input in model.graph.required_inputs() {
+        for input in inputs {
             types.types.insert(input.name.clone(), fixed(input)?);
         }
         Ok(types)

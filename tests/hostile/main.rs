@@ -13,6 +13,7 @@ mod files;
 mod growth;
 mod isolation;
 mod names;
+mod remains;
 mod reports;
 mod supply;
 mod watched;

@@ -96,7 +96,8 @@ impl<'a> Document<'a> {
     ) -> Result<Self, RewriteError> {
         let interface = &found.interface;
         let Parameters { float, int8 } = inspect::parameters(model);
-        let cost = inspect::cost(canonical, found);
+        let fixed = inspect::fixed(canonical, found)?;
+        let cost = inspect::cost(&fixed, found);
         let constants = interface.constants.iter().map(|(name, tensor)| {
             let values = Array::of(tensor).map(|values| values.to_float().into_iter().collect());
             (name.as_str(), values.unwrap_or_default())
@@ -113,7 +114,7 @@ impl<'a> Document<'a> {
             parameters_int8: int8,
             gradient_refused: cost.as_ref().err().map(ToString::to_string),
             cost: cost.ok().map(|cost| CostAt::new(interface.geometry.example, cost)),
-            operators: inspect::operators(canonical, found)?.into_iter().map(Operator::from).collect(),
+            operators: inspect::operators(&fixed).into_iter().map(Operator::from).collect(),
             runtimes: runtimes.into_iter().map(|opened| OnRuntime::new(opened, canonical, found)).collect(),
         })
     }

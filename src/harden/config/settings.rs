@@ -147,7 +147,7 @@ fn read(path: &Path) -> Result<Table, HardenError> {
     let bytes = files::read_bounded(path, 1 << 20)?;
     let text = String::from_utf8(bytes).map_err(|_| problem(&path.display(), "it is not text".into()))?;
     let table = parse(&text).map_err(|error| problem(&path.display(), error))?;
-    check_keys(&table).map_err(|error| problem(&path.display(), error))?;
+    check_keys(&table).and_then(|()| check_types(&table)).map_err(|error| problem(&path.display(), error))?;
     Ok(table)
 }
 
@@ -172,8 +172,25 @@ fn check_keys(table: &Table) -> Result<(), String> {
     Ok(())
 }
 
+/// Refuses a value that is not of its key's type: each by itself, for of all together the parser does not say which.
+fn check_types(table: &Table) -> Result<(), String> {
+    for (section, keys) in table {
+        for (key, value) in keys.as_table().into_iter().flatten() {
+            let alone = Table::from_iter([(key.clone(), value.clone())]);
+            let alone = Table::from_iter([(section.clone(), Value::Table(alone))]);
+            let wrong = |error| format!("[{section}] `{key}`: {}", one_line(&error));
+            Settings::deserialize(alone).map_err(wrong)?;
+        }
+    }
+    Ok(())
+}
+
 fn parse(text: &str) -> Result<Table, String> {
-    text.parse::<Table>().map_err(|error| one_line(&error))
+    text.parse::<Table>().map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+        line.unwrap_or_default() + &one_line(&error)
+    })
 }
 
 /// An error of the parser, which draws the place over several lines.
@@ -306,9 +323,18 @@ mod tests {
         assert!(slip.contains(".toml: [recipe] has no key `lamda`; did you mean `lambda`?"), "{slip}");
         assert!(message("[rcipe]\n").contains("there are [recipe], [run], [export]"));
         assert!(message("lambda = 1\n").contains("`lambda` is not a section"));
-        assert!(message("[recipe\n").contains(".toml: "));
-        let mistyped = message("[recipe]\nlambda = \"high\"\n");
-        assert!(mistyped.contains("high") || mistyped.contains("expected"), "{mistyped}");
+        assert!(message("[run]\nlog_every = 2\n[recipe\n").contains(".toml: line 3: "));
+        for (text, part) in [
+            (
+                "[recipe]\nsteps = 3\nlambda = \"high\"\n",
+                ".toml: [recipe] `lambda`: invalid type: string \"high\"",
+            ),
+            ("[recipe]\nwidths = [1, -2]\n", ".toml: [recipe] `widths`: "),
+            ("[run]\naudit = 3\n", ".toml: [run] `audit`: "),
+        ] {
+            let mistyped = message(text);
+            assert!(mistyped.contains(part), "{mistyped}");
+        }
         let unknown = Settings::layered("medium", None, Table::new()).unwrap_err().to_string();
         assert!(unknown.contains("no preset `medium`; there are paper, small and robust"), "{unknown}");
     }

@@ -16,6 +16,10 @@ use crate::rewrite::types::Types;
 /// `opset` is that of the file, for which the branches are still written.
 pub fn decide(model: &mut Model, opset: i64) -> Result<Types, RewriteError> {
     let mut types = Types::open(model)?;
+    if !model.graph.nodes.iter().any(is_branching) {
+        model.graph.nodes.iter().try_for_each(|node| types.apply(node))?;
+        return Ok(types);
+    }
     let mut nodes: VecDeque<Node> = std::mem::take(&mut model.graph.nodes).into();
     let mut graph = GraphBuilder::from_graph(std::mem::take(&mut model.graph));
     nodes.iter().flat_map(|node| &node.outputs).for_each(|name| graph.reserve(name));
@@ -34,9 +38,14 @@ pub fn decide(model: &mut Model, opset: i64) -> Result<Types, RewriteError> {
     Ok(types)
 }
 
+/// Whether a node is an `If`.
+pub fn is_branching(node: &Node) -> bool {
+    node.op == "If" && node.domain.is_empty()
+}
+
 /// The branch that a node takes, where it is an `If` whose condition is known.
 fn taken(node: &Node, types: &Types) -> Result<Option<Graph>, RewriteError> {
-    if node.op != "If" || !node.domain.is_empty() {
+    if !is_branching(node) {
         return Ok(None);
     }
     let condition = node.input(0).and_then(|name| types.constant(name)).and_then(|tensor| tensor.as_bool());

@@ -21,7 +21,7 @@ pub use gradient::{Gradient, Stop, gradient};
 pub use norms::fold_norms;
 pub use promote::promote;
 pub use prune::prune;
-pub use specialise::{resized, specialise};
+pub use specialise::{outputs_at, resized, specialise};
 pub use straight_through::straight_through;
 pub use to_f16::to_f16;
 pub use upgrade::upgrade;

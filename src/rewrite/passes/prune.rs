@@ -6,33 +6,31 @@ use crate::onnx::{Attribute, Graph};
 
 /// Keeps what the outputs need, and every input.
 pub fn prune(graph: &mut Graph) {
-    let mut needed: HashSet<String> = graph.outputs.iter().map(|output| output.name.clone()).collect();
-    let mut kept = Vec::with_capacity(graph.nodes.len());
-    for node in std::mem::take(&mut graph.nodes).into_iter().rev() {
-        if node.outputs.iter().any(|output| needed.contains(output)) {
-            needed.extend(node.inputs.iter().cloned());
-            for attribute in node.attributes.values() {
-                captured(attribute, &mut needed);
-            }
-            kept.push(node);
+    let mut needed: HashSet<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
+    let mut kept = vec![false; graph.nodes.len()];
+    for (node, kept) in graph.nodes.iter().zip(&mut kept).rev() {
+        if node.outputs.iter().any(|output| needed.contains(output.as_str())) {
+            *kept = true;
+            needed.extend(node.inputs.iter().map(String::as_str));
+            node.attributes.values().for_each(|attribute| captured(attribute, &mut needed));
         }
     }
-    kept.reverse();
-    graph.nodes = kept;
-    graph.initializers.retain(|name, _| needed.contains(name));
+    graph.initializers.retain(|name, _| needed.contains(name.as_str()));
+    let mut kept = kept.into_iter();
+    graph.nodes.retain(|_| kept.next() == Some(true));
 }
 
 /// Names that subgraphs read: all of them, for a subgraph may read any outer value.
-fn captured(attribute: &Attribute, needed: &mut HashSet<String>) {
+fn captured<'a>(attribute: &'a Attribute, needed: &mut HashSet<&'a str>) {
     let graphs = match attribute {
         Attribute::Graph(graph) => std::slice::from_ref(graph.as_ref()),
         Attribute::Graphs(graphs) => graphs.as_slice(),
         _ => return,
     };
     for graph in graphs {
-        needed.extend(graph.outputs.iter().map(|output| output.name.clone()));
+        needed.extend(graph.outputs.iter().map(|output| output.name.as_str()));
         for node in &graph.nodes {
-            needed.extend(node.inputs.iter().cloned());
+            needed.extend(node.inputs.iter().map(String::as_str));
             node.attributes.values().for_each(|attribute| captured(attribute, needed));
         }
     }

@@ -8,7 +8,7 @@ use crate::onnx::{Attribute, GraphBuilder, Model, Node, Problem, Tensor};
 use crate::rewrite::error::RewriteError;
 
 /// The opset that every model has at least, afterwards.
-const TARGET: i64 = 13;
+pub const TARGET: i64 = 13;
 /// The IR version that opset 13 came with; before IR 4 every weight had to be an input, too.
 const TARGET_IR: i64 = 7;
 /// The oldest opset that is read: before it, operators broadcast by attributes of their own.

@@ -1,15 +1,18 @@
 //! What goes over the socket between a session and its child: numbers, texts and tensors, in the byte order
 //! of the machine that both run on.
 //!
-//! A child may be out of its mind, so a length that it states is a bound on what is read and never a reason to
-//! allocate.
+//! A child may be out of its mind, so a length that it states is a bound on what is read, and memory is given to it
+//! as it comes, [`CHUNK`] by [`CHUNK`].
 
 use std::io::{self, Read, Write};
 
+use bytemuck::Pod;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 /// The most axes of a tensor.
 const MOST_AXES: u64 = 64;
+/// The most elements that are made room for before they are there.
+const CHUNK: usize = 1 << 18;
 
 pub fn put_number(to: &mut dyn Write, number: u64) -> io::Result<()> {
     to.write_all(&number.to_ne_bytes())
@@ -28,13 +31,17 @@ pub fn put_bytes(to: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
 
 pub fn bytes(from: &mut dyn Read) -> io::Result<Vec<u8>> {
     let length = number(from)?;
-    exactly(from, length)
+    exactly(from, usize::try_from(length).map_err(|_| io::ErrorKind::InvalidData)?)
 }
 
-fn exactly(from: &mut dyn Read, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(length).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+fn exactly<T: Pod>(from: &mut dyn Read, count: usize) -> io::Result<Vec<T>> {
+    let mut values = Vec::new();
+    while values.len() < count {
+        let had = values.len();
+        values.resize(had + CHUNK.min(count - had), T::zeroed());
+        from.read_exact(bytemuck::cast_slice_mut(&mut values[had..]))?;
+    }
+    Ok(values)
 }
 
 pub fn text(from: &mut dyn Read) -> io::Result<String> {
@@ -53,9 +60,7 @@ pub fn tensor(from: &mut dyn Read) -> io::Result<ArrayD<f32>> {
     let axes = Some(number(from)?).filter(|&axes| axes <= MOST_AXES).ok_or_else(nonsense)?;
     let shape: Vec<usize> = (0..axes).map(|_| Ok(number(from)? as usize)).collect::<io::Result<_>>()?;
     let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
-    let length = count.and_then(|count| count.checked_mul(4)).ok_or_else(nonsense)?;
-    let bytes = exactly(from, length as u64)?;
-    let values = bytes.as_chunks::<4>().0.iter().map(|value| f32::from_ne_bytes(*value)).collect();
+    let values = exactly(from, count.ok_or_else(nonsense)?)?;
     ArrayD::from_shape_vec(IxDyn(&shape), values).map_err(|_| nonsense())
 }
 
@@ -81,6 +86,7 @@ mod tests {
             square.reversed_axes(),
             ArrayD::zeros(IxDyn(&[])),
             ArrayD::zeros(IxDyn(&[0, 4])),
+            ArrayD::from_shape_fn(IxDyn(&[2 * CHUNK + 3]), |at| at[0] as f32),
         ];
         let mut wire = Vec::new();
         put_tensors(&mut wire, &sent).unwrap();
