@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::attack::Interrupted;
 use crate::audit::AuditError;
 use crate::audit::inputs::requirements::{Fitted, ImageRequirements, fit};
-use crate::audit::inputs::whole::{Whole, keep_largest};
+use crate::audit::inputs::whole::Whole;
 use crate::digest;
 use crate::image::{Picture, list_images, load, match_pairs};
 use crate::metric::{crop_to_multiple, downscale_8_bit, smallest_side};
@@ -137,6 +137,17 @@ impl ImageSource {
             ImageSource::Truth(folder) => list_images(folder)?.into_iter().map(Files::Truth).collect(),
         })
     }
+}
+
+/// Adds an image; only the largest is kept whole beside its crop, so that memory does not grow with their number.
+fn keep_largest(images: &mut Vec<AuditImage>, mut image: AuditImage) {
+    let pixels = |image: &AuditImage| image.whole.as_ref().map_or(0, |whole| whole.x.len());
+    match images.iter_mut().find(|image| image.whole.is_some()) {
+        Some(largest) if pixels(largest) >= pixels(&image) => image.whole = None,
+        Some(largest) => largest.whole = None,
+        None => {}
+    }
+    images.push(image);
 }
 
 /// At most `most` of them, evenly picked, the first among them.

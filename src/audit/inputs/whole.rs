@@ -2,7 +2,6 @@
 
 use ndarray::{Array4, s};
 
-use super::images::AuditImage;
 use super::requirements::{Fitted, ImageRequirements, fit};
 
 /// The image that a crop was cut from.
@@ -33,15 +32,4 @@ impl Whole {
         let x = x.slice(s![.., .., rows, columns]).to_owned();
         Some(Self { x, at: [0, 1].map(|axis| self.at[axis] - first[axis]) })
     }
-}
-
-/// Adds an image; only the largest is kept whole beside its crop, so that memory does not grow with their number.
-pub fn keep_largest(images: &mut Vec<AuditImage>, mut image: AuditImage) {
-    let pixels = |image: &AuditImage| image.whole.as_ref().map_or(0, |whole| whole.x.len());
-    match images.iter_mut().find(|image| image.whole.is_some()) {
-        Some(largest) if pixels(largest) >= pixels(&image) => image.whole = None,
-        Some(largest) => largest.whole = None,
-        None => {}
-    }
-    images.push(image);
 }
