@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::compare::{Answer, outputs};
+use super::detours::Ways;
 use super::difference::Difference;
 use super::error::ParityError;
 use super::inputs::Input;
@@ -74,7 +75,7 @@ pub fn admit(applicant: &Applicant<'_>) -> Result<(Admission, Model), ParityErro
     let mut points = Vec::new();
     for input in applicant.inputs {
         let sides = (applicant.sides[0], applicant.sides[1]);
-        points.extend(walk(sides, &matching, &input.values, applicant.memory)?);
+        points.extend(walk(sides, (&matching, &Ways::default()), &input.values, applicant.memory)?);
     }
     let before = search.outcome(&BTreeSet::new())?;
     let ranked = search.ranked(&points, &before)?;

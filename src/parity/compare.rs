@@ -3,17 +3,18 @@
 use super::arbitrate::arbitrate;
 use super::bracket::bracket;
 use super::cut::{Style, cut};
+use super::detours::Ways;
 use super::difference::Difference;
+use super::divergence::{amplifiers, divergence, together};
 use super::error::ParityError;
 use super::groups::{Group, groups};
 use super::inputs::Input;
 use super::matching::Matching;
 use super::nodes::{Point, Side, walk};
-use super::report::{Amplifier, Comparison, Divergence, Output, Verdict};
+use super::report::{Comparison, Divergence, Output, Verdict};
 use super::stated::stated_differences;
 use super::tolerance::Tolerances;
 use super::value::Value;
-use crate::onnx::Node;
 
 /// What is compared.
 pub struct Question<'a> {
@@ -68,6 +69,10 @@ pub fn compare(
         true => Matching::identity(&candidate.program),
         false => Matching::of(&reference.program, &candidate.program),
     };
+    let ways = match question.one_file {
+        true => Ways::default(),
+        false => Ways::of(&reference.program, &candidate.program, &matching),
+    };
     let outputs = compared_outputs(question, inputs, answers);
     let mut comparison = Comparison {
         reference: name(reference),
@@ -93,7 +98,7 @@ pub fn compare(
         comparison.failed = Some("they have different numbers of outputs".into());
     }
     for input in worst_first(inputs, &comparison.outputs, question.one_file) {
-        if locate(question, &matching, input, &mut comparison)? {
+        if locate(question, (&matching, &ways), input, &mut comparison)? {
             break;
         }
     }
@@ -143,12 +148,12 @@ fn worst_first<'a>(inputs: &'a [Input], outputs: &[Output], one_file: bool) -> V
 /// Looks inside on one input; gives whether the place was found.
 fn locate(
     question: &Question<'_>,
-    matching: &Matching,
+    (matching, ways): (&Matching, &Ways),
     input: &Input,
     comparison: &mut Comparison,
 ) -> Result<bool, ParityError> {
     let Question { reference, candidate, tolerances, memory, .. } = *question;
-    let points = match walk((reference, candidate), matching, &input.values, memory) {
+    let points = match walk((reference, candidate), (matching, ways), &input.values, memory) {
         Ok(points) => points,
         Err(error) => {
             comparison.failed = Some(format!("not compared node by node: {error}"));
@@ -172,15 +177,15 @@ fn locate(
     let found = match (points.iter().find(isolated), points.iter().find(propagated)) {
         (Some(point), _) if survives || !differ => {
             let how = "it gives something else for the reference's inputs";
-            Some(divergence(question, point, input, how))
+            divergence(question, point, input, how)
         }
         (None, Some(point)) if survives => {
-            let how = "no node alone leaves its tolerance; here what came down to it first does";
-            Some(divergence(question, point, input, how))
+            let (point, how) = most_of_its_own(question, &points, point);
+            divergence(question, point, input, how)
         }
         (first, _) if differ => match unseen(question, matching, input) {
             Ok(Some(found)) => Some(found),
-            Ok(None) => first.map(|point| {
+            Ok(None) => first.and_then(|point| {
                 divergence(question, point, input, "it gives something else for the reference's inputs")
             }),
             Err(error) => {
@@ -202,39 +207,22 @@ fn locate(
     Ok(false)
 }
 
-fn title(node: &Node) -> String {
-    let value = node.outputs.iter().find(|name| !name.is_empty());
-    if node.name.is_empty() { value.cloned().unwrap_or_default() } else { node.name.clone() }
-}
-
-/// The node that a point is about: the reference's, where the candidate has another operator or none in its place.
-fn node<'a>(question: &'a Question<'_>, point: &Point) -> &'a Node {
-    let theirs = &question.reference.program.nodes()[point.reference];
-    let own = point.candidate.map(|node| &question.candidate.program.nodes()[node]);
-    own.filter(|own| own.op == theirs.op).unwrap_or(theirs)
-}
-
-fn divergence(question: &Question<'_>, point: &Point, input: &Input, how: &str) -> Divergence {
-    let node = node(question, point);
-    let how = match point.candidate {
-        None => "the candidate lacks this node of the reference".to_owned(),
-        Some(own) => {
-            let own = &question.candidate.program.nodes()[own];
-            if own.op == node.op { how.to_owned() } else { format!("{} stands in its place", own.label()) }
-        }
-    };
-    Divergence {
-        node: title(node),
-        operator: node.qualified_op(),
-        value: point.value.clone(),
-        isolated_error: point.isolated.as_ref().map(|found| found.max),
-        propagated_error: point.propagated.max,
-        isolated: point.isolated.clone(),
-        propagated: point.propagated.clone(),
-        input: input.name.clone(),
-        how,
-        among: Vec::new(),
-        arbitration: None,
+/// Of two files, the node before `first` that adds most of its own, though within its tolerance: what comes of it is
+/// beyond it further on. Else `first` itself.
+fn most_of_its_own<'a>(
+    question: &Question<'_>,
+    points: &'a [Point],
+    first: &'a Point,
+) -> (&'a Point, &'static str) {
+    let before = points.iter().take_while(|point| point.value != first.value).chain([first]);
+    let own = |point: &Point| point.isolated.as_ref().map_or(0.0, |found| found.relative);
+    let most = before.filter(|point| own(point) > 0.0).max_by(|a, b| own(a).total_cmp(&own(b)));
+    match most.filter(|_| !question.one_file) {
+        Some(most) => (
+            most,
+            "what it gives for the reference's inputs is within its tolerance, and what comes of it is not",
+        ),
+        None => (first, "no node alone leaves its tolerance; here what came down to it first does"),
     }
 }
 
@@ -266,61 +254,6 @@ fn grouped(question: &Question<'_>, group: &Group, [differ, count]: [usize; 2], 
     );
     let parts = (&group.nodes[..], &group.isolated, &group.propagated);
     together(question, &group.border, parts, input, how)
-}
-
-/// What several nodes show together: named by the last of them.
-fn together(
-    question: &Question<'_>,
-    value: &str,
-    (nodes, isolated, propagated): (&[usize], &Difference, &Difference),
-    input: &Input,
-    how: String,
-) -> Divergence {
-    let program = &question.candidate.program;
-    let moving = nodes.iter().filter(|&&node| !program.is_constant(node));
-    // A QuantizeLinear is the end of a group, and not what it is about.
-    let shown: Vec<&Node> = moving.map(|&node| &program.nodes()[node]).collect();
-    let last =
-        shown.iter().rev().find(|node| !["QuantizeLinear", "DequantizeLinear"].contains(&node.op.as_str()));
-    let fallback = &program.nodes()[program.producer(value).unwrap_or(0)];
-    let node = last.copied().unwrap_or(fallback);
-    Divergence {
-        node: title(node),
-        operator: node.qualified_op(),
-        value: value.to_owned(),
-        isolated_error: Some(isolated.max),
-        propagated_error: propagated.max,
-        isolated: Some(isolated.clone()),
-        propagated: propagated.clone(),
-        input: input.name.clone(),
-        how,
-        among: shown.iter().map(|node| title(node)).collect(),
-        arbitration: None,
-    }
-}
-
-/// The nodes whose relative error is the largest multiple of what they read.
-fn amplifiers(question: &Question<'_>, points: &[Point]) -> Vec<Amplifier> {
-    /// How many are told.
-    const TOLD: usize = 5;
-    /// Less than this is rounding.
-    const LEAST: f64 = 1e-7;
-    let grows = points.iter().filter(|point| point.read > LEAST && point.propagated.relative.is_finite());
-    let mut found: Vec<Amplifier> = grows
-        .map(|point| {
-            let node = node(question, point);
-            Amplifier {
-                node: title(node),
-                operator: node.qualified_op(),
-                factor: point.propagated.relative / point.read,
-                relative_error: point.propagated.relative,
-            }
-        })
-        .filter(|amplifier| amplifier.factor > 1.0)
-        .collect();
-    found.sort_by(|a, b| b.factor.total_cmp(&a.factor));
-    found.truncate(TOLD);
-    found
 }
 
 /// Who is right about the node, by float64, on what the reference's node reads.

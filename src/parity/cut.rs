@@ -34,8 +34,8 @@ pub struct Cut {
     pub model: Model,
     /// What to feed, in order.
     pub inputs: Vec<ArrayD<f32>>,
-    /// The values that the inputs are.
-    names: Vec<String>,
+    /// The values that the inputs are, and whether it is what float32 left of them.
+    names: Vec<(String, bool)>,
     /// The values it gives, with their types.
     wanted: Vec<(String, DType)>,
 }
@@ -68,8 +68,9 @@ pub fn cut(program: &Program, nodes: &[usize], values: &Values, wanted: &[String
         match frozen {
             Some(tensor) => drop(graph.initializers.insert(name, tensor)),
             None => {
-                inputs.push(feed(&mut graph, &name, value));
-                names.push(name);
+                let parts = feed(&mut graph, &name, value);
+                names.extend((0..parts.len()).map(|part| (name.clone(), part == 1)));
+                inputs.extend(parts);
             }
         }
     }
@@ -106,10 +107,19 @@ impl Cut {
     ///
     /// # Errors
     /// What the runtime fails at.
-    pub fn run_in(&self, session: &mut dyn Session, values: &Values) -> Result<Values, RuntimeError> {
+    pub fn run_in<'a>(
+        &'a self,
+        session: &mut dyn Session,
+        values: &'a Values,
+    ) -> Result<Values, RuntimeError> {
         let inputs = self.names.iter().zip(&self.inputs);
-        let fed: Vec<_> =
-            inputs.map(|(name, own)| values.get(name).map_or(own, |value| &value.high)).collect();
+        let part = |((name, is_low), own): (&'a (String, bool), &'a ArrayD<f32>)| {
+            let value = values.get(name);
+            value
+                .and_then(|value| if *is_low { value.low.as_ref() } else { Some(&value.high) })
+                .unwrap_or(own)
+        };
+        let fed: Vec<_> = inputs.map(part).collect();
         self.give(session, &fed)
     }
 
@@ -134,15 +144,41 @@ fn is_shape_like(dtype: DType) -> bool {
     matches!(dtype, DType::I64 | DType::I32 | DType::U32 | DType::U64 | DType::Bool)
 }
 
-/// Adds a float32 input that becomes the value.
-fn feed(graph: &mut Graph, name: &str, value: &Value) -> ArrayD<f32> {
-    let input = if value.dtype == DType::F32 { name.to_owned() } else { format!("{name}//fed") };
-    let dims = value.shape().iter().map(|&size| Dim::Known(size));
-    graph.inputs.push(ValueInfo::tensor(&input, DType::F32, dims));
-    if value.dtype != DType::F32 {
-        graph.nodes.push(cast(&input, name, value.dtype));
+/// Adds a float32 input that becomes the value, and another one for what float32 leaves of it, if it leaves something.
+fn feed(graph: &mut Graph, name: &str, value: &Value) -> Vec<ArrayD<f32>> {
+    let mut input = |name: &str| {
+        let dims = value.shape().iter().map(|&size| Dim::Known(size));
+        graph.inputs.push(ValueInfo::tensor(name, DType::F32, dims));
+    };
+    if value.dtype == DType::F32 {
+        input(name);
+        return vec![value.high.clone()];
     }
-    value.high.clone()
+    let [fed, left, sum] = ["fed", "left", "sum"].map(|part| format!("{name}//{part}"));
+    input(&fed);
+    let Some(low) = value.low.as_ref().filter(|low| low.iter().any(|left| *left != 0.0)) else {
+        graph.nodes.push(cast(&fed, name, value.dtype));
+        return vec![value.high.clone()];
+    };
+    input(&left);
+    // The rest of an unsigned integer may be negative.
+    let wide = if value.dtype == DType::F64 { DType::F64 } else { DType::I64 };
+    let [first, rest] = [(&fed, "first"), (&left, "rest")].map(|(from, part)| {
+        let to = format!("{name}//{part}");
+        graph.nodes.push(cast(from, &to, wide));
+        to
+    });
+    let is_wide = value.dtype == wide;
+    graph.nodes.push(Node {
+        op: "Add".into(),
+        inputs: vec![first, rest],
+        outputs: vec![if is_wide { name.to_owned() } else { sum.clone() }],
+        ..Node::default()
+    });
+    if !is_wide {
+        graph.nodes.push(cast(&sum, name, value.dtype));
+    }
+    vec![value.high.clone(), low.clone()]
 }
 
 /// Makes a value an output: as it is where it is float32, else cast, and of a wide type what the cast left, too.
@@ -159,10 +195,18 @@ fn give(graph: &mut Graph, name: &str, dtype: DType, known: bool) {
     output(graph, high.clone());
     if is_wide(dtype) {
         let [back, left, low] = ["back", "left", "low"].map(|part| format!("{name}//{part}"));
-        graph.nodes.push(cast(&high, &back, dtype));
+        // What float32 rounded up leaves less than nothing, which an unsigned integer does not hold.
+        let (of, signed) = match dtype {
+            DType::U32 | DType::U64 => (format!("{name}//signed"), DType::I64),
+            _ => (name.to_owned(), dtype),
+        };
+        if signed != dtype {
+            graph.nodes.push(cast(name, &of, signed));
+        }
+        graph.nodes.push(cast(&high, &back, signed));
         graph.nodes.push(Node {
             op: "Sub".into(),
-            inputs: vec![name.to_owned(), back],
+            inputs: vec![of, back],
             outputs: vec![left.clone()],
             ..Node::default()
         });

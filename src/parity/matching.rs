@@ -1,8 +1,7 @@
 //! Which node of one file is which of another: by the value it writes, by its name, else by its place.
 //!
-//! Two files of one function often share names. Where an exporter chose others, a node is taken for the one of the
-//! same operator that reads the same values, input by input. A node that only one file has (a Clip that somebody
-//! removed) is stepped over.
+//! Two files of one function often share names. Where an exporter chose others, `place` looks for the node that stands
+//! in the same place.
 
 use std::collections::{HashMap, HashSet};
 
@@ -35,7 +34,7 @@ impl Matching {
             matching.values.insert(own, other);
         }
         matching.by_name(reference, candidate);
-        matching.by_place(reference, candidate);
+        super::place::match_rest(&mut matching, reference, candidate);
         for (own, other) in candidate.outputs().into_iter().zip(reference.outputs()) {
             matching.values.entry(own).or_insert(other);
         }
@@ -66,17 +65,8 @@ impl Matching {
         self.taken.contains(&reference)
     }
 
-    fn pair(&mut self, reference: (&Program, usize), candidate: (&Program, usize)) {
-        self.nodes[candidate.1] = Some(reference.1);
-        self.taken.insert(reference.1);
-        let outputs = |(program, node): (&Program, usize)| program.nodes()[node].outputs.clone();
-        for (own, other) in outputs(candidate).into_iter().zip(outputs(reference)) {
-            if !own.is_empty() && !other.is_empty() {
-                self.values.insert(own, other);
-            }
-        }
-    }
-
+    /// Pairs nodes that write a value of one name, else those of one name and operator; none where the names turn out
+    /// to be numbers that an exporter gave anew.
     fn by_name(&mut self, reference: &Program, candidate: &Program) {
         let named: HashMap<&str, usize> = reference
             .nodes()
@@ -85,83 +75,56 @@ impl Matching {
             .filter(|(_, node)| !node.name.is_empty())
             .map(|(index, node)| (node.name.as_str(), index))
             .collect();
+        let mut pairs: Vec<(usize, usize)> = Vec::new();
+        let mut taken = HashSet::new();
         for (index, node) in candidate.nodes().iter().enumerate() {
-            let by_value = node.outputs.first().and_then(|value| reference.producer(value));
+            let same_value = |&other: &usize| {
+                let theirs = &reference.nodes()[other];
+                theirs.outputs.first() == node.outputs.first()
+                    || theirs.op == node.op && sorted(&theirs.outputs) == sorted(&node.outputs)
+            };
             let by_value =
-                by_value.filter(|&other| reference.nodes()[other].outputs.first() == node.outputs.first());
+                node.outputs.first().and_then(|value| reference.producer(value)).filter(same_value);
             let by_name = named
                 .get(node.name.as_str())
                 .copied()
                 .filter(|&other| reference.nodes()[other].op == node.op);
-            if let Some(other) = by_value.or(by_name).filter(|other| !self.taken.contains(other)) {
-                self.pair((reference, other), (candidate, index));
+            if let Some(other) = by_value.or(by_name).filter(|other| taken.insert(*other)) {
+                pairs.push((other, index));
             }
+        }
+        if names_tell(reference, candidate, &pairs) {
+            pairs.into_iter().for_each(|(other, index)| self.pair((reference, other), (candidate, index)));
         }
     }
 
-    /// In the candidate's order, so that the values that a node reads are matched before it.
-    fn by_place(&mut self, reference: &Program, candidate: &Program) {
-        let mut readers: HashMap<&String, Vec<usize>> = HashMap::new();
-        for node in 0..reference.nodes().len() {
-            reference.reads(node).iter().for_each(|name| readers.entry(name).or_default().push(node));
-        }
-        for index in 0..candidate.nodes().len() {
-            if self.nodes[index].is_some() {
-                continue;
-            }
-            let Some(first) = candidate.reads(index).iter().find_map(|name| self.through(candidate, name))
-            else {
-                continue;
-            };
-            // A node that the candidate lacks may stand between.
-            let mut near: Vec<usize> = readers.get(&first).cloned().unwrap_or_default();
-            let skipped = near.iter().filter(|node| !self.taken.contains(node));
-            let behind: Vec<usize> = skipped
-                .flat_map(|&node| reference.writes(node).collect::<Vec<_>>())
-                .flat_map(|name| readers.get(name).cloned().unwrap_or_default())
-                .collect();
-            near.extend(behind);
-            let fits = |&other: &usize| {
-                !self.taken.contains(&other) && self.fits((reference, other), (candidate, index))
-            };
-            if let Some(other) = near.into_iter().find(fits) {
-                self.pair((reference, other), (candidate, index));
+    /// Takes two nodes for one; outputs belong together by their names where these are the same, else by their order.
+    pub(super) fn pair(&mut self, reference: (&Program, usize), candidate: (&Program, usize)) {
+        self.nodes[candidate.1] = Some(reference.1);
+        self.taken.insert(reference.1);
+        let outputs = |(program, node): (&Program, usize)| program.nodes()[node].outputs.clone();
+        let (own, theirs) = (outputs(candidate), outputs(reference));
+        let by_name = sorted(&own) == sorted(&theirs);
+        for (own, other) in own.iter().zip(if by_name { &own } else { &theirs }) {
+            if !own.is_empty() && !other.is_empty() {
+                self.values.insert(own.clone(), other.clone());
             }
         }
     }
+}
 
-    /// The reference's value of a candidate's, through a node that the reference lacks.
-    fn through(&self, candidate: &Program, name: &String) -> Option<String> {
-        if let Some(known) = self.values.get(name) {
-            return Some(known.clone());
-        }
-        let before = candidate.producer(name).filter(|&node| self.nodes[node].is_none())?;
-        candidate.reads(before).first().and_then(|name| self.values.get(name)).cloned()
-    }
+fn sorted(names: &[String]) -> Vec<&String> {
+    let mut names: Vec<&String> = names.iter().collect();
+    names.sort();
+    names
+}
 
-    fn fits(&self, (reference, other): (&Program, usize), (candidate, index): (&Program, usize)) -> bool {
-        let (a, b) = (&reference.nodes()[other], &candidate.nodes()[index]);
-        if a.op != b.op || a.domain != b.domain || a.inputs.len() != b.inputs.len() {
-            return false;
-        }
-        a.inputs.iter().zip(&b.inputs).all(|(theirs, own)| {
-            let weights = [(reference, theirs), (candidate, own)].map(|(program, name)| {
-                program.model.graph.initializers.get(name).map(|tensor| tensor.shape().to_vec())
-            });
-            match weights {
-                [Some(a), Some(b)] => a == b,
-                [None, None] if own.is_empty() => theirs.is_empty(),
-                [None, None] => self.through(candidate, own).is_some_and(|known| {
-                    known == *theirs || self.skipped(reference, theirs).is_some_and(|before| *before == known)
-                }),
-                _ => false,
-            }
-        })
-    }
-
-    /// What the node behind a value reads first, where the candidate lacks that node.
-    pub fn skipped<'a>(&self, reference: &'a Program, value: &str) -> Option<&'a String> {
-        let node = reference.producer(value).filter(|node| !self.taken.contains(node))?;
-        reference.reads(node).first()
-    }
+/// Whether nodes that share a name are of one kind, too. Where an exporter numbers values, one node more or less gives
+/// every name behind it to another node.
+fn names_tell(reference: &Program, candidate: &Program, pairs: &[(usize, usize)]) -> bool {
+    let unlike = pairs.iter().filter(|&&(other, index)| {
+        let (theirs, own) = (&reference.nodes()[other], &candidate.nodes()[index]);
+        theirs.op != own.op || super::place::weights_differ_in_shape((reference, theirs), (candidate, own))
+    });
+    8 * unlike.count() <= pairs.len().max(16)
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cut::{Cut, Style, Values, cut};
+use super::detours::{Detour, Ways};
 use super::difference::Difference;
 use super::error::ParityError;
 use super::matching::Matching;
@@ -29,8 +30,10 @@ pub struct Side {
 pub struct Point {
     /// The node in the candidate; `None` where the candidate lacks the reference's node.
     pub candidate: Option<usize>,
-    /// The node in the reference.
-    pub reference: usize,
+    /// The node in the reference; `None` where the candidate has one more.
+    pub reference: Option<usize>,
+    /// The candidate's nodes that make the value together, where they are several.
+    pub among: Vec<usize>,
     /// The value's name in the candidate, or in the reference where the candidate has none.
     pub value: String,
     /// What the node does to the reference's inputs; `None` where it could not be fed with them.
@@ -53,11 +56,11 @@ const UNKNOWN: usize = 1 << 20;
 /// A runtime that refuses or fails at a slice.
 pub fn walk(
     (reference, candidate): (&Side, &Side),
-    matching: &Matching,
+    (matching, ways): (&Matching, &Ways),
     inputs: &[Value],
     memory: usize,
 ) -> Result<Vec<Point>, ParityError> {
-    let mut walk = Walk::new(reference, candidate, matching, inputs, memory);
+    let mut walk = Walk::new((reference, candidate), (matching, ways), inputs, memory);
     for slice in 0..=walk.last {
         walk.step(slice)?;
     }
@@ -68,6 +71,7 @@ struct Walk<'a> {
     reference: &'a Side,
     candidate: &'a Side,
     matching: &'a Matching,
+    ways: &'a Ways,
     /// The slice of every node of the reference and of the candidate.
     slices: [Vec<usize>; 2],
     last: usize,
@@ -77,15 +81,12 @@ struct Walk<'a> {
     /// Relative propagated errors of the candidate's values.
     errors: HashMap<String, f64>,
     points: Vec<Point>,
-    /// Values of nodes that the candidate lacks, once compared.
-    lacking: Vec<String>,
 }
 
 impl<'a> Walk<'a> {
     fn new(
-        reference: &'a Side,
-        candidate: &'a Side,
-        matching: &'a Matching,
+        (reference, candidate): (&'a Side, &'a Side),
+        (matching, ways): (&'a Matching, &'a Ways),
         inputs: &[Value],
         memory: usize,
     ) -> Self {
@@ -96,13 +97,13 @@ impl<'a> Walk<'a> {
             reference,
             candidate,
             matching,
+            ways,
             slices: [own, others],
             last,
             needed: [HashMap::new(), HashMap::new()],
             values: [Values::new(), Values::new()],
             errors: HashMap::new(),
             points: Vec::new(),
-            lacking: Vec::new(),
         };
         for (side, values) in [reference, candidate].iter().zip(&mut walk.values) {
             values.extend(side.program.fed(inputs));
@@ -134,6 +135,13 @@ impl<'a> Walk<'a> {
                 need(0, value, slice);
             }
         }
+        for detour in &self.ways.detours {
+            let slice = self.end(detour);
+            need(1, &detour.own, slice);
+            need(0, &detour.theirs, slice);
+            let read = detour.added.iter().flat_map(|&node| candidate.reads(node)).chain([&detour.own]);
+            read.filter_map(|name| self.matching.value(name)).for_each(|name| need(0, name, slice));
+        }
         self.needed = needed;
     }
 
@@ -144,11 +152,12 @@ impl<'a> Walk<'a> {
             self.values[index].extend(found);
         }
         let nodes = self.nodes(1, slice);
-        let isolated = self.isolated(&nodes)?;
+        let isolated = self.isolated(&nodes);
         for &node in &nodes {
-            self.compare_lacking(node);
+            self.compare_detours(slice, Some(node));
             self.compare(node, &isolated);
         }
+        self.compare_detours(slice, None);
         for (values, needed) in self.values.iter_mut().zip(&self.needed) {
             values.retain(|name, _| needed.get(name).is_some_and(|last| *last > slice));
         }
@@ -160,61 +169,79 @@ impl<'a> Walk<'a> {
         (0..of.len()).filter(|&node| of[node] == slice).collect()
     }
 
-    /// What the candidate's nodes give for the reference's values.
-    fn isolated(&self, nodes: &[usize]) -> Result<Values, ParityError> {
-        let program = &self.candidate.program;
-        let mut fed = Values::new();
-        let mut alone = Vec::new();
-        for &node in nodes.iter().filter(|&&node| self.matching.node(node).is_some()) {
-            let read: Option<Vec<(String, Value)>> = program
+    /// The slice in which a detour is compared.
+    fn end(&self, detour: &Detour) -> usize {
+        detour.reader.map_or(self.last, |node| self.slices[1][node])
+    }
+
+    /// What the candidate's nodes give for the reference's values, and what they should: each alone on both sides where
+    /// the files are two, so that what a runtime fuses does not pass for a node's doing.
+    fn isolated(&self, nodes: &[usize]) -> [Values; 2] {
+        let (reference, candidate) = (&self.reference.program, &self.candidate.program);
+        let (mut fed, mut alone, mut partners) = (Values::new(), Vec::new(), Vec::new());
+        for &node in nodes.iter().filter(|&&node| !self.ways.is_same(node)) {
+            let Some(partner) = self.matching.node(node) else { continue };
+            let read: Option<Vec<(String, Value)>> = candidate
                 .reads(node)
                 .iter()
                 .map(|name| {
-                    let value = self.values[0].get(self.matching.value(name)?)?.clone();
-                    Some((name.clone(), Value { dtype: program.dtype(name), ..value }))
+                    let value = self.values[0].get(self.ways.value(self.matching, name)?)?.clone();
+                    Some((name.clone(), Value { dtype: candidate.dtype(name), ..value }))
                 })
                 .collect();
             if let Some(read) = read {
                 fed.extend(read);
                 alone.push(node);
+                partners.push(partner);
             }
         }
-        run(self.candidate, &alone, &fed, Style::Apart)
+        let expected = match Arc::ptr_eq(reference, candidate) {
+            true => Values::new(),
+            false => run_apart(self.reference, &partners, &self.values[0]),
+        };
+        [expected, run_apart(self.candidate, &alone, &fed)]
     }
 
-    /// Compares what a node of the reference gives, which the candidate lacks, with what takes its place.
-    fn compare_lacking(&mut self, node: usize) {
-        let Some(other) = self.matching.node(node) else { return };
-        let reads =
-            [&self.reference.program.nodes()[other].inputs, &self.candidate.program.nodes()[node].inputs];
-        let pairs: Vec<(String, String)> = reads[0].iter().cloned().zip(reads[1].iter().cloned()).collect();
-        for (theirs, own) in pairs {
-            let lacking = self.reference.program.producer(&theirs).filter(|&node| !self.matching.has(node));
-            let (Some(lacking), Some(before)) = (lacking, self.matching.value(&own).cloned()) else {
-                continue;
-            };
-            let [of, with] = &self.values;
-            let (Some(expected), Some(unchanged), Some(found)) =
-                (of.get(&theirs), of.get(&before), with.get(&own))
-            else {
-                continue;
-            };
-            if self.lacking.contains(&theirs) {
-                continue;
+    /// Compares what nodes without a partner make of the reference's values with what stands in their place.
+    fn compare_detours(&mut self, slice: usize, reader: Option<usize>) {
+        let ways = self.ways;
+        let here = |detour: &&Detour| detour.reader == reader && self.end(detour) == slice;
+        let points: Vec<Point> =
+            ways.detours.iter().filter(here).filter_map(|detour| self.detour(detour)).collect();
+        self.points.extend(points);
+    }
+
+    fn detour(&self, detour: &Detour) -> Option<Point> {
+        let [of, with] = &self.values;
+        let program = &self.candidate.program;
+        let (expected, found) = (of.get(&detour.theirs)?, with.get(&detour.own)?);
+        let given = match &detour.added[..] {
+            [] => of.get(self.matching.value(&detour.own)?).cloned(),
+            added => {
+                let read = added.iter().flat_map(|&node| program.reads(node));
+                let fed = read.filter_map(|name| {
+                    let value = of.get(self.matching.value(name)?)?.clone();
+                    Some((name.clone(), Value { dtype: program.dtype(name), ..value }))
+                });
+                let wanted = std::slice::from_ref(&detour.own);
+                let part = cut(program, added, &fed.collect(), wanted, Style::Joined);
+                part.run(&*self.candidate.runtime).ok().and_then(|mut values| values.remove(&detour.own))
             }
-            self.lacking.push(theirs.clone());
-            self.points.push(Point {
-                candidate: None,
-                reference: lacking,
-                isolated: Some(Difference::of(expected, unchanged)),
-                propagated: Difference::of(expected, found),
-                read: self.errors.get(&own).copied().unwrap_or(0.0),
-                value: theirs,
-            });
-        }
+        };
+        let isolated = given.map(|given| Difference::of(expected, &given));
+        Some(Point {
+            candidate: detour.added.last().copied(),
+            reference: detour.lacking.last().copied(),
+            among: if detour.added.len() > 1 { detour.added.clone() } else { Vec::new() },
+            value: if detour.added.is_empty() { &detour.theirs } else { &detour.own }.clone(),
+            // Another layout of the same numbers is not compared here.
+            isolated: isolated.filter(|found| found.shapes.is_none()),
+            propagated: Difference::of(expected, found),
+            read: self.errors.get(&detour.own).copied().unwrap_or(0.0),
+        })
     }
 
-    fn compare(&mut self, node: usize, isolated: &Values) {
+    fn compare(&mut self, node: usize, [expected_alone, isolated]: &[Values; 2]) {
         let Some(other) = self.matching.node(node) else { return };
         let program = &self.candidate.program;
         let read = program
@@ -223,20 +250,37 @@ impl<'a> Walk<'a> {
             .filter_map(|name| self.errors.get(name))
             .fold(0.0_f64, |a, b| a.max(*b));
         for name in program.writes(node) {
-            let expected = self.matching.value(name).and_then(|name| self.values[0].get(name));
-            let (Some(expected), Some(found)) = (expected, self.values[1].get(name)) else { continue };
+            let Some(theirs) = self.matching.value(name) else { continue };
+            let (Some(expected), Some(found)) = (self.values[0].get(theirs), self.values[1].get(name)) else {
+                continue;
+            };
             let propagated = Difference::of(expected, found);
             self.errors.insert(name.clone(), propagated.relative);
+            let right = expected_alone.get(theirs).unwrap_or(expected);
+            let isolated = match self.ways.is_same(node) {
+                true => Some(Difference::of(expected, expected)),
+                false => isolated.get(name).map(|found| Difference::of(right, found)),
+            };
             self.points.push(Point {
                 candidate: Some(node),
-                reference: other,
+                reference: Some(other),
+                among: Vec::new(),
                 value: name.clone(),
-                isolated: isolated.get(name).map(|found| Difference::of(expected, found)),
+                isolated,
                 propagated,
                 read,
             });
         }
     }
+}
+
+/// What nodes give, each alone; those that cannot stand alone are left out.
+fn run_apart(side: &Side, nodes: &[usize], values: &Values) -> Values {
+    let all = run(side, nodes, values, Style::Apart);
+    all.unwrap_or_else(|_| {
+        let each = nodes.iter().filter_map(|&node| run(side, &[node], values, Style::Apart).ok());
+        each.flatten().collect()
+    })
 }
 
 fn run(side: &Side, nodes: &[usize], values: &Values, style: Style) -> Result<Values, ParityError> {

@@ -35,7 +35,9 @@ impl Value {
         };
         let array = |elements: Vec<f32>| ArrayD::from_shape_vec(IxDyn(tensor.shape()), elements).ok();
         let high = array(elements.iter().map(|&value| value as f32).collect())?;
-        let low = elements.iter().map(|&value| (value - f64::from(value as f32)) as f32).collect();
+        let left = |&value: &f64| (value - f64::from(value as f32)) as f32;
+        // Nothing is left of what is no finite number.
+        let low = elements.iter().map(left).map(|left| if left.is_finite() { left } else { 0.0 }).collect();
         Some(Self { dtype, high, low: if is_wide(dtype) { Some(array(low)?) } else { None } })
     }
 

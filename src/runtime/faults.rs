@@ -31,6 +31,9 @@ pub struct Fault {
     pub hits: fn(&Model, &Node) -> bool,
 }
 
+/// The tests that showed a row, where nobody discusses it yet.
+const BACKEND_TESTS: &str = "https://onnx.ai/onnx/repo-docs/OnnxBackendTest.html";
+
 /// The table.
 pub static FAULTS: &[Fault] = &[
     Fault {
@@ -79,6 +82,40 @@ pub static FAULTS: &[Fault] = &[
         thread: "https://github.com/microsoft/onnxruntime/issues/11496",
         shown: Ok("0.23"),
         hits: cubic_to_one_pixel,
+    },
+    Fault {
+        name: "recurrence-in-reverse",
+        runtime: "tract",
+        optimised: false,
+        last: None,
+        what: "an RNN, GRU or LSTM with direction=reverse is computed otherwise than ONNX states",
+        remedy: "reverse the sequence before and behind it, or use ONNX Runtime",
+        thread: BACKEND_TESTS,
+        shown: Ok("0.23"),
+        hits: recurrence_in_reverse,
+    },
+    Fault {
+        name: "swish-alpha",
+        runtime: "tract",
+        optimised: false,
+        last: None,
+        what: "Swish takes its attribute alpha for 1",
+        remedy: "write x * Sigmoid(alpha * x)",
+        thread: BACKEND_TESTS,
+        shown: Ok("0.23"),
+        hits: swish_alpha,
+    },
+    Fault {
+        name: "remainder-behind-cast",
+        runtime: "tract",
+        optimised: false,
+        last: None,
+        what: "a Mod of int64 behind a Cast gives a negative number where the dividend is negative: the integers are \
+               taken for dimensions",
+        remedy: "cast to int32",
+        thread: BACKEND_TESTS,
+        shown: Ok("0.23"),
+        hits: remainder_behind_cast,
     },
     Fault {
         name: "max-pool-of-a-negative-scale",
@@ -170,6 +207,23 @@ fn cubic_to_one_pixel(model: &Model, node: &Node) -> bool {
         && is("mode", "cubic")
         && is("coordinate_transformation_mode", "pytorch_half_pixel")
         && one_pixel
+}
+
+fn recurrence_in_reverse(_: &Model, node: &Node) -> bool {
+    ["RNN", "GRU", "LSTM"].contains(&node.op.as_str())
+        && node.attributes.get("direction") == Some(&Attribute::from("reverse"))
+}
+
+fn swish_alpha(_: &Model, node: &Node) -> bool {
+    let alpha = node.attributes.get("alpha");
+    node.op == "Swish" && matches!(alpha, Some(Attribute::Float(alpha)) if *alpha != 1.0)
+}
+
+fn remainder_behind_cast(model: &Model, node: &Node) -> bool {
+    let before = node.input(0).and_then(|name| producer(&model.graph, name));
+    let to = Attribute::Int(i64::from(DType::I64 as i32));
+    node.op == "Mod"
+        && before.is_some_and(|before| before.op == "Cast" && before.attributes.get("to") == Some(&to))
 }
 
 fn max_pool_of_a_negative_scale(model: &Model, node: &Node) -> bool {

@@ -1,7 +1,8 @@
 //! Random valid graphs: rules that are right one by one must be right behind each other, on values that several
 //! nodes read, and on shapes that nobody thought of.
 //!
-//! `TEMPER_GRAPHS=20000 TEMPER_SEED=1 cargo test --test gradients "random graphs"` runs so many from that seed.
+//! `TEMPER_GRAPHS=20000 TEMPER_SEED=1 cargo test --test gradients "random graphs"` runs so many from that seed;
+//! with `TEMPER_KEEP=DIR` the graphs that disagree are written there, for `temper parity --bisect` to make smaller.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -34,6 +35,10 @@ pub fn agree_on_random_graphs() {
 /// What is wrong with the answers to a graph, each of which the rewrite must give and a runtime run.
 fn disagreement(case: &Case, seed: u64) -> Option<String> {
     let wrong = first_difference(&answers(case))?;
+    if let Ok(folder) = std::env::var("TEMPER_KEEP") {
+        let path = std::path::Path::new(&folder).join(format!("{seed}.onnx"));
+        temper::onnx::write(&case.model, &path).expect("the folder can be written to");
+    }
     let operators: Vec<&str> = case.model.graph.nodes.iter().map(|node| node.op.as_str()).collect();
     Some(format!("TEMPER_SEED={seed} ({}): {wrong}", operators.join(" ")))
 }

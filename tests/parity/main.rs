@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+#[path = "../common/mod.rs"]
 mod common;
+mod structure;
 
 use common::Workspace;
 use rand::{RngExt, SeedableRng};
