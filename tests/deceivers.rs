@@ -19,6 +19,7 @@ use std::time::Duration;
 use common::Workspace;
 use deceive::{DECEIVERS, Deceiver};
 use ndarray::{Array3, Axis, concatenate};
+use temper::image::save_png;
 use temper::metric::psnr;
 use temper::onnx;
 use temper::rewrite::specialise;
@@ -75,13 +76,27 @@ fn served(name: &str, image: &Array3<f32>) -> Array3<f32> {
     output.mapv(|value| value.clamp(0.0, 1.0))
 }
 
+/// An image beside, above and diagonal to itself.
+fn twice(image: &Array3<f32>) -> Array3<f32> {
+    let along =
+        |axis: usize, image: &Array3<f32>| concatenate(Axis(axis), &[image.view(), image.view()]).unwrap();
+    along(1, &along(2, image))
+}
+
+/// The images at the size that is served, in a folder.
+fn doubled(workspace: &Workspace) -> String {
+    let folder = workspace.path("doubled");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, pixels) in honest::images() {
+        save_png(&folder.join(name).with_extension("png"), twice(&pixels).view()).unwrap();
+    }
+    folder.display().to_string()
+}
+
 /// At the size that is served, not that of crops.
 fn serves_the_same(deceiver: &Deceiver) {
     for (image, pixels) in honest::images() {
-        let twice = |axis: usize, image: &Array3<f32>| {
-            concatenate(Axis(axis), &[image.view(), image.view()]).unwrap()
-        };
-        let pixels = twice(1, &twice(2, &pixels));
+        let pixels = twice(&pixels);
         let [own, twins] = [deceiver.name, "honest"].map(|name| served(name, &pixels));
         assert!(own.iter().all(|value| value.is_finite()), "on {image}");
         let apart = psnr(own.view(), twins.view()).unwrap();
@@ -105,8 +120,14 @@ fn verdict(name: &str, kind: Kind) -> Verdict {
     let workspace = Workspace::empty();
     let [model, images] = [folder().join(name).with_extension("onnx"), folder().join("images")];
     let [model, images] = [model, images].map(|path| path.display().to_string());
-    let flags = "--budget 4 --iterations 20 --min-sr-psnr 1 --out out --runtime";
-    let flags: Vec<&str> = flags.split(' ').chain([kind.name()]).collect();
+    // What branches on size is audited as large images are: on a crop.
+    let (images, crop) = match name.starts_with("size-") {
+        true => (doubled(&workspace), "--crop 32"),
+        false => (images, "--crop 64"),
+    };
+    let flags =
+        format!("--budget 4 --iterations 20 --min-sr-psnr 1 --out out {crop} --runtime {}", kind.name());
+    let flags: Vec<&str> = flags.split(' ').collect();
     let mut command = workspace.temper(&[&["audit", &model, "--images", &images], &flags[..]].concat());
     let output = command.timeout(Duration::from_secs(300)).output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();

@@ -78,8 +78,19 @@ fn it_is_never_weaker_than_apgd_which_it_holds_to_the_last_bit() {
         assert_eq!(found.values, alone.values, "the first member is apgd with its own random numbers");
         assert!(found.value >= alone.value, "{:?} after {:?}", found.value, alone.value);
         let names: Vec<&str> = ensemble.members.iter().map(|member| &*member.name).collect();
-        let expected =
-            ["apgd", "luma", "singular", "features", "unclipped", "eight-bit", "inner", "transfer", "square"];
+        let expected = [
+            "apgd",
+            "luma",
+            "singular",
+            "features",
+            "unclipped",
+            "polished",
+            "eight-bit",
+            "off-grid",
+            "inner",
+            "transfer",
+            "square",
+        ];
         let plain: Vec<&str> = names.into_iter().filter(|name| *name != "smooth").collect();
         assert_eq!(plain, expected, "no rounding, and a tap");
     }
@@ -134,6 +145,26 @@ fn ripples_are_averaged_away() {
     let (_, ensemble) = ensemble(&model, 4.0);
     let [plain, smooth] = ["apgd", "smooth"].map(|name| of(&ensemble, name).unwrap());
     assert!(smooth < plain - 1.0, "smooth leaves {smooth} dB and apgd {plain} dB");
+}
+
+/// A slope between four times and minus two times the honest one keeps, on the mean, what it promises; yet a quarter of a
+/// level aside it is another.
+#[test]
+fn a_gradient_that_changes_within_a_level_is_rugged() {
+    let ripples = |height: f32| {
+        upscaler(|graph: &mut GraphBuilder, image| {
+            let often = std::f32::consts::TAU * 255.0 * 1.3;
+            let little = graph.initializer("little", Tensor::scalar(height / often));
+            let often = graph.initializer("often", Tensor::scalar(often));
+            let phase = graph.node("Mul", "phase", &[image, &often], []);
+            let wave = graph.node("Sin", "wave", &[&phase], []);
+            let ripple = graph.node("Mul", "ripple", &[&wave, &little], []);
+            let both = graph.node("Add", "both", &[image, &ripple], []);
+            mix(graph, &both, 0.25)
+        })
+    };
+    let [shallow, deep] = [0.3, 3.0].map(|height| ensemble(&ripples(height), 4.0).1);
+    assert!(!shallow.rugged && deep.rugged);
 }
 
 #[test]

@@ -121,6 +121,11 @@ pub struct NetworkCheck {
     #[serde(with = "number")]
     #[schemars(with = "Option<f64>")]
     pub correlation: f64,
+    /// How far apart what noise does to the output of the crop and of the whole image is, in the middle of the crop, over
+    /// the larger of both: 0 where the crop gets the network that the whole image gets, about 1 for another. Taken of
+    /// the largest image that was cut, on the first runtime; null elsewhere, and where the whole takes too much memory.
+    #[serde(default)]
+    pub size_difference: Option<f64>,
 }
 
 /// Quality without attack, next to bicubic's.

@@ -41,19 +41,25 @@ impl Attack {
     });
 }
 
-/// How often all members together take [`Settings::iterations`] gradients at most: nine of apgd's kind, and
-/// `smooth`, which takes eight gradients a step and half as many steps.
-const ITERATIONS: usize = 9 + 4;
+/// How often all members together take [`Settings::iterations`] gradients at most: ten of apgd's kind, and
+/// `smooth`, which takes eight for each and half as many.
+const ITERATIONS: usize = 10 + 4;
 /// Members that can be left out where time is short, those first that cost the least strength (`docs/attacks.md`).
 /// The others stay: the first member, and those that find what deceives it.
 const DISPENSABLE: [&str; 4] = ["features", "singular", "luma", "unclipped"];
 /// Steps of power iteration.
 const POWER: usize = 8;
+/// The first step of `polished`, as a share of apgd's.
+const POLISHING: f64 = 0.125;
 /// How far from x0 power iteration takes its gradients, in budgets: the root mean square.
 const TINY: f64 = 0.05;
 
 /// The member that keeps to 8-bit images.
 const EIGHT_BIT: &str = "eight-bit";
+/// What it found, moved off the grid of 8-bit images.
+const OFF_GRID: &str = "off-grid";
+/// By how much, up to: as far as any value lies from the grid.
+const OFF: f32 = 0.5 / 255.0;
 /// The member that keeps to a part of the budget.
 const INNER: &str = "inner";
 /// The parts of the budget that it stays within.
@@ -71,7 +77,7 @@ struct Entry {
 type Run = fn(&mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError>;
 
 /// The members, in the order in which they run.
-const MEMBERS: [Entry; 11] = [
+const MEMBERS: [Entry; 12] = [
     Entry { name: "apgd", kind: AttackKind::WhiteBox, view: View::Served, run: alone },
     Entry { name: "luma", kind: AttackKind::WhiteBox, view: View::Luma, run: alone },
     Entry { name: "singular", kind: AttackKind::WhiteBox, view: View::Served, run: from_singular },
@@ -79,6 +85,7 @@ const MEMBERS: [Entry; 11] = [
     Entry { name: "unclipped", kind: AttackKind::WhiteBox, view: View::Unclipped, run: alone },
     Entry { name: "smooth", kind: AttackKind::WhiteBox, view: View::Served, run: smooth },
     Entry { name: "straight", kind: AttackKind::WhiteBox, view: View::StraightThrough, run: alone },
+    Entry { name: "polished", kind: AttackKind::WhiteBox, view: View::Served, run: polished },
     Entry { name: EIGHT_BIT, kind: AttackKind::WhiteBox, view: View::Served, run: on_grid },
     Entry { name: INNER, kind: AttackKind::WhiteBox, view: View::Served, run: inner },
     Entry { name: "transfer", kind: AttackKind::GradientFree, view: View::Surrogate, run: alone },
@@ -96,6 +103,8 @@ struct Arena<'a, 'b> {
     rugged: bool,
     /// The end of the first member.
     end: Option<Array4<f32>>,
+    /// The best point of all so far, with its objective.
+    best: Option<(f64, Array4<f32>)>,
 }
 
 fn strongest(
@@ -105,7 +114,7 @@ fn strongest(
     rng: &mut ChaCha8Rng,
     on_step: &mut OnStep<'_>,
 ) -> Result<Attacked, AttackError> {
-    let mut arena = Arena { landscape, goal, settings, rng, on_step, rugged: false, end: None };
+    let mut arena = Arena { landscape, goal, settings, rng, on_step, rugged: false, end: None, best: None };
     let mut found = Found::default();
     let left_out = Attack::STRONGEST.left_out(settings);
     for entry in MEMBERS.iter().filter(|entry| !left_out.contains(&entry.name)) {
@@ -158,12 +167,19 @@ impl Found {
             Some(value) => value,
             None => first(&arena.landscape.values(attacked.image.view(), &goals)?),
         };
-        let sr_psnr = first(&arena.landscape.sr_psnr(attacked.image.view(), &goals)?);
-        let sr_psnr = Some(sr_psnr).filter(|psnr| psnr.is_finite());
         let (part, rounded) = ((entry.name == INNER).then_some(PARTS[0]), entry.name == EIGHT_BIT);
+        let sr_psnr = left(arena, &attacked.image)?;
         self.members.push(Member { name: entry.name.into(), kind: entry.kind, sr_psnr, part, rounded });
+        if rounded {
+            let sr_psnr = left(arena, &off_grid(arena, &attacked.image))?;
+            let (name, kind) = (OFF_GRID.into(), entry.kind);
+            self.members.push(Member { name, kind, sr_psnr, part: None, rounded: false });
+        }
         if self.values.is_empty() {
             self.values.clone_from(&attacked.values);
+        }
+        if arena.best.as_ref().is_none_or(|(best, _)| value > *best) {
+            arena.best = Some((value, attacked.image.clone()));
         }
         let reached = attacked.reached == Some(true);
         if reached || self.worst.as_ref().is_none_or(|(worst, _)| value > *worst) {
@@ -184,6 +200,20 @@ impl Found {
         let ensemble = Some(Ensemble { members: self.members, rugged: arena.rugged, overshoot });
         Ok(Attacked { value: Some(value), values: self.values, ensemble, ..worst })
     }
+}
+
+/// SR PSNR in dB; `None` where the output did not change.
+fn left(arena: &mut Arena<'_, '_>, image: &Array4<f32>) -> Result<Option<f64>, OracleError> {
+    let left = first(&arena.landscape.sr_psnr(image.view(), &[arena.goal])?);
+    Ok(Some(left).filter(|psnr| psnr.is_finite()))
+}
+
+/// An image a little off the grid of 8-bit ones: whether a network is another one there shows in what is left of the
+/// same attack, and not in which of two attacks had the luck.
+fn off_grid(arena: &Arena<'_, '_>, image: &Array4<f32>) -> Array4<f32> {
+    let mut moved = around(image.view(), OFF, &mut arena.rng.clone());
+    arena.goal.ball.project(&mut moved);
+    moved
 }
 
 fn first(values: &[f64]) -> f64 {
@@ -227,7 +257,7 @@ fn from_features(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackEr
     let end = Attack::FDA.run_one(arena.landscape, arena.goal, &half, arena.rng, arena.on_step)?;
     arena.landscape.look(View::Served);
     let left = Settings { iterations: arena.settings.iterations - half.iterations, ..half };
-    from(arena, end.image, &left).map(Some)
+    from(arena, end.image, &left, arena.goal.ball.level()).map(Some)
 }
 
 /// APGD from the corner of the ball nearest to the leading right singular vector of the Jacobian at x0.
@@ -249,7 +279,7 @@ fn from_singular(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackEr
     }
     let start = along(&ball.centre().to_owned(), ball.level() as f32, &ball.direction(&direction));
     let left = Settings { iterations: settings.iterations - power, restarts: 1, ..settings.clone() };
-    from(arena, start, &left).map(Some)
+    from(arena, start, &left, arena.goal.ball.level()).map(Some)
 }
 
 /// What a direction is multiplied by for this root mean square; 0 where it is zero.
@@ -260,7 +290,7 @@ fn scale(direction: &Array4<f32>, size: f64) -> f32 {
 
 /// `smooth` with half of the steps, where much of what the plain gradient promises does not come.
 fn smooth(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
-    let Arena { landscape, goal, settings, rng, on_step, rugged, end } = arena;
+    let Arena { landscape, goal, settings, rng, on_step, rugged, end, .. } = arena;
     let trust = trust(*landscape, goal, end.as_ref(), rng)?;
     *rugged = trust.is_rugged();
     if !trust.is_uneven() {
@@ -270,16 +300,29 @@ fn smooth(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
     Attack::SMOOTH.run_one(*landscape, goal, &half, rng, on_step).map(Some)
 }
 
+/// APGD with small steps from the best point of the members so far: what those leave that circle a top, and the end of
+/// `smooth`, whose gradients are not those of the point itself.
+fn polished(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
+    let Some((_, start)) = arena.best.clone() else { return Ok(None) };
+    let once = Settings { restarts: 1, ..arena.settings.clone() };
+    from(arena, start, &once, POLISHING * arena.goal.ball.level()).map(Some)
+}
+
 fn square(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
     let Arena { landscape, goal, settings, rng, on_step, .. } = arena;
     Attack::SQUARE.run_one(*landscape, goal, settings, rng, on_step).map(Some)
 }
 
-/// APGD from a given point.
-fn from(arena: &mut Arena<'_, '_>, start: Array4<f32>, settings: &Settings) -> Result<Attacked, AttackError> {
+/// APGD from a given point, whose first step is that for a ball of `level`.
+fn from(
+    arena: &mut Arena<'_, '_>,
+    start: Array4<f32>,
+    settings: &Settings,
+    level: f64,
+) -> Result<Attacked, AttackError> {
     let Arena { landscape, goal, rng, on_step, .. } = arena;
-    let make = |goal: &Goal| -> Box<dyn Steps> {
-        Box::new(Started { steps: Apgd::new(goal.ball.level(), settings.iterations), start: start.clone() })
+    let make = |_: &Goal| -> Box<dyn Steps> {
+        Box::new(Started { steps: Apgd::new(level, settings.iterations), start: start.clone() })
     };
     let found = climb(&make, *landscape, &[*goal], settings, std::slice::from_mut(*rng), on_step)?;
     Ok(found.into_iter().next().expect("a climb gives one result per goal"))

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::attack::Interrupted;
 use crate::audit::AuditError;
 use crate::audit::inputs::requirements::{Fitted, ImageRequirements, fit};
+use crate::audit::inputs::whole::Whole;
 use crate::digest;
 use crate::image::{Picture, list_images, load, match_pairs};
 use crate::metric::{crop_to_multiple, downscale_8_bit, smallest_side};
@@ -79,6 +80,8 @@ pub struct AuditImage {
     pub x: Array4<f32>,
     /// The ground truth.
     pub truth: Option<Array3<f32>>,
+    /// What it was cut from, where a model takes that too.
+    pub whole: Option<Whole>,
     /// What was done to its size for the model's sake.
     fitted: Option<String>,
     made: bool,
@@ -114,7 +117,8 @@ impl ImageSource {
                 Files::Given(lr, hr) => AuditImage::given(lr, hr.as_deref(), model, requirements.scale)?,
                 Files::Truth(hr) => AuditImage::made(hr, requirements.scale)?,
             };
-            images.push(image.cropped(side).fitted(requirements)?);
+            let image = image.cropped(side).fitted(requirements)?;
+            keep_largest(&mut images, image);
         }
         images.iter().try_for_each(AuditImage::check_truth)?;
         Ok(images)
@@ -133,6 +137,17 @@ impl ImageSource {
             ImageSource::Truth(folder) => list_images(folder)?.into_iter().map(Files::Truth).collect(),
         })
     }
+}
+
+/// Adds an image; only the largest is kept whole beside its crop, so that memory does not grow with their number.
+fn keep_largest(images: &mut Vec<AuditImage>, mut image: AuditImage) {
+    let pixels = |image: &AuditImage| image.whole.as_ref().map_or(0, |whole| whole.x.len());
+    match images.iter_mut().find(|image| image.whole.is_some()) {
+        Some(largest) if pixels(largest) >= pixels(&image) => image.whole = None,
+        Some(largest) => largest.whole = None,
+        None => {}
+    }
+    images.push(image);
 }
 
 /// At most `most` of them, evenly picked, the first among them.
@@ -191,7 +206,7 @@ impl AuditImage {
         }
         let x = picture.pixels.insert_axis(Axis(0));
         let truth = truth.map(|(_, truth)| truth);
-        Ok(Self { name: picture.name, path, x, truth, fitted: None, made: false, scale })
+        Ok(Self { name: picture.name, path, x, truth, whole: None, fitted: None, made: false, scale })
     }
 
     fn made(path: PathBuf, scale: usize) -> Result<Self, AuditError> {
@@ -200,7 +215,8 @@ impl AuditImage {
         let size = [picture.pixels.shape()[1], picture.pixels.shape()[2]];
         check_side(&path, size, scale)?;
         let x = downscale_8_bit(truth.view(), scale).insert_axis(Axis(0));
-        Ok(Self { name: picture.name, path, x, truth: Some(truth), fitted: None, made: true, scale })
+        let (name, truth) = (picture.name, Some(truth));
+        Ok(Self { name, path, x, truth, whole: None, fitted: None, made: true, scale })
     }
 
     /// The middle of the image, at most `side` LR pixels high and wide, and of its ground truth.
@@ -215,15 +231,21 @@ impl AuditImage {
         if let Some(truth) = &mut self.truth {
             *truth = truth.slice(s![.., larger(&rows), larger(&columns)]).to_owned();
         }
-        self.x = self.x.slice(s![.., .., rows, columns]).to_owned();
+        let at = [rows.start, columns.start];
+        let cut = self.x.slice(s![.., .., rows, columns]).to_owned();
+        if cut.dim() != self.x.dim() {
+            self.whole = Some(Whole { x: std::mem::replace(&mut self.x, cut), at });
+        }
         self
     }
 
     /// The image as models with these requirements take it.
     fn fitted(self, requirements: &ImageRequirements) -> Result<Self, AuditError> {
-        let Fitted { x, truth, how } = fit(self.x, self.truth, requirements)
+        let crop = fit(self.x, self.truth, requirements)
             .map_err(|source| AuditError::Metric { image: self.name.clone(), source })?;
-        Ok(Self { x, truth, fitted: how, ..self })
+        let whole = self.whole.and_then(|whole| whole.fitted(&crop, requirements));
+        let Fitted { x, truth, how } = crop;
+        Ok(Self { x, truth, whole, fitted: how, ..self })
     }
 
     /// Whether enough of the ground truth is left to be compared with.
@@ -292,6 +314,7 @@ mod tests {
             path: "a.png".into(),
             x,
             truth: Some(truth),
+            whole: None,
             fitted: None,
             made: true,
             scale,
@@ -317,5 +340,34 @@ mod tests {
             let every_third = truth.slice(s![.., ..;3, ..;3]);
             assert_eq!(every_third, cut.x.index_axis(Axis(0), 0));
         }
+    }
+
+    #[test]
+    fn a_crop_knows_its_place_in_what_it_was_cut_from() {
+        let needs = |multiple, fixed| ImageRequirements { scale: 3, channels: 3, fixed, multiple };
+        let cut = |height, width, side, needs| image(height, width, 3).cropped(side).fitted(&needs).unwrap();
+        for (height, width, side, multiple) in [(9, 6, 4, 1), (23, 31, 8, 4), (21, 8, 8, 8)] {
+            let cut = cut(height, width, side, needs(multiple, None));
+            let Whole { x, at } = cut.whole.unwrap();
+            let [rows, columns] = [0, 1].map(|axis| at[axis]..at[axis] + cut.x.shape()[2 + axis]);
+            assert_eq!(x.slice(s![.., .., rows, columns]), cut.x);
+            assert!(
+                x.shape()[2..].iter().chain(&at).all(|side| side % multiple == 0),
+                "{:?} {at:?}",
+                x.shape()
+            );
+        }
+        assert!(cut(4, 4, 4, needs(1, None)).whole.is_none(), "nothing was cut");
+        assert!(cut(9, 6, 4, needs(1, Some([4, 4]))).whole.is_none(), "no other size is taken");
+    }
+
+    #[test]
+    fn only_the_largest_image_is_kept_whole() {
+        let mut images = Vec::new();
+        for side in [6, 9, 8] {
+            keep_largest(&mut images, image(side, side, 1).cropped(4));
+        }
+        let whole = images.iter().map(|image| image.whole.as_ref().map(|whole| whole.x.shape()[2]));
+        assert_eq!(whole.collect::<Vec<_>>(), [None, Some(9), None]);
     }
 }

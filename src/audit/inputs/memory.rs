@@ -22,6 +22,11 @@ pub fn bound(forward: &Model, step: &Model, runtimes: usize) -> Result<u64, Rewr
     Ok(each.saturating_mul(runtimes.max(1) as u64))
 }
 
+/// A bound on the bytes that a forward run takes.
+pub fn bound_forward(forward: &Model) -> Result<u64, RewriteError> {
+    Ok(least_bytes(forward)?.saturating_mul(OVER_COUNTED).saturating_add(PER_RUNTIME))
+}
+
 /// The bytes that the machine can still give, swap included; `None` where it does not say.
 pub fn free_bytes() -> Option<u64> {
     let info = std::fs::read_to_string("/proc/meminfo").ok()?;

@@ -8,3 +8,4 @@ pub mod picture;
 pub mod requirements;
 pub mod surrogate;
 pub mod tiles;
+pub mod whole;

@@ -14,6 +14,7 @@ pub mod noise;
 pub mod pictures;
 pub mod recording;
 pub mod row;
+mod size;
 pub mod transfer;
 pub mod universal;
 pub mod worst;

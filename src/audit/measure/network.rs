@@ -7,9 +7,11 @@ use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use super::evaluate::only;
+use super::size::size_difference;
 use crate::audit::AuditError;
 use crate::audit::context::Context;
-use crate::audit::index::{ImageIndex, Judge};
+use crate::audit::index::{ImageIndex, Judge, RuntimeIndex};
+use crate::digest;
 use crate::metric;
 use crate::report::{NetworkCheck, number};
 
@@ -21,6 +23,7 @@ struct Found {
     #[serde(with = "number")]
     response: f64,
     correlation: f64,
+    size_difference: Option<f64>,
 }
 
 /// Checks S(x0) on every runtime; nothing behind a pre-processing, whose bare model is checked.
@@ -33,8 +36,11 @@ pub fn network(context: &mut Context<'_>, index: ImageIndex) -> Result<Vec<Netwo
     }
     let mut rows = Vec::with_capacity(context.runtimes.len());
     for judge in context.judges() {
-        let key = context.key("network check", judge, index, &());
-        let Found { repeat_difference, response, correlation } =
+        let whole = context.image(index).whole.as_ref();
+        let whole = whole.filter(|_| judge == Judge(RuntimeIndex(0)));
+        let parts = whole.map(|whole| (digest::of_floats(&whole.x), whole.at));
+        let key = context.key("network check", judge, index, &parts);
+        let Found { repeat_difference, response, correlation, size_difference } =
             context.store.remember(&key, || found(context, index, judge))?;
         rows.push(NetworkCheck {
             model: context.name().to_owned(),
@@ -43,6 +49,7 @@ pub fn network(context: &mut Context<'_>, index: ImageIndex) -> Result<Vec<Netwo
             repeat_difference,
             response,
             correlation,
+            size_difference,
         });
     }
     Ok(rows)
@@ -69,7 +76,9 @@ fn found(context: &mut Context<'_>, index: ImageIndex, judge: Judge) -> Result<F
     let (ours, theirs) = (centred(served(&output)), centred(upscaled(&image.x)));
     let product: f64 = ours.iter().zip(&theirs).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
     let correlation = product / (length(ours.view()) * length(theirs.view())).max(f64::MIN_POSITIVE);
-    Ok(Found { repeat_difference, response, correlation })
+    let first = judge == Judge(RuntimeIndex(0));
+    let size_difference = if first { size_difference(context, index, judge)? } else { None };
+    Ok(Found { repeat_difference, response, correlation, size_difference })
 }
 
 /// An image without the mean of each of its channels.

@@ -1,7 +1,7 @@
 //! The codes of findings, which are promised to stay the same from version to version.
 
 /// Every code, in alphabetical order.
-pub const CODES: [&str; 25] = [
+pub const CODES: [&str; 26] = [
     "attacks-disagree",
     "averaged-gradient",
     "below-bicubic",
@@ -22,6 +22,7 @@ pub const CODES: [&str; 25] = [
     "runtime-died",
     "runtimes-differ",
     "sibling-wins",
+    "size-dependent",
     "smaller-budget-wins",
     "still-climbing",
     "straight-through",

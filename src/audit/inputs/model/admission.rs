@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::AuditedModel;
 use crate::audit::AuditError;
 use crate::audit::inputs::images::AuditImage;
-use crate::audit::inputs::memory::bound;
+use crate::audit::inputs::memory::{bound, bound_forward};
 use crate::audit::inputs::tiles;
 use crate::onnx::{Dim, Model, Problem};
 use crate::oracle::{GradientGraph, Objective, Oracle, Tiles};
@@ -104,6 +104,12 @@ impl AuditedModel {
             memory,
             fitting: self.fitting(shape, runtimes, memory),
         })
+    }
+
+    /// A bound on the bytes that a forward run at this shape takes; none for a shape that the model does not take.
+    pub fn forward_bytes(&self, shape: &[usize]) -> Option<u64> {
+        let forward = promote(&specialise(&self.model, &[shape]).ok()?).0;
+        bound_forward(&forward).ok()
     }
 
     /// A bound on the bytes that attacks at this shape take, with the gradient model for it.
