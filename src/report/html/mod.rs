@@ -17,6 +17,8 @@ use serde::Serialize;
 pub(crate) use charts::Chart;
 pub use picture::{Picture, file_name, read_pictures, worst_attacks};
 pub use plot::escaped;
+// What `harden` draws its curves with.
+#[cfg(feature = "torch")]
 pub(crate) use plot::{Plot, Point, Series};
 
 use super::compare::{Change, Comparison, compare};
