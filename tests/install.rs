@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A copy of the program in a folder of its own, far from any checkout, that sees no Python environment.
@@ -17,7 +17,7 @@ impl Installed {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("bin")).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_temper"), root.path().join("bin/temper")).unwrap();
+        place(Path::new(env!("CARGO_BIN_EXE_temper")), &root.path().join("bin/temper"));
         Self { root }
     }
 
@@ -56,13 +56,18 @@ impl Installed {
 
     /// Puts a `temper-torch` beside the program that says how it was started and ends with code 7.
     fn with_companion(self) -> Self {
-        use std::os::unix::fs::PermissionsExt;
         let script = "#!/bin/sh\necho \"$@\"\necho \"$LD_LIBRARY_PATH\"\necho \"$OMP_WAIT_POLICY\"\nexit 7\n";
-        let program = self.path("bin/temper-torch");
-        fs::write(&program, script).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(self.path("script"), script).unwrap();
+        place(&self.path("script"), &self.path("bin/temper-torch"));
         self
     }
+}
+
+/// Puts a program in its place, by another process: one that this process has open to write cannot be started, and
+/// what a test beside this one has just started holds what is open here until it is itself.
+fn place(from: &Path, to: &Path) {
+    let status = Command::new("install").args(["-m", "755"]).args([from, to]).status().unwrap();
+    assert!(status.success(), "{}", to.display());
 }
 
 fn stderr(output: &Output) -> String {
