@@ -79,7 +79,7 @@ impl Limit {
             Limit::RunOperations => {
                 Entry("run-operations", 64 << 30, "operations of such a run, beyond its weights' own")
             }
-            Limit::RunNodes => Entry("run-nodes", 2_000, "nodes of a model that `inspect` runs"),
+            Limit::RunNodes => Entry("run-nodes", 1_200, "nodes of a model that `inspect` runs"),
             Limit::RunSeconds => Entry("run-seconds", 600, "seconds of a run of an isolated runtime"),
             Limit::Pixels => Entry("pixels", 1 << 26, "pixels of an image"),
             Limit::Side => Entry("side", 1 << 15, "pixels of an image's longer side"),
