@@ -4,9 +4,8 @@
 
 mod common;
 
-use common::{Workspace, apart, rows, upscaler};
+use common::{Workspace, looks_everywhere, rows};
 use serde_json::Value;
-use temper::onnx::Tensor;
 use temper::zoo::Edsr;
 
 /// Audits `photos` on tract with these flags beside a short attack; the table and the report.
@@ -62,14 +61,7 @@ fn little_memory_makes_tiles() {
 fn a_network_that_looks_everywhere_is_refused_in_tiles() {
     let workspace = Workspace::empty();
     workspace.photo("photos/a.png", 90, 110);
-    let model = upscaler(|graph, image| {
-        let mean = graph.node("GlobalAveragePool", "mean", &[image], []);
-        let half = graph.initializer("half", Tensor::scalar(0.5));
-        let share = graph.node("Mul", "share", &[&mean, &half], []);
-        let both = graph.node("Sub", "both", &[image, &share], []);
-        apart(graph, &both)
-    });
-    workspace.model("model.onnx", &model);
+    workspace.model("model.onnx", &looks_everywhere());
     let given =
         ["audit", "model.onnx", "--images", "photos", "--runtime", "tract", "--tile", "48", "--out", "o"];
     let stated = ["--range", "0..1", "--scale", "2"];

@@ -4,10 +4,9 @@
 
 mod common;
 
-use common::{Workspace, apart, nearest_luma, picture, upscaler};
+use common::{Workspace, looks_everywhere, nearest_luma, picture};
 use ndarray::{Array3, s};
 use temper::image::load;
-use temper::onnx::Tensor;
 
 /// Upscales `photos/a.png` into a folder and loads the result.
 fn upscaled(workspace: &Workspace, flags: &[&str], out: &str, name: &str) -> Array3<f32> {
@@ -54,14 +53,7 @@ fn little_memory_makes_tiles_and_too_little_is_refused() {
 fn a_network_that_looks_everywhere_is_refused_in_tiles() {
     let workspace = Workspace::empty();
     workspace.photo("photos/a.png", 90, 130);
-    let model = upscaler(|graph, image| {
-        let mean = graph.node("GlobalAveragePool", "mean", &[image], []);
-        let twice = graph.initializer("twice", Tensor::scalar(0.5));
-        let half = graph.node("Mul", "half", &[&mean, &twice], []);
-        let both = graph.node("Sub", "both", &[image, &half], []);
-        apart(graph, &both)
-    });
-    workspace.model("model.onnx", &model);
+    workspace.model("model.onnx", &looks_everywhere());
     let arguments = [
         "upscale",
         "model.onnx",

@@ -153,6 +153,17 @@ pub fn apart(graph: &mut GraphBuilder, input: &str) -> String {
     graph.node("Conv", "apart", &[input, &weights], [])
 }
 
+/// An upscaler whose every output pixel depends on all of the image.
+pub fn looks_everywhere() -> Model {
+    upscaler(|graph, image| {
+        let mean = graph.node("GlobalAveragePool", "mean", &[image], []);
+        let half = graph.initializer("half", Tensor::scalar(0.5));
+        let share = graph.node("Mul", "share", &[&mean, &half], []);
+        let both = graph.node("Sub", "both", &[image, &share], []);
+        apart(graph, &both)
+    })
+}
+
 /// Upscales x + 0.01 sin(2000 x): its gradient is right everywhere and leads from one ripple to the next.
 pub fn rippled() -> Model {
     upscaler(|graph, image| {
