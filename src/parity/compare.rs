@@ -15,6 +15,7 @@ use super::report::{Comparison, Divergence, Output, Verdict};
 use super::stated::stated_differences;
 use super::tolerance::Tolerances;
 use super::value::Value;
+use super::whole::Whole;
 
 /// What is compared.
 pub struct Question<'a> {
@@ -38,18 +39,9 @@ pub type Answer = Vec<Value>;
 /// # Errors
 /// What the runtime refuses or fails at.
 pub fn outputs(side: &Side, inputs: &[Input]) -> Result<Vec<Answer>, ParityError> {
-    let program = &side.program;
     let Some(first) = inputs.first() else { return Ok(Vec::new()) };
-    let fed = |input: &Input| program.fed(&input.values);
-    let all: Vec<usize> = (0..program.nodes().len()).collect();
-    let names = program.outputs();
-    let part = cut(program, &all, &fed(first), &names, Style::Joined);
-    let mut session = side.runtime.load(&part.model)?;
-    let run = |input: &Input| {
-        let mut found = part.run_in(&mut *session, &fed(input))?;
-        Ok(names.iter().filter_map(|name| found.remove(name)).collect())
-    };
-    inputs.iter().map(run).collect()
+    let mut whole = Whole::open(side, first)?;
+    inputs.iter().map(|input| whole.run(input)).collect()
 }
 
 /// Compares what two sides gave on every input, and finds where they part.
@@ -88,6 +80,7 @@ pub fn compare(
         amplifiers: Vec::new(),
         survives_probing: None,
         failed: None,
+        searched: None,
         stated_differences: match question.one_file {
             true => Vec::new(),
             false => stated_differences(&reference.program, &candidate.program, &matching),

@@ -137,14 +137,18 @@ fn filled(dtype: DType, shape: &[usize], pattern: Pattern, rng: &mut ChaCha8Rng)
             (_, Pattern::Denormals) => f32::from_bits(1 + (index % 1000) as u32),
         }
     };
-    let rounded = |value: f32| match dtype {
+    let elements = (0..count).map(|index| rounded(dtype, element(index))).collect();
+    let high = ArrayD::from_shape_vec(IxDyn(shape), elements).unwrap_or_default();
+    Value::new(dtype, high)
+}
+
+/// The number of a type that is nearest.
+pub fn rounded(dtype: DType, value: f32) -> f32 {
+    match dtype {
         DType::F16 => half::f16::from_f32(value).to_f32(),
         DType::BF16 => half::bf16::from_f32(value).to_f32(),
         _ => value,
-    };
-    let elements = (0..count).map(|index| rounded(element(index))).collect();
-    let high = ArrayD::from_shape_vec(IxDyn(shape), elements).unwrap_or_default();
-    Value::new(dtype, high)
+    }
 }
 
 #[cfg(test)]

@@ -24,9 +24,11 @@ mod program;
 mod range;
 mod report;
 mod reproduce;
+mod search;
 mod stated;
 mod tolerance;
 mod value;
+mod whole;
 
 pub use admission::{Admission, Applicant, admit, is_reduced};
 pub use compare::{Answer, Question, compare, outputs};
@@ -38,5 +40,6 @@ pub use program::Program;
 pub use range::Range;
 pub use report::{Amplifier, Arbitration, Comparison, Divergence, Loss, Output, Report, Verdict, table};
 pub use reproduce::{Reproducer, npy, printed, reproducer};
+pub use search::{FOUND, Found, Searched, Settings as SearchSettings, search};
 pub use tolerance::{Bound, Stated, Tolerances};
 pub use value::Value;

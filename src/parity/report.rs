@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::admission::Admission;
 use super::difference::Difference;
+use super::search::{FOUND, Searched};
 
 /// One file compared: on runtimes, or with another file.
 #[derive(Clone, Debug, Serialize)]
@@ -78,6 +79,9 @@ pub struct Comparison {
     /// Why it could not be compared, or not node by node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// The search for the input on which they differ most, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub searched: Option<Searched>,
     /// What the two files state differently of nodes that belong together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stated_differences: Vec<String>,
@@ -167,6 +171,9 @@ pub fn table(report: &Report) -> String {
         if let Some(worst) = worst {
             let _ = write!(text, "\n    {}", line(worst));
         }
+        if let Some(searched) = &comparison.searched {
+            let _ = write!(text, "\n    {}", searched_line(searched));
+        }
         if let Some(divergence) = &comparison.first_divergence {
             let _ = write!(text, "\n{}", divergence_lines(divergence));
         }
@@ -233,6 +240,15 @@ fn line(output: &Output) -> String {
         "{place} max {:.3e} at {:?}, mean {:.3e}, {:.1e} of the largest value, {psnr}",
         found.max, found.at, found.mean, found.relative
     )
+}
+
+fn searched_line(found: &Searched) -> String {
+    let (from, runs) = (&found.from, found.runs);
+    let line = format!(
+        "`{FOUND}`, in {runs} runs from {from}: {:.3} of the tolerance, {:.3} before",
+        found.strain, found.strain_before
+    );
+    found.ended.iter().fold(line, |line, reason| format!("{line}; ended early: {reason}"))
 }
 
 fn divergence_lines(found: &Divergence) -> String {

@@ -42,6 +42,21 @@ impl Bound {
     }
 }
 
+impl Bound {
+    /// How much of it a difference uses up: 1 is its border.
+    fn used(self, found: &Difference) -> f64 {
+        let share = |used: f64, most: f64| if used > 0.0 { used / most } else { 0.0 };
+        match self {
+            Bound::Exact => found.max,
+            Bound::Abs(most) => share(found.max, most),
+            Bound::Rel(most) => share(found.max, (most * found.scale).max(FLUSHED)),
+            Bound::Ulp(most) => share(found.ulp as f64, most as f64),
+            Bound::Psnr(least) => found.psnr.map_or(0.0, |psnr| 10.0_f64.powf((least - psnr) / 20.0)),
+            Bound::Cosine(least) => share(1.0 - found.cosine, 1.0 - least),
+        }
+    }
+}
+
 impl FromStr for Bound {
     type Err = String;
 
@@ -143,6 +158,15 @@ impl Tolerances {
             (DType::U8 | DType::I8, false) => Bound::Abs(1.0),
             _ => Bound::Exact,
         }
+    }
+
+    /// How much of the bounds of its type a difference uses up, of `exact` the difference itself; beyond 1 it is not
+    /// allowed. Infinite where no tolerance would do.
+    pub fn strain(&self, dtype: DType, found: &Difference) -> f64 {
+        if found.shapes.is_some() || found.is_one_sided() {
+            return f64::INFINITY;
+        }
+        self.of(dtype).into_iter().map(|bound| bound.used(found)).fold(0.0, f64::max)
     }
 
     /// Whether a difference lies within the bounds of its type. NaN on one side and shapes that differ never do.

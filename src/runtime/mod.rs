@@ -18,7 +18,7 @@ mod tract;
 
 use ndarray::{ArrayD, ArrayViewD};
 
-pub use self::isolate::{Confinement, Isolated, VERB as SERVE, serve};
+pub use self::isolate::{Confinement, Isolated, VERB as SERVE, fault, serve};
 pub use self::kind::Kind;
 pub use self::ort::{Level, Options as OrtOptions, Ort, Provider};
 pub use self::table::{audited_by_default, grammar, open};

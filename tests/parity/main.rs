@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod bad_input;
 #[path = "../common/mod.rs"]
 mod common;
+mod search;
 mod structure;
 
 use common::Workspace;

@@ -115,6 +115,7 @@ pub fn answer(args: &Args, (job, path): &(Job, PathBuf)) -> Result<(), CliError>
     let program = Arc::new(Program::open(&model, &shapes).map_err(|error| refuse(&error))?);
     let runtime = Arc::from(runtime::open(job.runtime).map_err(CliError::failed)?);
     let side = Side { program, runtime };
+    runtime::fault(job.runtime);
     let answers = outputs(&side, &inputs).map_err(|error| refuse(&error))?;
     let mut initializers = IndexMap::new();
     for (index, found) in answers.iter().enumerate() {
@@ -171,6 +172,7 @@ pub fn not_compared(question: &Question<'_>, reason: &str) -> Comparison {
         amplifiers: Vec::new(),
         survives_probing: None,
         failed: Some(reason.to_owned()),
+        searched: None,
         stated_differences: Vec::new(),
     }
 }

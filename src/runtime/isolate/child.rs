@@ -135,8 +135,8 @@ fn end_with_parent() {
     });
 }
 
-/// Does what a test asks for in place of a run.
-fn fault(kind: Kind) {
+/// Does what a test asks for in place of a run, in a process that was started for one runtime.
+pub fn fault(kind: Kind) {
     let Ok(wish) = std::env::var(FAULT) else { return };
     match wish.rsplit_once(':') {
         Some((name, "abort")) if name == kind.to_string() => std::process::abort(),

@@ -14,7 +14,7 @@ mod session;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use child::serve;
+pub use child::{fault, serve};
 pub use session::VERB;
 
 use self::session::IsolatedSession;
