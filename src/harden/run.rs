@@ -9,7 +9,7 @@ use super::config::{Recipe, Settings};
 use super::data::{self, Dataset, Part, Skipped};
 use super::names::{AUDIT, BEST, CARD, CHECKPOINT, CONFIG, LOG, MODEL};
 use super::network::Network;
-use super::output::{self, Agreement, Facts, Record, Reference};
+use super::output::{self, Agreement, Facts, PageFacts, Record, Reference};
 use super::seed::Purpose;
 use super::session::{Progress, Session};
 use super::train::{self, Checkpoint, Trainer, Validated, Validation};
@@ -218,7 +218,9 @@ fn finish(
         transformed: &transformed,
     });
     write_atomically(&folder.file(CARD), |out| out.write_all(card.as_bytes()))?;
-    output::write_page(folder, (&output::name(recipe), steps), [before.as_ref(), validated.as_ref()])?;
+    let name = output::name(recipe);
+    let facts = PageFacts { name: &name, steps, before: before.as_ref(), after: validated.as_ref() };
+    output::write_page(folder, &facts)?;
     let interrupted = steps < recipe.steps;
     let audit = if run.audit && !interrupted {
         let folder = folder.file(AUDIT);

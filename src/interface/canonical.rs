@@ -14,7 +14,7 @@ impl Interface {
     pub fn canonical(&self, model: &Model) -> Model {
         let mut canonical = model.clone();
         let graph = &mut canonical.graph;
-        super::probe::feed(graph, &self.constants);
+        super::constants::feed(graph, &self.constants);
         graph.outputs.retain(|output| output.name == self.form.output);
         if !self.is_canonical() {
             *graph = self.wrapped(std::mem::take(graph));

@@ -7,6 +7,7 @@
 //! Deliberately absent: photographs, and judging how good a model is.
 
 mod canonical;
+mod constants;
 mod form;
 mod geometry;
 mod overrides;

@@ -16,7 +16,7 @@ pub(super) use initial_audit::plan;
 pub use log::Record;
 pub(super) use log::{Log, Means};
 pub(super) use model_card::{Facts, model_card, name};
-pub(super) use page::write_page;
+pub(super) use page::{PageFacts, write_page};
 pub(super) use tensorboard::TensorBoard;
 pub(super) use transform::transform;
 pub use verify::Agreement;
