@@ -11,7 +11,7 @@ mod tensorboard;
 mod transform;
 mod verify;
 
-pub(super) use export::write;
+pub(super) use export::{Written, write};
 pub(super) use initial_audit::plan;
 pub use log::Record;
 pub(super) use log::{Log, Means};
