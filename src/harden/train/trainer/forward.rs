@@ -7,14 +7,8 @@ use crate::harden::HardenError;
 use crate::harden::data::Batch;
 use crate::harden::seed::Purpose;
 use crate::harden::train::defence::Seen;
-use crate::harden::train::pixels::images;
+use crate::harden::train::pixels::{Pairs, images};
 use crate::torch::{Kind, Tensor, no_grad};
-
-/// Inputs and targets of a step, in the network's colours: (N, C, H, W) each.
-pub(super) struct Pairs {
-    pub lr: Tensor,
-    pub hr: Tensor,
-}
 
 impl Trainer {
     /// The output and Phi, without noise, for images as the network takes them.

@@ -12,6 +12,7 @@ use super::defence::{Defence, Seen};
 use super::discriminator::{self, Discriminator};
 use super::ema::{Ema, copies, overwrite};
 use super::loss::{self, Losses};
+use super::pixels::Pairs;
 use super::probe::{channels_at, takes_batches};
 use crate::harden::HardenError;
 use crate::harden::adam::Adam;
@@ -20,7 +21,6 @@ use crate::harden::data::Batch;
 use crate::harden::network::Network;
 use crate::runtime::torch::{Mode, Program};
 use crate::torch::{Device, Kind, Tensor, no_grad};
-use forward::Pairs;
 
 /// Everything that a step changes.
 pub(in crate::harden) struct Trainer {
