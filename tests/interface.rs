@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::picture;
 use ndarray::{ArrayD, Axis};
-use temper::interface::{Interface, InterfaceError, Layout, Overrides, PixelRange, discover};
+use temper::interface::{Affine, Interface, InterfaceError, Layout, Overrides, PixelRange, discover};
 use temper::onnx::{self, Attribute, DType, Dim, GraphBuilder, Model, Node, Tensor, ValueInfo};
 use temper::rewrite::specialise;
 use temper::runtime::{self, Kind};
@@ -79,7 +79,7 @@ fn dressed(dress: Dress) -> Model {
     if dress.layout == Layout::Nhwc {
         value = turned(&mut graph, &value, [0, 3, 1, 2]);
     }
-    let (factor, shift) = dress.input.from_unit();
+    let Affine { factor, shift } = dress.input.from_unit();
     value = step(&mut graph, "Sub", &value, shift);
     value = step(&mut graph, "Div", &value, factor);
     graph.push(Node {
@@ -90,7 +90,7 @@ fn dressed(dress: Dress) -> Model {
     });
     nodes.into_iter().for_each(|node| graph.push(node));
 
-    let (factor, shift) = dress.output.from_unit();
+    let Affine { factor, shift } = dress.output.from_unit();
     value = step(&mut graph, "Mul", &output, factor);
     value = step(&mut graph, "Add", &value, shift);
     if dress.margin > 0 {

@@ -220,7 +220,7 @@ impl Attack {
             Method::Search(proposals) => {
                 let points = self.steps(settings) as usize;
                 let make = |goal: &Goal| proposals(&goal.ball, settings);
-                search(&make, landscape, goals, (settings, points), rngs, on_step)
+                search(&make, landscape, goals, settings, points, rngs, on_step)
             }
             Method::Own(attack) => {
                 let each = goals.iter().zip(rngs);

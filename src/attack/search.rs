@@ -46,7 +46,8 @@ pub fn search(
     make: &dyn Fn(&Goal) -> Box<dyn Search>,
     landscape: &mut dyn Landscape,
     goals: &[&Goal],
-    (settings, queries): (&Settings, usize),
+    settings: &Settings,
+    queries: usize,
     rngs: &mut [ChaCha8Rng],
     on_step: &mut OnStep<'_>,
 ) -> Result<Vec<Attacked>, AttackError> {

@@ -15,6 +15,12 @@ use crate::audit::watch::Watch;
 use crate::oracle::{Objective, OracleError, Preprocess};
 use crate::report::GradientCheck;
 
+/// What the check reaches over: budgets on [0, 1], and the objectives that attacks climb.
+struct Asked {
+    budgets: Vec<f32>,
+    objectives: Vec<Objective>,
+}
+
 /// The check of one runtime, as the store keeps it.
 #[derive(Serialize, Deserialize)]
 struct Checked {
@@ -36,7 +42,7 @@ pub fn check_gradients(context: &mut Context<'_>, watch: &mut dyn Watch) -> Resu
     if !needed || context.all_images.is_empty() {
         return Ok(ToKeep(None));
     }
-    let asked = (extremes(settings), objectives(context)?);
+    let asked = Asked { budgets: extremes(settings), objectives: objectives(context)? };
     let key = key(context, &asked);
     let known = context.store.get::<Vec<Checked>>(&key);
     let start = Instant::now();
@@ -65,7 +71,7 @@ pub fn keep(context: &Context<'_>, ToKeep(key): &ToKeep) -> Result<(), AuditErro
 
 /// All that decides the findings: the model and its name, the runtimes, the images, the budgets that are
 /// reached over and the objectives that are climbed.
-fn key(context: &Context<'_>, (budgets, objectives): &(Vec<f32>, Vec<Objective>)) -> Key {
+fn key(context: &Context<'_>, Asked { budgets, objectives }: &Asked) -> Key {
     let ids: Vec<&String> = context.runtimes.iter().map(|runtime| &runtime.id).collect();
     let images: Vec<String> = context.all_images.iter().map(|image| image.identity()).collect();
     let objectives: Vec<String> = objectives.iter().map(|objective| format!("{objective:?}")).collect();
@@ -75,7 +81,7 @@ fn key(context: &Context<'_>, (budgets, objectives): &(Vec<f32>, Vec<Objective>)
 
 fn check_all(
     context: &mut Context<'_>,
-    (budgets, objectives): &(Vec<f32>, Vec<Objective>),
+    Asked { budgets, objectives }: &Asked,
     watch: &mut dyn Watch,
 ) -> Result<Vec<Checked>, AuditError> {
     let name = context.name();

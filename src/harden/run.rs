@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use super::HardenError;
 use super::config::{Recipe, Settings};
-use super::data::{self, Dataset, Part, Skipped};
+use super::data::{self, Dataset, Part, Sample, Skipped};
 use super::names::{AUDIT, BEST, CARD, CHECKPOINT, CONFIG, LOG, MODEL};
 use super::network::Network;
-use super::output::{self, Agreement, Facts, Record, Reference};
+use super::output::{self, Agreement, Facts, PageFacts, Record, Reference, Written};
 use super::seed::Purpose;
 use super::session::{Progress, Session};
 use super::train::{self, Checkpoint, Trainer, Validated, Validation};
@@ -171,18 +171,18 @@ pub fn harden(
     session.save(&trainer)?;
     session.validate_on_training(&mut trainer, &dataset)?;
     let Session { validated, before, .. } = session;
-    finish(settings, &mut trainer, &dataset, (&folder, last, [before, validated]))
+    finish(settings, &mut trainer, &dataset, Trained { folder: &folder, last, before, validated })
 }
 
 /// Says that training starts, and with what.
 fn announce(trainer: &Trainer, dataset: &Dataset, observe: &mut dyn FnMut(Event<'_>)) {
-    let (parameters, estimator) = trainer.parameter_counts();
+    let counts = trainer.parameter_counts();
     let network = trainer.network();
     observe(Event::Ready {
         images: dataset.len(),
         skipped: dataset.skipped(),
-        parameters,
-        estimator,
+        parameters: counts.network,
+        estimator: counts.estimator,
         step: trainer.step(),
         tap: &network.tap,
         chosen: network.chosen.as_deref(),
@@ -190,24 +190,31 @@ fn announce(trainer: &Trainer, dataset: &Dataset, observe: &mut dyn FnMut(Event<
     });
 }
 
+/// What training left.
+struct Trained<'a> {
+    folder: &'a OutputFolder,
+    last: Option<Record>,
+    before: Option<Validated>,
+    validated: Option<Validated>,
+}
+
 /// Writes the model, verifies it, and plans its audit.
 fn finish(
     settings: &Settings,
     trainer: &mut Trainer,
     dataset: &Dataset,
-    (folder, last, [before, validated]): (&OutputFolder, Option<Record>, [Option<Validated>; 2]),
+    Trained { folder, last, before, validated }: Trained<'_>,
 ) -> Result<Outcome, HardenError> {
     let (path, steps) = (folder.file(MODEL), trainer.step());
     let Settings { recipe, run, export } = settings;
     let image = verified_image(settings, trainer, dataset)?;
-    let clean = (dataset.sha256(), validated.as_ref());
-    let transformed =
-        trainer.with_exported(|trainer| output::write(trainer, (recipe, *export), clean, &path))?;
+    let written = Written { recipe, options: *export, data: dataset.sha256(), clean: validated.as_ref() };
+    let transformed = trainer.with_exported(|trainer| output::write(trainer, &written, &path))?;
     let reference = Reference::new(trainer, &image)?;
     let tolerances = output::tolerances(*export, trainer.network());
-    let [same, runtimes] = tolerances.map(|tolerance| (&reference, tolerance));
-    let difference = output::verify(&path, trainer, same)?;
-    let agreements = output::agree(&path, trainer.network(), runtimes)?;
+    let [same, runtimes] = tolerances;
+    let difference = output::verify(&path, trainer, &reference, same)?;
+    let agreements = output::agree(&path, trainer.network(), &reference, runtimes)?;
     let card = output::model_card(&Facts {
         settings,
         network: trainer.network(),
@@ -218,12 +225,13 @@ fn finish(
         transformed: &transformed,
     });
     write_atomically(&folder.file(CARD), |out| out.write_all(card.as_bytes()))?;
-    output::write_page(folder, (&output::name(recipe), steps), [before.as_ref(), validated.as_ref()])?;
+    let name = output::name(recipe);
+    let facts = PageFacts { name: &name, steps, before: before.as_ref(), after: validated.as_ref() };
+    output::write_page(folder, &facts)?;
     let interrupted = steps < recipe.steps;
     let audit = if run.audit && !interrupted {
         let folder = folder.file(AUDIT);
-        let interface = recipe.interface.clone();
-        let plan = output::plan(&path, &folder, dataset, (recipe.scale, interface))?;
+        let plan = output::plan(&path, &folder, dataset, recipe)?;
         plan.map(|plan| (plan, folder))
     } else {
         None
@@ -367,6 +375,6 @@ fn verified_image(settings: &Settings, trainer: &Trainer, dataset: &Dataset) -> 
 }
 
 fn sample(dataset: &Dataset, side: usize, device: Device) -> Result<Tensor, HardenError> {
-    let (pixels, height, width) = dataset.sample(side);
+    let Sample { pixels, height, width } = dataset.sample(side);
     train::images(&pixels, height as i64, width as i64, device)
 }

@@ -11,7 +11,7 @@ use super::HardenError;
 use super::config::{Recipe, Settings};
 use super::data::{Dataset, Prefetcher};
 use super::names::{BEST, CHECKPOINT, LOG, VALIDATIONS};
-use super::output::{self, Log, Means, Record, TensorBoard};
+use super::output::{self, Log, Means, Record, TensorBoard, Written};
 use super::train::{self, Checkpoint, Losses, Trainer, Validated, Validation};
 use crate::files::OutputFolder;
 use crate::torch::Device;
@@ -183,7 +183,8 @@ impl Session<'_> {
             let score = found.score(trainer.network().is_foreign());
             let better = before.is_none_or(|before| score > before);
             if better && trainer.step() > 0 {
-                output::write(trainer, (recipe, *export), (data, Some(&found)), &path)?;
+                let written = Written { recipe, options: *export, data, clean: Some(&found) };
+                output::write(trainer, &written, &path)?;
             }
             Ok((found, better.then_some(score)))
         })?;

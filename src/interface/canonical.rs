@@ -2,7 +2,7 @@
 
 use super::Interface;
 use super::form::Layout;
-use super::range::PixelRange;
+use super::range::{Affine, PixelRange};
 use crate::onnx::{Attribute, DType, Dim, GraphBuilder, Model, Tensor, ValueInfo};
 
 /// The opset from which Clip takes its bounds as inputs.
@@ -14,7 +14,7 @@ impl Interface {
     pub fn canonical(&self, model: &Model) -> Model {
         let mut canonical = model.clone();
         let graph = &mut canonical.graph;
-        super::probe::feed(graph, &self.constants);
+        super::constants::feed(graph, &self.constants);
         graph.outputs.retain(|output| output.name == self.form.output);
         if !self.is_canonical() {
             *graph = self.wrapped(std::mem::take(graph));
@@ -42,7 +42,7 @@ impl Interface {
 
         let image = graph.fresh("image");
         graph.input(info(&image, form.channels, form.fixed));
-        let (factor, shift) = self.input_range.from_unit();
+        let Affine { factor, shift } = self.input_range.from_unit();
         let mut value = affine(&mut graph, "image", image, [("Mul", factor), ("Add", shift)]);
         if form.dtype != DType::F32 {
             value = cast(&mut graph, "image/half", &value, form.dtype);
@@ -60,7 +60,7 @@ impl Interface {
         if form.output_dtype != DType::F32 {
             value = cast(&mut graph, "upscaled/single", &value, DType::F32);
         }
-        let (factor, shift) = self.output_range.from_unit();
+        let Affine { factor, shift } = self.output_range.from_unit();
         let value = affine(&mut graph, "upscaled", value, [("Sub", shift), ("Div", factor)]);
         graph.output(info(&value, form.channels, [None, None]));
         graph.finish()

@@ -7,6 +7,7 @@
 //! Deliberately absent: photographs, and judging how good a model is.
 
 mod canonical;
+mod constants;
 mod form;
 mod geometry;
 mod overrides;
@@ -21,9 +22,9 @@ pub use form::{Form, Layout};
 pub use geometry::Geometry;
 pub use overrides::Overrides;
 pub use probe::{Found, declared, discover, unprobed};
-pub use range::PixelRange;
+pub use range::{Affine, PixelRange};
 pub use size::Size;
-pub use upsampling::{find_tap, on_the_way};
+pub use upsampling::{FoundTap, find_tap, on_the_way};
 
 use crate::onnx::{Problem, Tensor};
 use crate::rewrite::RewriteError;

@@ -16,22 +16,31 @@ pub enum PixelRange {
     Signed,
 }
 
+/// How a model's value is made of a pixel x on [0, 1]: factor * x + shift.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine {
+    /// What a pixel is multiplied by.
+    pub factor: f32,
+    /// What is added then.
+    pub shift: f32,
+}
+
 impl PixelRange {
     /// Every range, the most usual first.
     pub const ALL: [PixelRange; 3] = [PixelRange::Unit, PixelRange::Bytes, PixelRange::Signed];
 
-    /// (a, b) such that the model's value is a x + b for a pixel x on [0, 1].
-    pub fn from_unit(self) -> (f32, f32) {
+    /// From pixels on [0, 1] to the model's values.
+    pub fn from_unit(self) -> Affine {
         match self {
-            PixelRange::Unit => (1.0, 0.0),
-            PixelRange::Bytes => (255.0, 0.0),
-            PixelRange::Signed => (2.0, -1.0),
+            PixelRange::Unit => Affine { factor: 1.0, shift: 0.0 },
+            PixelRange::Bytes => Affine { factor: 255.0, shift: 0.0 },
+            PixelRange::Signed => Affine { factor: 2.0, shift: -1.0 },
         }
     }
 
     /// The pixel on [0, 1] that a model's value stands for.
     pub fn to_unit(self, value: f32) -> f32 {
-        let (factor, shift) = self.from_unit();
+        let Affine { factor, shift } = self.from_unit();
         (value - shift) / factor
     }
 
@@ -81,7 +90,7 @@ mod tests {
     #[test]
     fn there_and_back() {
         for range in PixelRange::ALL {
-            let (factor, shift) = range.from_unit();
+            let Affine { factor, shift } = range.from_unit();
             assert_eq!(range.to_unit(factor * 0.25 + shift), 0.25);
             assert_eq!(range.name().parse(), Ok(range));
         }

@@ -8,18 +8,26 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::onnx::{Attribute, Graph, Node};
 
-/// The name of the last feature map before upsampling, and how it was found, in words that go on "Phi is ...";
-/// `None` where no convolution reads features.
-pub fn find_tap(graph: &Graph) -> Option<(String, String)> {
+/// The last feature map before upsampling.
+#[derive(Clone, Debug)]
+pub struct FoundTap {
+    /// The value's name.
+    pub value: String,
+    /// How it was found, in words that go on "Phi is ...".
+    pub how: String,
+}
+
+/// Finds the last feature map before upsampling; `None` where no convolution reads features.
+pub fn find_tap(graph: &Graph) -> Option<FoundTap> {
     let graph = Backwards::new(graph);
     let output = graph.graph.outputs.first()?;
     if let Some(found) = graph.nearest(&output.name, |node| graph.before(node).is_some()) {
         let (value, label) = graph.first_of_chain(found)?;
-        return Some((value, format!("the last value before the {label}, which upsamples")));
+        return Some(FoundTap { value, how: format!("the last value before the {label}, which upsamples") });
     }
     let last = graph.nearest(&output.name, |node| node.op == "Conv" && graph.has_features(node))?;
     let how = format!("the input of the last convolution, {}: nothing upsamples features", last.label());
-    Some((last.input(0)?.to_owned(), how))
+    Some(FoundTap { value: last.input(0)?.to_owned(), how })
 }
 
 /// Whether a value is written by a node, moves with an input and moves an output.
@@ -145,7 +153,7 @@ mod tests {
     fn our_own_networks_are_found_as_they_say() {
         for scale in 2..=4 {
             let model = Edsr { features: 4, blocks: 2, scale }.build(0).unwrap();
-            let (value, how) = find_tap(&model.graph).unwrap();
+            let FoundTap { value, how } = find_tap(&model.graph).unwrap();
             assert_eq!(value, "features");
             assert!(how.contains("DepthToSpace node `upsample.0.shuffle`"), "{how}");
         }
@@ -170,7 +178,7 @@ mod tests {
     }
 
     fn value(steps: &[(&str, &str, &[&str])]) -> Option<String> {
-        find_tap(&graph(steps)).map(|(value, _)| value)
+        find_tap(&graph(steps)).map(|found| found.value)
     }
 
     #[test]

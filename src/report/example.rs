@@ -50,7 +50,7 @@ pub fn model(name: &str, stopped: &[&str]) -> ModelInfo {
     }
 }
 
-pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row {
+pub fn row(crafted_on: &str, judged_on: &str, image: &str, budget: f64, sr_psnr: f64) -> Row {
     Row {
         model: "model.onnx".into(),
         image: image.into(),
@@ -58,8 +58,8 @@ pub fn row(runtime: (&str, &str), image: &str, budget: f64, sr_psnr: f64) -> Row
         kind: AttackKind::WhiteBox,
         budget,
         iterations: 50,
-        crafted_on: runtime.0.into(),
-        judged_on: runtime.1.into(),
+        crafted_on: crafted_on.into(),
+        judged_on: judged_on.into(),
         lr_psnr: 40.0,
         sr_psnr,
         eight_bit: eight_bit(sr_psnr),
@@ -114,15 +114,15 @@ pub fn transfer(image: &str, budget: f64, sr_psnr: f64) -> Transfer {
 
 pub fn report() -> Report {
     let rows = vec![
-        row(("ort", "ort"), "a.png", 1.0, 30.0),
-        row(("ort", "tract"), "a.png", 1.0, 30.25),
-        row(("tract", "tract"), "a.png", 1.0, 31.0),
-        row(("ort", "ort"), "b.png", 1.0, 32.0),
-        row(("ort", "ort"), "a.png", 4.0, f64::INFINITY),
-        row(("ort", "ort"), "b.png", 4.0, 25.0),
-        row(("ort", "ort"), "a.png", 8.0, f64::INFINITY),
-        row(("ort", "tract"), "a.png", 8.0, f64::INFINITY),
-        Row { model: "other\n.onnx".into(), ..row(("ort", "ort"), "a.png", 1.0, 27.0) },
+        row("ort", "ort", "a.png", 1.0, 30.0),
+        row("ort", "tract", "a.png", 1.0, 30.25),
+        row("tract", "tract", "a.png", 1.0, 31.0),
+        row("ort", "ort", "b.png", 1.0, 32.0),
+        row("ort", "ort", "a.png", 4.0, f64::INFINITY),
+        row("ort", "ort", "b.png", 4.0, 25.0),
+        row("ort", "ort", "a.png", 8.0, f64::INFINITY),
+        row("ort", "tract", "a.png", 8.0, f64::INFINITY),
+        Row { model: "other\n.onnx".into(), ..row("ort", "ort", "a.png", 1.0, 27.0) },
     ];
     let clean = Clean {
         model: "model.onnx".into(),

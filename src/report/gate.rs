@@ -67,7 +67,7 @@ mod tests {
     fn noisy(sr_psnr: f64) -> Measured {
         let (model, image, runtime) = ("model.onnx".into(), "a.png".into(), "ort".into());
         let noise = vec![Noise { model, image, budget: 4.0, runtime, sr_psnr }];
-        Measured { rows: vec![row(("ort", "ort"), "a.png", 4.0, 30.0)], noise, ..Measured::default() }
+        Measured { rows: vec![row("ort", "ort", "a.png", 4.0, 30.0)], noise, ..Measured::default() }
     }
 
     #[test]

@@ -6,9 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Certificate;
-use super::measures::{
-    Clean, Clever, GradientCheck, MinimalBudget, NetworkCheck, Noise, Row, Transfer, Universal,
-};
+use super::checks::{GradientCheck, NetworkCheck};
+use super::measures::{Clean, Clever, MinimalBudget, Noise, Row, Transfer, Universal};
 
 /// All that an audit measured, a list per kind of number.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

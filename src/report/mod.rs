@@ -4,6 +4,7 @@
 //! are the fields of these structures; later versions add fields and keep these.
 
 mod certificate;
+mod checks;
 mod compare;
 #[cfg(test)]
 mod example;
@@ -33,14 +34,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{Certificate, CertifiedBound};
+pub use checks::{GradientCheck, NetworkCheck, Reach, Slope};
 pub use compare::{Change, Comparison, compare};
 pub use findings::{Finding, Level, findings};
 pub use gate::{Code, Gate};
 pub use interval::Interval;
 pub use measured::Measured;
 pub use measures::{
-    Clean, Clever, EightBit, Extreme, GradientCheck, MinimalBudget, NetworkCheck, Noise, NonFinite,
-    OutputLinf, Reach, Row, Slope, Transfer, Universal, WorstWindow,
+    Clean, Clever, EightBit, Extreme, MinimalBudget, Noise, NonFinite, OutputLinf, Row, Transfer, Universal,
+    WorstWindow,
 };
 pub use merge::{MergeError, merge};
 pub use null::{decibels, number};

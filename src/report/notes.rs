@@ -343,12 +343,11 @@ mod tests {
     #[test]
     fn judging_elsewhere_is_compared_attack_by_attack() {
         let equal = f64::INFINITY;
-        let mut rows =
-            vec![row(("ort", "ort"), "a.png", 1.0, equal), row(("ort", "tract"), "a.png", 1.0, equal)];
+        let mut rows = vec![row("ort", "ort", "a.png", 1.0, equal), row("ort", "tract", "a.png", 1.0, equal)];
         assert_eq!(transfer(&rows), Some(0.0), "two infinities do not differ");
-        rows.push(row(("tract", "ort"), "a.png", 1.0, 20.0));
-        rows.push(row(("ort", "tract"), "b.png", 1.0, 30.5));
-        rows.push(row(("ort", "ort"), "b.png", 1.0, 30.0));
+        rows.push(row("tract", "ort", "a.png", 1.0, 20.0));
+        rows.push(row("ort", "tract", "b.png", 1.0, 30.5));
+        rows.push(row("ort", "ort", "b.png", 1.0, 30.0));
         assert_eq!(transfer(&rows), Some(0.5), "what has no counterpart is passed over");
         assert_eq!(transfer(&rows[..1]), None);
     }
@@ -358,8 +357,10 @@ mod tests {
     fn a_large_report_is_summed_up_in_no_time() {
         let runtimes = [("ort", "ort"), ("tract", "ort"), ("tract", "tract"), ("ort", "tract")];
         let names: Vec<String> = (0..50_000).map(|number| format!("{number}.png")).collect();
-        let rows: Vec<Row> =
-            names.iter().flat_map(|name| runtimes.map(|runtime| row(runtime, name, 1.0, 30.0))).collect();
+        let rows: Vec<Row> = names
+            .iter()
+            .flat_map(|name| runtimes.map(|(crafted, judged)| row(crafted, judged, name, 1.0, 30.0)))
+            .collect();
         let start = std::time::Instant::now();
         assert_eq!(transfer(&rows), Some(0.0));
         assert_eq!(summarise(&rows).len(), 4);

@@ -189,12 +189,12 @@ mod tests {
     fn the_worst_is_taken_image_by_image() {
         let square = |row: Row| Row { attack: "square".into(), ..row };
         let rows = [
-            row(("ort", "ort"), "a.png", 4.0, 30.0),
-            row(("tract", "ort"), "a.png", 4.0, 29.0),
-            square(row(("ort", "ort"), "a.png", 4.0, 31.0)),
-            row(("ort", "ort"), "b.png", 4.0, 28.0),
-            square(row(("ort", "ort"), "b.png", 4.0, 25.0)),
-            row(("ort", "ort"), "a.png", 8.0, f64::INFINITY),
+            row("ort", "ort", "a.png", 4.0, 30.0),
+            row("tract", "ort", "a.png", 4.0, 29.0),
+            square(row("ort", "ort", "a.png", 4.0, 31.0)),
+            row("ort", "ort", "b.png", 4.0, 28.0),
+            square(row("ort", "ort", "b.png", 4.0, 25.0)),
+            row("ort", "ort", "a.png", 8.0, f64::INFINITY),
         ];
         let found = worst(&rows, &[]);
         assert_eq!(found.len(), 2);
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn an_attack_for_another_model_counts_as_any() {
-        let rows = [row(("ort", "ort"), "a.png", 4.0, 30.0), row(("ort", "ort"), "b.png", 4.0, 29.0)];
+        let rows = [row("ort", "ort", "a.png", 4.0, 30.0), row("ort", "ort", "b.png", 4.0, 29.0)];
         let found = worst(&rows, &[transfer("b.png", 4.0, 24.0), transfer("a.png", 4.0, 33.0)]);
         assert_eq!((found.len(), found[0].sr_psnr), (1, 27.0));
         assert_eq!((found[0].crafted_for.as_deref(), &*found[0].image), (Some("other.onnx"), "b.png"));

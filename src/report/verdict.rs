@@ -299,7 +299,7 @@ mod tests {
     /// A row by an attack that is enough for a verdict, and what it amplifies.
     fn strong(name: &str, sr_psnr: f64, amplification: f64) -> Row {
         let attack: Attack = name.parse().unwrap();
-        let mut row = row(("ort", "ort"), "a.png", 4.0, sr_psnr);
+        let mut row = row("ort", "ort", "a.png", 4.0, sr_psnr);
         row.eight_bit.amplification = Some(amplification);
         Row { attack: name.into(), kind: attack.kind(), iterations: 300, ..row }
     }
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn weak_attacks_prove_fragility_and_nothing_else() {
-        let weak = |sr_psnr| vec![row(("ort", "ort"), "a.png", 4.0, sr_psnr)];
+        let weak = |sr_psnr| vec![row("ort", "ort", "a.png", 4.0, sr_psnr)];
         assert_eq!(verdict(weak(20.0), vec![], noise(35.0)).level, VerdictLevel::Fragile);
         let mut calm = weak(34.0);
         calm[0].eight_bit.amplification = Some(0.9);

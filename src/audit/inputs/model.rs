@@ -115,7 +115,7 @@ impl AuditedModel {
         let found = discover(model, overrides, runtimes.iter().map(|runtime| &**runtime))
             .map_err(|source| AuditError::Model { path: path.clone(), source })?;
         let canonical = Arc::new(found.interface.canonical(model));
-        let shown = || find_tap(&model.graph).map(|(tap, _)| tap);
+        let shown = || find_tap(&model.graph).map(|found| found.value);
         let claimed = model.metadata.get(TAP);
         let verified = claimed.filter(|tap| on_the_way(&model.graph, tap));
         let mut ignored: Vec<String> = found.ignored.iter().cloned().collect();

@@ -22,6 +22,20 @@ pub struct Dataset {
     sha256: String,
 }
 
+/// An LR image and its HR image, each (3, H, W) on [0, 1].
+pub(in crate::harden) struct ImagePair {
+    pub lr: Array3<f32>,
+    pub hr: Array3<f32>,
+}
+
+/// Part of an image: interleaved 8-bit RGB.
+#[derive(Default)]
+pub(in crate::harden) struct Sample {
+    pub pixels: Vec<u8>,
+    pub height: usize,
+    pub width: usize,
+}
+
 impl Dataset {
     /// Decodes the images of `files` on all processors; `loaded` hears how many are done. Images
     /// that are broken or smaller than a patch are skipped and listed.
@@ -71,9 +85,9 @@ impl Dataset {
     }
 
     /// The LR and HR image `index`: (3, H, W) on [0, 1].
-    pub(in crate::harden) fn pair(&self, index: usize) -> Option<(Array3<f32>, Array3<f32>)> {
+    pub(in crate::harden) fn pair(&self, index: usize) -> Option<ImagePair> {
         let Pair { lr, hr } = self.pairs.get(index)?;
-        Some((lr.middle(usize::MAX), hr.middle(usize::MAX)))
+        Some(ImagePair { lr: lr.middle(usize::MAX), hr: hr.middle(usize::MAX) })
     }
 
     /// Why no image can be used.
@@ -115,13 +129,14 @@ impl Dataset {
         &self.skipped
     }
 
-    /// The top left of the first LR image, at most `side` pixels high and wide, as interleaved 8-bit RGB,
-    /// with its height and width.
-    pub(in crate::harden) fn sample(&self, side: usize) -> (Vec<u8>, usize, usize) {
-        let Some(pair) = self.pairs.first() else { return (Vec::new(), 0, 0) };
+    /// The top left of the first LR image, at most `side` pixels high and wide, for checks of what
+    /// was exported.
+    pub(in crate::harden) fn sample(&self, side: usize) -> Sample {
+        let Some(pair) = self.pairs.first() else { return Sample::default() };
         let (height, width) = (pair.lr.height.min(side), pair.lr.width.min(side));
         let rows = pair.lr.values.chunks(pair.lr.width).take(height);
-        (rows.flat_map(|row| row[..width].iter().flatten().copied()).collect(), height, width)
+        let pixels = rows.flat_map(|row| row[..width].iter().flatten().copied()).collect();
+        Sample { pixels, height, width }
     }
 }
 
@@ -142,8 +157,8 @@ mod tests {
         let expected = round_to_8_bits(downscale(picture(41, 30).view(), 3).view());
         assert_eq!(dataset.pairs[0].lr, Pixels::from_planes(expected.view()));
         assert_eq!((dataset.pairs[0].hr.height, dataset.pairs[0].hr.width), (39, 30));
-        let (sample, height, width) = dataset.sample(8);
-        assert_eq!((sample.len(), height, width), (8 * 8 * 3, 8, 8));
+        let Sample { pixels, height, width } = dataset.sample(8);
+        assert_eq!((pixels.len(), height, width), (8 * 8 * 3, 8, 8));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod tests;
 
 pub(super) use batch::Batch;
 pub use dataset::Dataset;
+pub(in crate::harden) use dataset::{ImagePair, Sample};
 pub(super) use files::{Part, find};
 pub use load::{Reason, Skipped};
 pub(super) use prefetcher::Prefetcher;

@@ -69,10 +69,10 @@ impl Network {
         let graph = weights::hoisted(&source.model, &weights);
         let (tap, chosen) = match (recipe.tap.as_str(), tap::resolve(&graph, &recipe.tap)) {
             (LAST, Err(_)) => {
-                let (tap, how) = find_tap(&graph.graph).ok_or_else(|| HardenError::Untrainable {
+                let found = find_tap(&graph.graph).ok_or_else(|| HardenError::Untrainable {
                     problem: "no convolution reads features in it; name what to tap with --tap NAME".into(),
                 })?;
-                (tap, Some(how))
+                (found.value, Some(found.how))
             }
             (_, found) => (found?, None),
         };

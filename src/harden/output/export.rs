@@ -13,11 +13,22 @@ use crate::harden::train::{Trainer, Validated};
 use crate::onnx;
 use crate::zoo::TAP;
 
+/// What is written beside the weights.
+pub(in crate::harden) struct Written<'a> {
+    /// The recipe, as metadata.
+    pub recipe: &'a Recipe,
+    /// What is done to the graph first.
+    pub options: ExportOptions,
+    /// The SHA-256 of the training images.
+    pub data: &'a str,
+    /// The last validation, if there was one.
+    pub clean: Option<&'a Validated>,
+}
+
 /// Writes the model file, with the recipe as metadata; gives in words what was done to the graph for it.
 pub(in crate::harden) fn write(
     trainer: &Trainer,
-    (recipe, options): (&Recipe, ExportOptions),
-    (data, clean): (&str, Option<&Validated>),
+    &Written { recipe, options, data, clean }: &Written<'_>,
     path: &Path,
 ) -> Result<Vec<String>, HardenError> {
     let network = trainer.network();

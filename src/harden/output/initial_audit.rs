@@ -6,9 +6,9 @@ use std::path::Path;
 use crate::attack::Settings;
 use crate::audit::{self, ImageSource, Plan};
 use crate::harden::HardenError;
+use crate::harden::config::Recipe;
 use crate::harden::data::Dataset;
 use crate::image::save_png;
-use crate::interface::Overrides;
 use crate::runtime;
 
 /// Crops, and their side in LR pixels.
@@ -21,19 +21,19 @@ pub(in crate::harden) fn plan(
     model: &Path,
     folder: &Path,
     data: &Dataset,
-    (scale, interface): (usize, Overrides),
+    recipe: &Recipe,
 ) -> Result<Option<Plan>, HardenError> {
     let images = folder.join("images");
     crate::files::create_output_folder(&images)?;
     for index in 0..CROPS {
-        if let Some(crop) = data.middle(index, SIDE * scale) {
+        if let Some(crop) = data.middle(index, SIDE * recipe.scale) {
             save_png(&images.join(format!("{index}.png")), crop.view())?;
         }
     }
     let opened = runtime::audited_by_default().find_map(|kind| runtime::open(kind).ok());
     let Some(runtime) = opened else { return Ok(None) };
     let settings = audit::Settings {
-        interface,
+        interface: recipe.interface.clone(),
         strength: Settings { iterations: 10, ..Settings::default() },
         ..audit::Settings::default()
     };

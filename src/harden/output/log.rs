@@ -123,14 +123,13 @@ impl Log {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(step: u64) -> Record {
-        Record {
+impl Record {
+    /// A line as a regularised run writes it, for tests.
+    pub(super) fn example(step: u64) -> Self {
+        Self {
             step,
-            loss: 3.0,
-            reconstruction: 2.0,
+            loss: 3.0 / step as f64,
+            reconstruction: 2.0 / step as f64,
             entropy: Some(1.0),
             spread: 5.0,
             adversarial: None,
@@ -141,6 +140,11 @@ mod tests {
             waiting: 0.0,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn means_are_over_the_steps_since_the_last_line() {
@@ -166,12 +170,12 @@ mod tests {
         let path = folder.path().join("train.jsonl");
         let mut log = Log::open(&path, 0).unwrap();
         for step in [10, 20, 30] {
-            log.write(&record(step)).unwrap();
+            log.write(&Record::example(step)).unwrap();
         }
         // A line that a kill cut short.
         log.file.as_mut().unwrap().write_all(b"{\"step\": 40, \"lo").unwrap();
         let mut log = Log::open(&path, 20).unwrap();
-        log.write(&record(25)).unwrap();
+        log.write(&Record::example(25)).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let steps: Vec<u64> =
             text.lines().map(|line| serde_json::from_str::<Record>(line).unwrap().step).collect();

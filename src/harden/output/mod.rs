@@ -11,12 +11,12 @@ mod tensorboard;
 mod transform;
 mod verify;
 
-pub(super) use export::write;
+pub(super) use export::{Written, write};
 pub(super) use initial_audit::plan;
 pub use log::Record;
 pub(super) use log::{Log, Means};
 pub(super) use model_card::{Facts, model_card, name};
-pub(super) use page::write_page;
+pub(super) use page::{PageFacts, write_page};
 pub(super) use tensorboard::TensorBoard;
 pub(super) use transform::transform;
 pub use verify::Agreement;

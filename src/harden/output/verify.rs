@@ -91,7 +91,8 @@ fn span(values: &ArrayD<f32>) -> f64 {
 pub(in crate::harden) fn verify(
     path: &Path,
     trainer: &Trainer,
-    (reference, tolerance): (&Reference, f64),
+    reference: &Reference,
+    tolerance: f64,
 ) -> Result<f64, HardenError> {
     let model = trainer.network().canonical(&onnx::read(path)?);
     let written = Program::compile(&model, trainer.program().device(), Kind::Float)?;
@@ -115,7 +116,8 @@ fn faithful(path: &Path, difference: f64, tolerance: f64) -> Result<f64, HardenE
 pub(in crate::harden) fn agree(
     path: &Path,
     network: &Network,
-    (reference, tolerance): (&Reference, f64),
+    reference: &Reference,
+    tolerance: f64,
 ) -> Result<Vec<Agreement>, HardenError> {
     let image = torch::to_ndarray(&reference.image)?;
     let fixed = specialise(&network.canonical(&onnx::read(path)?), &[image.shape()]);

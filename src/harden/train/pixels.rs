@@ -3,6 +3,12 @@
 use crate::harden::HardenError;
 use crate::torch::{Device, Kind, Tensor};
 
+/// Inputs and targets of a step, in the network's colours: (N, C, H, W) each.
+pub(super) struct Pairs {
+    pub lr: Tensor,
+    pub hr: Tensor,
+}
+
 /// Interleaved 8-bit RGB pixels as (N, 3, height, width) on [0, 1], channels-last in memory.
 pub(in crate::harden) fn images(
     pixels: &[u8],

@@ -11,7 +11,7 @@ use super::adversary::Adversary;
 use super::trainer::Trainer;
 use super::validated::Validated;
 use crate::harden::HardenError;
-use crate::harden::data::{self, Dataset, Part};
+use crate::harden::data::{self, Dataset, ImagePair, Part};
 use crate::image::load;
 use crate::metric::{clean_quality, crop_to_multiple, downscale_8_bit, psnr, smallest_side};
 use crate::torch::{self, Tensor};
@@ -70,7 +70,7 @@ impl Validation {
         let scale = trainer.network().scale;
         let least = smallest_side(scale).div_ceil(scale);
         let evaluated = |index: usize| {
-            let (lr, hr) = data.pair(index)?;
+            let ImagePair { lr, hr } = data.pair(index)?;
             let size = trainer.network().fitting([lr.shape()[1], lr.shape()[2]], EVALUATED_OF_TRAINING)?;
             let wanted = size.iter().all(|&side| side >= least);
             wanted.then(|| (middle(&lr, size, 1), middle(&hr, size, scale)))

@@ -102,7 +102,7 @@ mod tests {
     fn names_from_files_stay_one_cell_and_are_no_formula() {
         let mut report = report();
         report.measured.rows =
-            vec![Row { model: "=a,\"b\"\n".into(), ..row(("ort", "ort"), "i", 1.0, f64::INFINITY) }];
+            vec![Row { model: "=a,\"b\"\n".into(), ..row("ort", "ort", "i", 1.0, f64::INFINITY) }];
         let table = csv(&report).unwrap();
         assert!(table.contains("rows,\"'=a,\"\"b\"\"\n\",i,ifgsm,1.0,"), "{table}");
     }

@@ -69,7 +69,8 @@ impl<'a> Case<'a> {
     /// A finding of this case; its image is the one with the least left.
     pub fn finding(
         &self,
-        (level, code): (Level, &'static str),
+        level: Level,
+        code: &'static str,
         sentence: String,
         numbers: impl IntoIterator<Item = (&'static str, f64)>,
     ) -> Finding {

@@ -33,7 +33,7 @@ fn did_not_rise(case: &Case<'_>) -> Option<Finding> {
     let (flat, all) = (flat().count(), climbing().count());
     let sentence = format!("the objective of {flat} of {all} attacks did not rise at {}/255", case.budget);
     let numbers = [("flat", flat as f64), ("attacks", all as f64)];
-    Some(Finding { image: Some(image), ..case.finding((Level::Warning, "no-rise"), sentence, numbers) })
+    Some(Finding { image: Some(image), ..case.finding(Level::Warning, "no-rise", sentence, numbers) })
 }
 
 /// More steps would have done more.
@@ -51,7 +51,7 @@ fn still_climbing(case: &Case<'_>) -> Option<Finding> {
         100.0 * gain,
         case.budget
     );
-    Some(case.finding((Level::Warning, "still-climbing"), sentence, [("late_gain", gain)]))
+    Some(case.finding(Level::Warning, "still-climbing", sentence, [("late_gain", gain)]))
 }
 
 /// Where an attack starts decides how far it gets.
@@ -67,7 +67,7 @@ fn restarts_help(case: &Case<'_>) -> Option<Finding> {
         100.0 * gain,
         case.budget
     );
-    Some(case.finding((Level::Warning, "restarts-help"), sentence, [("restart_gain", gain)]))
+    Some(case.finding(Level::Warning, "restarts-help", sentence, [("restart_gain", gain)]))
 }
 
 /// An attack on features and one on the output see very different models.
@@ -85,5 +85,5 @@ fn at_odds(case: &Case<'_>) -> Option<Finding> {
         case.budget
     );
     let numbers = [("features_sr_psnr", one), ("output_sr_psnr", other)];
-    Some(case.finding((Level::Note, "attacks-disagree"), sentence, numbers))
+    Some(case.finding(Level::Note, "attacks-disagree", sentence, numbers))
 }

@@ -80,8 +80,8 @@ mod tests {
         };
         let defended = ModelInfo { preprocess: Some(preprocess), ..model(behind, &[]) };
         let rows = vec![
-            row(("ort", "ort"), "a.png", 4.0, 30.0),
-            Row { model: behind.into(), ..row(("ort", "ort"), "a.png", 4.0, 30.25) },
+            row("ort", "ort", "a.png", 4.0, 30.0),
+            Row { model: behind.into(), ..row("ort", "ort", "a.png", 4.0, 30.25) },
         ];
         let clean = &report().measured.clean[0];
         let report = Report {

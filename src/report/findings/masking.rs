@@ -89,7 +89,7 @@ impl<'a> Beaten<'a> {
             ("white_box_sr_psnr", left),
         ];
         let image = Some(self.image.to_owned());
-        Finding { image, ..case.finding((Level::Alarm, code), sentence, numbers) }
+        Finding { image, ..case.finding(Level::Alarm, code, sentence, numbers) }
     }
 }
 
@@ -121,7 +121,7 @@ fn rugged(case: &Case<'_>) -> Option<Finding> {
         case.budget
     );
     let numbers = [("images", count as f64), ("of", told.len() as f64)];
-    Some(case.finding((Level::Alarm, "rugged"), sentence, numbers))
+    Some(case.finding(Level::Alarm, "rugged", sentence, numbers))
 }
 
 /// Most of what an attack does to the output lies outside the output's range, where nobody sees it.
@@ -138,7 +138,7 @@ fn overshoots(case: &Case<'_>) -> Option<Finding> {
         case.budget
     );
     let numbers = [("images", count as f64), ("of", told.len() as f64), ("share", share)];
-    Some(case.finding((Level::Warning, "overshoot"), sentence, numbers))
+    Some(case.finding(Level::Warning, "overshoot", sentence, numbers))
 }
 
 /// Noise of the same budget does as much, or nearly as much: the gradient leads nowhere, or not far.
@@ -183,7 +183,7 @@ fn no_better_than_noise(case: &Case<'_>, measured: &Measured) -> Option<Finding>
         ("white_box_sr_psnr", left),
     ];
     let image = Some((*image).to_owned());
-    Some(Finding { image, ..case.finding((level, code), sentence, numbers) })
+    Some(Finding { image, ..case.finding(level, code, sentence, numbers) })
 }
 
 /// What the white-box attacks and members crafted here left, apart: those that some rule picks, and the others.

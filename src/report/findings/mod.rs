@@ -111,13 +111,13 @@ mod tests {
     }
 
     fn home(sr_psnr: f64) -> Row {
-        row(("ort", "ort"), "a.png", 4.0, sr_psnr)
+        row("ort", "ort", "a.png", 4.0, sr_psnr)
     }
 
     #[test]
     fn a_plain_audit_raises_no_flag() {
         let noise = noise("a.png", 34.0);
-        let there = row(("tract", "ort"), "a.png", 4.0, 29.9);
+        let there = row("tract", "ort", "a.png", 4.0, 29.9);
         assert_eq!(codes(vec![home(30.0), by("square", home(33.0)), there], vec![noise]), [""; 0]);
     }
 
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(codes(vec![home(30.0), by("random", home(29.0))], vec![]), [""; 0], "noise is no attack");
         let unchanged = vec![home(f64::INFINITY), by("square", home(29.0))];
         assert_eq!(codes(unchanged, vec![]), ["gradient-free-wins"]);
-        let there = row(("tract", "ort"), "a.png", 4.0, 29.0);
+        let there = row("tract", "ort", "a.png", 4.0, 29.0);
         assert_eq!(codes(vec![home(30.0), there], vec![]), ["transfer-wins"]);
         let flat = Row { objective_end: 0.1, ..home(30.0) };
         assert_eq!(codes(vec![flat], vec![]), ["no-rise"]);
@@ -148,7 +148,7 @@ mod tests {
         let done = Row { late_gain: Some(0.01), ..by("apgd", home(30.0)) };
         assert_eq!(codes(vec![climbing, done], vec![]), [""; 0], "another attack has come to its end");
         assert_eq!(codes(vec![home(30.0), by("fda", home(42.0))], vec![]), ["attacks-disagree"]);
-        let broken = row(("tract", "tract"), "a.png", 4.0, 28.0);
+        let broken = row("tract", "tract", "a.png", 4.0, 28.0);
         assert_eq!(codes(vec![home(30.0), broken], vec![]), ["runtimes-differ"]);
     }
 
@@ -184,7 +184,7 @@ mod tests {
     /// One image of twelve is masked: the mean over all of them is 0.25 dB apart.
     #[test]
     fn a_mask_on_one_image_of_twelve_is_an_alarm_that_counts_it() {
-        let image = |place: usize, left| row(("ort", "ort"), &format!("{place}.png"), 4.0, left);
+        let image = |place: usize, left| row("ort", "ort", &format!("{place}.png"), 4.0, left);
         let mut rows: Vec<Row> = (0..12).map(|place| image(place, 25.0)).collect();
         rows.extend((0..12).map(|place| by("square", image(place, 27.0))));
         assert_eq!(codes(rows.clone(), vec![]), [""; 0]);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn attacks_that_are_hardly_better_than_noise_on_an_image_are_a_warning() {
-        let there = |left| vec![home(30.0), row(("ort", "ort"), "b.png", 4.0, left)];
+        let there = |left| vec![home(30.0), row("ort", "ort", "b.png", 4.0, left)];
         let both = || vec![noise("a.png", 34.0), noise("b.png", 33.0)];
         assert_eq!(codes(there(31.0), both()), [""; 0]);
         assert_eq!(codes(there(32.5), both()), ["near-noise"]);

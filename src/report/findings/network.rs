@@ -20,6 +20,13 @@ const BELOW: f64 = 6.0;
 /// more.
 const SIZES_APART: f64 = 0.8;
 
+/// Where something was measured.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Place<'a> {
+    model: &'a str,
+    runtime: &'a str,
+}
+
 /// What was measured of one model on one runtime.
 #[derive(Default)]
 struct Cell<'a> {
@@ -30,12 +37,12 @@ struct Cell<'a> {
 /// All that is found.
 pub fn of(report: &Report) -> Vec<Finding> {
     let measured = &report.measured;
-    let mut cells: IndexMap<(&str, &str), Cell<'_>> = IndexMap::new();
+    let mut cells: IndexMap<Place<'_>, Cell<'_>> = IndexMap::new();
     for check in &measured.network_checks {
-        cells.entry((&check.model, &check.runtime)).or_default().checks.push(check);
+        cells.entry(Place { model: &check.model, runtime: &check.runtime }).or_default().checks.push(check);
     }
     for clean in &measured.clean {
-        cells.entry((&clean.model, &clean.runtime)).or_default().clean.push(clean);
+        cells.entry(Place { model: &clean.model, runtime: &clean.runtime }).or_default().clean.push(clean);
     }
     let mut found = Vec::new();
     for (place, Cell { checks, clean }) in cells {
@@ -51,7 +58,7 @@ pub fn of(report: &Report) -> Vec<Finding> {
         found.push(Finding {
             image: None,
             ..alarm(
-                (&model.name, &runtime.name),
+                Place { model: &model.name, runtime: &runtime.name },
                 "branches-on-size",
                 sentence.to_owned(),
                 IndexMap::new(),
@@ -63,7 +70,7 @@ pub fn of(report: &Report) -> Vec<Finding> {
 }
 
 fn alarm(
-    (model, runtime): (&str, &str),
+    Place { model, runtime }: Place<'_>,
     code: &'static str,
     sentence: String,
     numbers: IndexMap<&'static str, f64>,
@@ -73,7 +80,7 @@ fn alarm(
     Finding { level: Level::Alarm, code, model, runtime, sentence, numbers, image }
 }
 
-fn not_repeatable(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Finding> {
+fn not_repeatable(place: Place<'_>, checks: &[&NetworkCheck]) -> Option<Finding> {
     let differs =
         |check: &&&NetworkCheck| check.repeat_difference.is_nan() || check.repeat_difference > REPEATED;
     let count = checks.iter().filter(differs).count();
@@ -89,7 +96,7 @@ fn not_repeatable(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Findi
     Some(alarm(place, "not-repeatable", sentence, numbers, &worst.image))
 }
 
-fn no_upscale(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Finding> {
+fn no_upscale(place: Place<'_>, checks: &[&NetworkCheck]) -> Option<Finding> {
     let none = |check: &&&NetworkCheck| check.response < RESPONSE;
     let count = checks.iter().filter(none).count();
     let worst = checks.iter().filter(none).min_by(|a, b| a.response.total_cmp(&b.response))?;
@@ -103,7 +110,7 @@ fn no_upscale(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Finding> 
     Some(alarm(place, "no-upscale", sentence, numbers, &worst.image))
 }
 
-fn size_dependent(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Finding> {
+fn size_dependent(place: Place<'_>, checks: &[&NetworkCheck]) -> Option<Finding> {
     let difference = |check: &NetworkCheck| check.size_difference.unwrap_or(0.0);
     let worst = checks.iter().max_by(|a, b| difference(a).total_cmp(&difference(b)))?;
     let apart = difference(worst);
@@ -117,7 +124,7 @@ fn size_dependent(place: (&str, &str), checks: &[&NetworkCheck]) -> Option<Findi
     })
 }
 
-fn below_bicubic(place: (&str, &str), clean: &[&Clean]) -> Option<Finding> {
+fn below_bicubic(place: Place<'_>, clean: &[&Clean]) -> Option<Finding> {
     let gap = |clean: &Clean| clean.bicubic_psnr - clean.psnr;
     let mean = finite_mean(clean.iter().map(|clean| gap(clean)));
     let worst = clean.iter().max_by(|a, b| gap(a).total_cmp(&gap(b)))?;

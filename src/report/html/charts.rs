@@ -3,7 +3,8 @@
 use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
-use super::plot::{HeatMap, Plot, Point, Series};
+use super::heat_map::HeatMap;
+use super::plot::{Plot, Point, Series};
 use crate::report::summary::finite_mean;
 use crate::report::words::{decibels, shortened};
 use crate::report::{Report, Row};
@@ -260,7 +261,7 @@ mod tests {
             |report: &Report| charts(report).into_iter().map(|chart| chart.title).collect::<Vec<_>>();
         assert_eq!(titles(&report), ["Output under attack", "Output against input"]);
         report.measured.transfers = vec![transfer("a.png", 8.0, 24.0)];
-        report.measured.rows.push(row(("tract", "ort"), "b.png", 8.0, 26.0));
+        report.measured.rows.push(row("tract", "ort", "b.png", 8.0, 26.0));
         assert_eq!(titles(&report)[2..], ["Between runtimes", "Between models"]);
     }
 

@@ -5,6 +5,7 @@
 //! escaped by the template engine. Deliberately absent: any number that is not in a report.
 
 mod charts;
+mod heat_map;
 mod picture;
 mod plot;
 
@@ -357,10 +358,10 @@ mod tests {
         });
         let cells = cells.flat_map(|cell| runtimes.into_iter().map(move |runtime| (cell, runtime)));
         many.measured.rows = cells
-            .flat_map(|((attack, budget), runtime)| {
+            .flat_map(|((attack, budget), (crafted, judged))| {
                 many.images.iter().enumerate().map(move |(place, image)| Row {
                     attack: attack.into(),
-                    ..row(runtime, &image.name, budget, 40.0 - budget / 2.0 + place as f64 / 50.0)
+                    ..row(crafted, judged, &image.name, budget, 40.0 - budget / 2.0 + place as f64 / 50.0)
                 })
             })
             .collect();

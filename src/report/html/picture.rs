@@ -153,7 +153,7 @@ mod tests {
             .map(|place| {
                 let model = if place < 8 { "weak" } else { "strong" };
                 let (image, left) = (format!("{place}.png"), 20.0 + place as f64);
-                Row { model: model.into(), ..row(("ort", "ort"), &image, 4.0, left) }
+                Row { model: model.into(), ..row("ort", "ort", &image, 4.0, left) }
             })
             .collect();
         let shown: Vec<_> = worst_attacks(&report).into_iter().map(|row| row.image.as_str()).collect();

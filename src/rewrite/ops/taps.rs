@@ -5,6 +5,8 @@
 //! what its readers weighed it by. Which operators say that best depends on the taps: a Slice or a
 //! Pad, a Gather per reader, or a product with a constant matrix.
 
+use std::ops::Range;
+
 use super::Vjp;
 use crate::onnx::{Attribute, Tensor};
 use crate::rewrite::ops::indexing::gather::scatter;
@@ -39,7 +41,7 @@ pub fn adjoint(vjp: &mut Vjp<'_>, dy: &Value, axis: usize, taps: &Taps, size: us
         return multiplied(vjp, dy, axis, taps, size);
     }
     if let Some(start) = whole(taps, size) {
-        return bordered(vjp, dy, axis, taps, (start, size));
+        return bordered(vjp, dy, axis, taps, start..start + size);
     }
     let matrix = taps.len().saturating_mul(size);
     if most <= MOST_GATHERS && (most <= 4 || matrix > LARGEST_MATRIX) {
@@ -125,21 +127,15 @@ fn multiplied(vjp: &mut Vjp<'_>, dy: &Value, axis: usize, taps: &Taps, size: usi
 }
 
 /// What stands there as it is, and, by a product with a narrow matrix, what surrounds it.
-fn bordered(
-    vjp: &mut Vjp<'_>,
-    dy: &Value,
-    axis: usize,
-    taps: &Taps,
-    (start, size): (usize, usize),
-) -> Result<Value> {
-    let around: Vec<usize> = (0..start).chain(start + size..taps.len()).collect();
+fn bordered(vjp: &mut Vjp<'_>, dy: &Value, axis: usize, taps: &Taps, middle: Range<usize>) -> Result<Value> {
+    let around: Vec<usize> = (0..middle.start).chain(middle.end..taps.len()).collect();
     let border: Taps = around.iter().map(|&row| taps[row].clone()).collect();
     let places: Vec<i64> = around.iter().map(|&row| row as i64).collect();
-    let middle = vjp.slice(dy, axis, start, start + size)?;
+    let same = vjp.slice(dy, axis, middle.start, middle.end)?;
     let places = vjp.tensor("border", Tensor::ints(&places));
     let around = vjp.emit("Gather", &[dy, &places], [("axis", Attribute::Int(axis as i64))])?;
-    let around = multiplied(vjp, &around, axis, &border, size)?;
-    vjp.emit("Add", &[&middle, &around], [])
+    let around = multiplied(vjp, &around, axis, &border, middle.len())?;
+    vjp.emit("Add", &[&same, &around], [])
 }
 
 /// By one Gather per reader of the most-read entry, weighed where weights are not all 1.

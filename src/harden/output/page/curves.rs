@@ -141,19 +141,7 @@ mod tests {
     use super::*;
 
     fn record(step: u64, entropy: Option<f64>) -> Record {
-        Record {
-            step,
-            loss: 3.0 / step as f64,
-            reconstruction: 2.0 / step as f64,
-            entropy,
-            spread: 5.0,
-            adversarial: None,
-            discriminator: None,
-            learning_rate: 1e-4,
-            seconds: 1.0,
-            examples_per_second: 16.0,
-            waiting: 0.0,
-        }
+        Record { entropy, ..Record::example(step) }
     }
 
     fn validated(step: u64) -> Validated {

@@ -42,14 +42,25 @@ struct View<'a> {
     config: String,
 }
 
-/// Writes the page of the run in a folder; `before` and `after` are its first and last validation, if there were any.
+/// A run as its page names it, beside its logs.
+pub(in crate::harden) struct PageFacts<'a> {
+    /// The network's name.
+    pub name: &'a str,
+    /// Steps done.
+    pub steps: u64,
+    /// The validation before the first step, if there was one.
+    pub before: Option<&'a Validated>,
+    /// The last validation, if there was one.
+    pub after: Option<&'a Validated>,
+}
+
+/// Writes the page of the run in a folder.
 ///
 /// # Errors
 /// The file cannot be written.
 pub(in crate::harden) fn write_page(
     folder: &OutputFolder,
-    (name, steps): (&str, u64),
-    [before, after]: [Option<&Validated>; 2],
+    &PageFacts { name, steps, before, after }: &PageFacts<'_>,
 ) -> Result<(), HardenError> {
     let records: Vec<Record> = lines(&folder.file(LOG));
     let mut validations: Vec<Validated> = lines(&folder.file(VALIDATIONS));

@@ -7,7 +7,7 @@ use crate::harden::HardenError;
 use crate::harden::data::Batch;
 use crate::harden::seed::Purpose;
 use crate::harden::train::defence::Seen;
-use crate::harden::train::pixels::images;
+use crate::harden::train::pixels::{Pairs, images};
 use crate::torch::{Kind, Tensor, no_grad};
 
 impl Trainer {
@@ -51,7 +51,7 @@ impl Trainer {
     }
 
     /// Inputs and targets of a step, attacked images included.
-    pub(super) fn pairs(&self, batch: &Batch) -> Result<(Tensor, Tensor), HardenError> {
+    pub(super) fn pairs(&self, batch: &Batch) -> Result<Pairs, HardenError> {
         let side = self.recipe.patch as i64;
         let lr = self.network.colours(self.images(&batch.lr, side)?)?;
         let hr = self.images(&batch.hr, side * self.network.scale as i64)?;
@@ -60,10 +60,10 @@ impl Trainer {
 
     /// In adversarial training, every image and, behind them, every image attacked, with one target
     /// for both.
-    fn with_attacked(&self, lr: Tensor, hr: Tensor) -> Result<(Tensor, Tensor), HardenError> {
-        let Some(adversary) = &self.adversary else { return Ok((lr, hr)) };
+    fn with_attacked(&self, lr: Tensor, hr: Tensor) -> Result<Pairs, HardenError> {
+        let Some(adversary) = &self.adversary else { return Ok(Pairs { lr, hr }) };
         let attacked = adversary.attack(&|x| self.run(x), &lr, self.step)?;
-        Ok((Tensor::f_cat(&[&lr, &attacked], 0)?, Tensor::f_cat(&[&hr, &hr], 0)?))
+        Ok(Pairs { lr: Tensor::f_cat(&[&lr, &attacked], 0)?, hr: Tensor::f_cat(&[&hr, &hr], 0)? })
     }
 
     /// The output with noise in Phi, and what is seen of Phi.

@@ -12,6 +12,7 @@ use super::defence::{Defence, Seen};
 use super::discriminator::{self, Discriminator};
 use super::ema::{Ema, copies, overwrite};
 use super::loss::{self, Losses};
+use super::pixels::Pairs;
 use super::probe::{channels_at, takes_batches};
 use crate::harden::HardenError;
 use crate::harden::adam::Adam;
@@ -36,6 +37,14 @@ pub(in crate::harden) struct Trainer {
     adam: Adam,
     ema: Option<Ema>,
     step: u64,
+}
+
+/// How many numbers are trained.
+pub(in crate::harden) struct ParameterCounts {
+    /// In the network.
+    pub network: usize,
+    /// In the density estimator.
+    pub estimator: usize,
 }
 
 impl Trainer {
@@ -147,9 +156,10 @@ impl Trainer {
     }
 
     /// Parameters of the network and of the estimator.
-    pub fn parameter_counts(&self) -> (usize, usize) {
+    pub fn parameter_counts(&self) -> ParameterCounts {
         let count = |list: Vec<(String, Tensor)>| list.iter().map(|(_, tensor)| tensor.numel()).sum();
-        (count(self.program.parameters()), count(self.defence.parameters()))
+        let network = count(self.program.parameters());
+        ParameterCounts { network, estimator: count(self.defence.parameters()) }
     }
 
     /// One step of Adam on the crops of this step.
@@ -174,7 +184,7 @@ impl Trainer {
 
     /// The loss of a step, under autograd, and its parts as numbers. Moves a discriminator, where there is one.
     fn losses(&mut self, batch: &Batch, rate: f64) -> Result<(Tensor, Losses), HardenError> {
-        let (lr, hr) = self.pairs(batch)?;
+        let Pairs { lr, hr } = self.pairs(batch)?;
         self.program.set_mode(self.network.mode());
         let forward = self.forward(&lr);
         self.program.set_mode(Mode::Evaluate);
