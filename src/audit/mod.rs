@@ -30,4 +30,6 @@ pub use inputs::picture::{MaskPicture, TargetPicture};
 pub use plan::{Craft, Objective, Plan, Settings, Smoothing};
 pub use preprocess::Preprocessing;
 pub use run::{audit, estimate, run};
+#[cfg(fuzzing)]
+pub use store::read_entry;
 pub use watch::{Planned, Unwatched, Watch};

@@ -160,7 +160,7 @@ impl Store {
     fn read(&self, key: &Key) -> Option<Vec<u8>> {
         let mut bytes = read_bounded(&self.path(key), MOST_BYTES).ok()?;
         let rest = bytes.get(HASH..)?;
-        if hash_of(key, &[rest])[..] != bytes[..HASH] {
+        if hash_of(key, &[rest])[..] != bytes[..HASH] && !cfg!(fuzzing) {
             return None;
         }
         bytes.drain(..HASH);
@@ -197,6 +197,19 @@ fn program() -> String {
         Ok(hex(&hash.0.finalize()))
     });
     hashed.unwrap_or_else(|_| env!("CARGO_PKG_VERSION").to_owned())
+}
+
+/// Reads any bytes as each kind of entry: for fuzz/, where nothing asks whether the hash is right.
+#[cfg(fuzzing)]
+pub fn read_entry(bytes: &[u8]) {
+    let store = Store::open(None).expect("there is a folder for temporary files");
+    let key = store.key("fuzz", &());
+    std::fs::write(store.path(&key), bytes).expect("there is room for a small file");
+    let _ = store.get::<Vec<crate::report::Row>>(&key);
+    let _ = store.get::<Option<f64>>(&key);
+    if let Some((row, _)) = store.get_with_image::<crate::report::Row>(&key, [1, 3, 2, 2]) {
+        let _ = serde_json::to_vec(&row);
+    }
 }
 
 /// The result and the image of an entry.

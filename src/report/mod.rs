@@ -160,7 +160,7 @@ impl Report {
         }
         let stated = std::mem::take(&mut report.checksum);
         report.conclude();
-        if stated != report.digest() {
+        if stated != report.digest() && !cfg!(fuzzing) {
             return Err(ReadError::Changed { path: path.to_owned() });
         }
         Ok(report)

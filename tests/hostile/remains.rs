@@ -115,3 +115,33 @@ fn what_was_kept_serves_whatever_the_clock_said() {
         }
     }
 }
+
+/// A checkpoint is known by content, too: with it, the images and all else dated long ago or far ahead, the run that goes
+/// on is the run that never stopped.
+#[test]
+fn a_run_goes_on_whatever_the_clock_said() {
+    if !cfg!(feature = "torch") {
+        return;
+    }
+    let workspace = Workspace::new();
+    let harden = |words: &str| {
+        let flags = "harden --data photos --no-audit --device cpu --features 4 --blocks 1 --scale 2 --batch 2 --patch 8";
+        let words: Vec<&str> = flags.split(' ').chain(words.split(' ')).collect();
+        let output = workspace.temper(&words).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let model = |out: &str| std::fs::read(workspace.path(out).join("model.onnx")).unwrap();
+    harden("--steps 6 --out whole");
+    harden("--steps 2 --out out");
+    assert!(model("out") != model("whole"), "two steps are not six");
+    let jumps = [SystemTime::UNIX_EPOCH, SystemTime::now() + Duration::from_secs(80 * 365 * 86_400)];
+    for (jump, steps) in jumps.into_iter().zip([4, 6]) {
+        let kept = workspace.files_in("out").into_iter().map(|name| format!("out/{name}"));
+        for name in kept.chain(["photos/a.png", "photos/b.png"].map(str::to_owned)) {
+            let file = File::options().write(true).open(workspace.path(&name)).unwrap();
+            file.set_times(FileTimes::new().set_accessed(jump).set_modified(jump)).unwrap();
+        }
+        harden(&format!("--steps {steps} --out out --resume"));
+    }
+    assert!(model("out") == model("whole"), "the resumed run gave another file");
+}

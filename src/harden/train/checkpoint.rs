@@ -154,7 +154,7 @@ impl Checkpoint {
             entries.as_ref().unwrap_or(&HashMap::new()),
             views.iter().map(|(name, view)| (name.as_str(), view)),
         );
-        if *entry(CHECKSUM)? != found {
+        if *entry(CHECKSUM)? != found && !cfg!(fuzzing) {
             return Err("its content is not what was written: the file is damaged".to_owned());
         }
         let part = |prefix: &str| -> Result<Named, String> {
