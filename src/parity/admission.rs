@@ -16,7 +16,7 @@ use super::error::ParityError;
 use super::inputs::Input;
 use super::matching::Matching;
 use super::mixed::{can_keep, mixed};
-use super::nodes::{Point, Side, walk};
+use super::nodes::{Matched, Point, Side, Sides, walk};
 use super::program::{Program, hoisted};
 use super::range::{Range, ranges};
 use super::tolerance::Tolerances;
@@ -64,18 +64,27 @@ pub fn is_reduced(program: &Program) -> bool {
     })
 }
 
+/// What was found for an applicant.
+pub struct Admitted {
+    /// Which nodes it keeps, and what they are worth.
+    pub admission: Admission,
+    /// The file with these nodes in float32.
+    pub model: Model,
+}
+
 /// Finds nodes to keep and the file that keeps them.
 ///
 /// # Errors
 /// A runtime that fails at the file or its parent.
-pub fn admit(applicant: &Applicant<'_>) -> Result<(Admission, Model), ParityError> {
+pub fn admit(applicant: &Applicant<'_>) -> Result<Admitted, ParityError> {
     let [parent, candidate] = applicant.sides.map(|side| &side.program);
     let matching = Matching::of(parent, candidate);
     let search = Search { applicant, matching: &matching };
     let mut points = Vec::new();
     for input in applicant.inputs {
-        let sides = (applicant.sides[0], applicant.sides[1]);
-        points.extend(walk(sides, (&matching, &Ways::default()), &input.values, applicant.memory)?);
+        let sides = Sides { reference: applicant.sides[0], candidate: applicant.sides[1] };
+        let matched = Matched { matching: &matching, ways: &Ways::default() };
+        points.extend(walk(sides, matched, &input.values, applicant.memory)?);
     }
     let before = search.outcome(&BTreeSet::new())?;
     let ranked = search.ranked(&points, &before)?;
@@ -92,7 +101,7 @@ pub fn admit(applicant: &Applicant<'_>) -> Result<(Admission, Model), ParityErro
     }
     let kept = beginning(enough);
     let models = applicant.models.map(hoisted);
-    let made = mixed(&models[0], &models[1], (&matching, candidate), &kept);
+    let made = mixed(&models[0], &models[1], &matching, candidate, &kept);
     let admission = Admission {
         passes: after.within,
         kept: kept.iter().map(|&node| candidate.nodes()[node].label()).collect(),
@@ -101,7 +110,7 @@ pub fn admit(applicant: &Applicant<'_>) -> Result<(Admission, Model), ParityErro
         psnr_after: after.psnr,
         ranges: ranges(candidate, &matching, &points),
     };
-    Ok((admission, made))
+    Ok(Admitted { admission, model: made })
 }
 
 /// How a mixed file fares.
@@ -121,8 +130,8 @@ struct Search<'a> {
 impl Search<'_> {
     fn outcome(&self, kept: &BTreeSet<usize>) -> Result<Outcome, ParityError> {
         let Applicant { sides: [parent, candidate], shapes, inputs, tolerances, .. } = self.applicant;
-        let pair = (self.matching, &*candidate.program);
-        let model = mixed(&parent.program.model, &candidate.program.model, pair, kept);
+        let models = [parent, candidate].map(|side| &side.program.model);
+        let model = mixed(models[0], models[1], self.matching, &candidate.program, kept);
         let program = Arc::new(Program::open(&model, shapes)?);
         let given = outputs(&Side { program: program.clone(), runtime: candidate.runtime.clone() }, inputs)?;
         let mut outcome = Outcome { within: true, severity: 0.0, psnr: None };
@@ -144,7 +153,7 @@ impl Search<'_> {
         let [parent, candidate] = self.applicant.sides.map(|side| &*side.program);
         let mut scored = Vec::new();
         for node in
-            (0..candidate.nodes().len()).filter(|&node| can_keep(parent, (self.matching, candidate), node))
+            (0..candidate.nodes().len()).filter(|&node| can_keep(parent, self.matching, candidate, node))
         {
             let own = points.iter().filter(|point| point.candidate == Some(node));
             let isolated = own

@@ -4,13 +4,13 @@ use std::cmp::Ordering;
 
 use super::cut::{Style, Values, cut};
 use super::difference::Difference;
-use super::nodes::Side;
+use super::nodes::{Side, Sides};
 use super::report::Arbitration;
 use crate::runtime::{self, Kind};
 
 /// Asks for one node of a graph that both sides share; `None` where float64 is not to be had for it.
 pub fn arbitrate(
-    (reference, candidate): (&Side, &Side),
+    Sides { reference, candidate }: Sides<'_>,
     node: usize,
     value: &str,
     fed: &Values,

@@ -8,7 +8,7 @@ use super::cut::{Style, Values, cut};
 use super::difference::Difference;
 use super::error::ParityError;
 use super::matching::Matching;
-use super::nodes::Side;
+use super::nodes::{Side, Sides};
 use super::tolerance::Tolerances;
 use super::value::Value;
 
@@ -32,7 +32,7 @@ pub struct Bracket {
 /// # Errors
 /// A runtime that fails.
 pub fn bracket(
-    (reference, candidate): (&Side, &Side),
+    Sides { reference, candidate }: Sides<'_>,
     matching: &Matching,
     inputs: &[Value],
     tolerances: &Tolerances,

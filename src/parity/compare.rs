@@ -10,7 +10,7 @@ use super::error::ParityError;
 use super::groups::{Group, groups};
 use super::inputs::Input;
 use super::matching::Matching;
-use super::nodes::{Point, Side, walk};
+use super::nodes::{Matched, Point, Side, Sides, walk};
 use super::report::{Comparison, Divergence, Output, Verdict};
 use super::stated::stated_differences;
 use super::tolerance::Tolerances;
@@ -91,7 +91,7 @@ pub fn compare(
         comparison.failed = Some("they have different numbers of outputs".into());
     }
     for input in worst_first(inputs, &comparison.outputs, question.one_file) {
-        if locate(question, (&matching, &ways), input, &mut comparison)? {
+        if locate(question, Matched { matching: &matching, ways: &ways }, input, &mut comparison)? {
             break;
         }
     }
@@ -141,12 +141,12 @@ fn worst_first<'a>(inputs: &'a [Input], outputs: &[Output], one_file: bool) -> V
 /// Looks inside on one input; gives whether the place was found.
 fn locate(
     question: &Question<'_>,
-    (matching, ways): (&Matching, &Ways),
+    matched: Matched<'_>,
     input: &Input,
     comparison: &mut Comparison,
 ) -> Result<bool, ParityError> {
     let Question { reference, candidate, tolerances, memory, .. } = *question;
-    let points = match walk((reference, candidate), (matching, ways), &input.values, memory) {
+    let points = match walk(Sides { reference, candidate }, matched, &input.values, memory) {
         Ok(points) => points,
         Err(error) => {
             comparison.failed = Some(format!("not compared node by node: {error}"));
@@ -176,7 +176,7 @@ fn locate(
             let (point, how) = most_of_its_own(question, &points, point);
             divergence(question, point, input, how)
         }
-        (first, _) if differ => match unseen(question, matching, input) {
+        (first, _) if differ => match unseen(question, matched.matching, input) {
             Ok(Some(found)) => Some(found),
             Ok(None) => first.and_then(|point| {
                 divergence(question, point, input, "it gives something else for the reference's inputs")
@@ -226,7 +226,7 @@ fn unseen(
     input: &Input,
 ) -> Result<Option<Divergence>, ParityError> {
     let Question { reference, candidate, tolerances, memory, .. } = *question;
-    let sides = (reference, candidate);
+    let sides = Sides { reference, candidate };
     let program = &candidate.program;
     let groups = groups(sides, matching, &input.values, memory)?;
     if let Some(group) = groups.first(program, tolerances) {
@@ -267,5 +267,5 @@ fn arbitration(
     if !before.is_empty() {
         fed.extend(cut(program, &before, &fed, &wanted, Style::Joined).run(&*reference.runtime).ok()?);
     }
-    arbitrate((reference, candidate), node, &found.value, &fed)
+    arbitrate(Sides { reference, candidate }, node, &found.value, &fed)
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::matching::Matching;
 use super::place::states_the_same;
-use super::program::Program;
+use super::program::{NodeAt, Program};
 use crate::onnx::Attribute;
 
 /// Two values that stand in one place and are made by nodes without a partner.
@@ -132,6 +132,9 @@ impl Ways {
                 .any(|value| matches!(value, Attribute::Graph(_) | Attribute::Graphs(_)))
             && own.inputs.iter().zip(&theirs.inputs).all(belongs)
             && own.outputs.iter().zip(&theirs.outputs).all(stays)
-            && states_the_same((reference, other), (candidate, index))
+            && states_the_same(
+                NodeAt { program: reference, index: other },
+                NodeAt { program: candidate, index },
+            )
     }
 }

@@ -8,7 +8,7 @@ use super::cut::{Style, Values, cut};
 use super::difference::Difference;
 use super::error::ParityError;
 use super::matching::Matching;
-use super::nodes::Side;
+use super::nodes::{Side, Sides};
 use super::program::Program;
 use super::tolerance::Tolerances;
 use super::value::Value;
@@ -51,7 +51,7 @@ impl Groups {
 /// # Errors
 /// A runtime that fails at the whole graph with its borders for outputs.
 pub fn groups(
-    (reference, candidate): (&Side, &Side),
+    Sides { reference, candidate }: Sides<'_>,
     matching: &Matching,
     inputs: &[Value],
     memory: usize,

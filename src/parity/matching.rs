@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::program::Program;
+use super::program::{NodeAt, Program};
 
 /// Pairs of a reference's and a candidate's nodes and values.
 #[derive(Debug, Default)]
@@ -94,16 +94,17 @@ impl Matching {
             }
         }
         if names_tell(reference, candidate, &pairs) {
-            pairs.into_iter().for_each(|(other, index)| self.pair((reference, other), (candidate, index)));
+            pairs.into_iter().for_each(|(other, index)| {
+                self.pair(NodeAt { program: reference, index: other }, NodeAt { program: candidate, index })
+            });
         }
     }
 
     /// Takes two nodes for one; outputs belong together by their names where these are the same, else by their order.
-    pub(super) fn pair(&mut self, reference: (&Program, usize), candidate: (&Program, usize)) {
-        self.nodes[candidate.1] = Some(reference.1);
-        self.taken.insert(reference.1);
-        let outputs = |(program, node): (&Program, usize)| program.nodes()[node].outputs.clone();
-        let (own, theirs) = (outputs(candidate), outputs(reference));
+    pub(super) fn pair(&mut self, reference: NodeAt<'_>, candidate: NodeAt<'_>) {
+        self.nodes[candidate.index] = Some(reference.index);
+        self.taken.insert(reference.index);
+        let (own, theirs) = (candidate.node().outputs.clone(), reference.node().outputs.clone());
         let by_name = sorted(&own) == sorted(&theirs);
         for (own, other) in own.iter().zip(if by_name { &own } else { &theirs }) {
             if !own.is_empty() && !other.is_empty() {
@@ -123,8 +124,9 @@ fn sorted(names: &[String]) -> Vec<&String> {
 /// every name behind it to another node.
 fn names_tell(reference: &Program, candidate: &Program, pairs: &[(usize, usize)]) -> bool {
     let unlike = pairs.iter().filter(|&&(other, index)| {
-        let (theirs, own) = (&reference.nodes()[other], &candidate.nodes()[index]);
-        theirs.op != own.op || super::place::weights_differ_in_shape((reference, theirs), (candidate, own))
+        let theirs = NodeAt { program: reference, index: other };
+        let own = NodeAt { program: candidate, index };
+        theirs.node().op != own.node().op || super::place::weights_differ_in_shape(theirs, own)
     });
     8 * unlike.count() <= pairs.len().max(16)
 }

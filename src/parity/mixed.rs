@@ -14,7 +14,8 @@ use crate::rewrite::prune;
 pub fn mixed(
     parent: &Model,
     candidate: &Model,
-    (matching, program): (&Matching, &Program),
+    matching: &Matching,
+    program: &Program,
     kept: &BTreeSet<usize>,
 ) -> Model {
     let mut made = candidate.clone();
@@ -38,7 +39,7 @@ pub fn mixed(
 }
 
 /// Whether a node computes in reduced precision and its parent's can stand in its place.
-pub fn can_keep(parent: &Program, (matching, program): (&Matching, &Program), node: usize) -> bool {
+pub fn can_keep(parent: &Program, matching: &Matching, program: &Program, node: usize) -> bool {
     let own = &program.nodes()[node];
     let Some(theirs) = matching.node(node) else { return false };
     let inverse = matching.inverse();

@@ -30,7 +30,7 @@ mod tolerance;
 mod value;
 mod whole;
 
-pub use admission::{Admission, Applicant, admit, is_reduced};
+pub use admission::{Admission, Admitted, Applicant, admit, is_reduced};
 pub use compare::{Answer, Question, compare, outputs};
 pub use difference::Difference;
 pub use error::ParityError;

@@ -25,6 +25,24 @@ pub struct Side {
     pub runtime: Arc<dyn Runtime>,
 }
 
+/// The two programs of a comparison.
+#[derive(Clone, Copy)]
+pub struct Sides<'a> {
+    /// The one that is taken for right.
+    pub reference: &'a Side,
+    /// The one that is asked about.
+    pub candidate: &'a Side,
+}
+
+/// How the nodes and values of two programs belong together.
+#[derive(Clone, Copy)]
+pub struct Matched<'a> {
+    /// Those with a partner.
+    pub matching: &'a Matching,
+    /// The ways around those without.
+    pub ways: &'a Ways,
+}
+
 /// What is known of one value of the candidate beside the reference's.
 #[derive(Clone, Debug)]
 pub struct Point {
@@ -55,12 +73,12 @@ const UNKNOWN: usize = 1 << 20;
 /// # Errors
 /// A runtime that refuses or fails at a slice.
 pub fn walk(
-    (reference, candidate): (&Side, &Side),
-    (matching, ways): (&Matching, &Ways),
+    sides: Sides<'_>,
+    matched: Matched<'_>,
     inputs: &[Value],
     memory: usize,
 ) -> Result<Vec<Point>, ParityError> {
-    let mut walk = Walk::new((reference, candidate), (matching, ways), inputs, memory);
+    let mut walk = Walk::new(sides, matched, inputs, memory);
     for slice in 0..=walk.last {
         walk.step(slice)?;
     }
@@ -84,12 +102,8 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(
-        (reference, candidate): (&'a Side, &'a Side),
-        (matching, ways): (&'a Matching, &'a Ways),
-        inputs: &[Value],
-        memory: usize,
-    ) -> Self {
+    fn new(sides: Sides<'a>, matched: Matched<'a>, inputs: &[Value], memory: usize) -> Self {
+        let (Sides { reference, candidate }, Matched { matching, ways }) = (sides, matched);
         let own = slices(&reference.program, memory);
         let others = follow(&candidate.program, matching, &own);
         let last = own.iter().chain(&others).copied().max().unwrap_or(0);

@@ -7,8 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::matching::Matching;
-use super::program::Program;
-use crate::onnx::Node;
+use super::program::{NodeAt, Program};
 
 /// How many nodes of one file alone may follow one another.
 const STEPS: usize = 4;
@@ -49,7 +48,7 @@ pub fn match_rest(matching: &mut Matching, reference: &Program, candidate: &Prog
             if matching.node(index).is_none()
                 && let Some(other) = places.partner(matching, index, least)
             {
-                matching.pair((reference, other), (candidate, index));
+                matching.pair(at(reference, other), at(candidate, index));
                 places.pair_constants(matching, other, index);
             }
         }
@@ -57,26 +56,31 @@ pub fn match_rest(matching: &mut Matching, reference: &Program, candidate: &Prog
 }
 
 /// Whether weights in the same position have other shapes.
-pub fn weights_differ_in_shape(
-    (reference, theirs): (&Program, &Node),
-    (candidate, own): (&Program, &Node),
-) -> bool {
+pub fn weights_differ_in_shape(reference: NodeAt<'_>, candidate: NodeAt<'_>) -> bool {
+    let (theirs, own) = (reference.node(), candidate.node());
     theirs.inputs.iter().zip(&own.inputs).any(|(theirs, own)| {
         let shape = |program: &Program, name: &String| {
             program.model.graph.initializers.get(name).map(|tensor| tensor.shape().to_vec())
         };
-        matches!((shape(reference, theirs), shape(candidate, own)), (Some(a), Some(b)) if a != b)
+        matches!((shape(reference.program, theirs), shape(candidate.program, own)), (Some(a), Some(b)) if a != b)
     })
 }
 
 /// Whether two nodes state the same: operator, attributes and weights. What they read is not asked.
-pub fn states_the_same((reference, theirs): (&Program, usize), (candidate, own): (&Program, usize)) -> bool {
-    let (a, b) = (&reference.nodes()[theirs], &candidate.nodes()[own]);
+pub fn states_the_same(reference: NodeAt<'_>, candidate: NodeAt<'_>) -> bool {
+    let (a, b) = (reference.node(), candidate.node());
     let weight = |program: &Program, name: &String| program.model.graph.initializers.get(name).cloned();
     (&a.op, &a.domain, a.inputs.len()) == (&b.op, &b.domain, b.inputs.len())
         && a.attributes.len() == b.attributes.len()
         && a.attributes.iter().all(|(name, value)| b.attributes.get(name) == Some(value))
-        && a.inputs.iter().zip(&b.inputs).all(|(a, b)| weight(reference, a) == weight(candidate, b))
+        && a.inputs
+            .iter()
+            .zip(&b.inputs)
+            .all(|(a, b)| weight(reference.program, a) == weight(candidate.program, b))
+}
+
+fn at(program: &Program, index: usize) -> NodeAt<'_> {
+    NodeAt { program, index }
 }
 
 struct Places<'a> {
@@ -119,12 +123,13 @@ impl Places<'_> {
         }
         // What fits another node better is left to it.
         best.filter(|&(fit, other)| {
-            fit.0 == Fit::Equal || !self.belongs_to_another(matching, (fit, other), index)
+            fit.0 == Fit::Equal || !self.belongs_to_another(matching, other, fit, index)
         })
         .map(|(_, other)| other)
     }
 
-    fn belongs_to_another(&self, matching: &Matching, (fit, other): (Score, usize), index: usize) -> bool {
+    /// Whether the reference's node `other` fits a candidate's node other than `index` better than `fit`.
+    fn belongs_to_another(&self, matching: &Matching, other: usize, fit: Score, index: usize) -> bool {
         let mut open: Vec<&String> = self.candidate.reads(index).iter().collect();
         for _ in 0..STEPS {
             let readers = open.iter().filter_map(|name| self.readers[1].get(name.as_str())).flatten();
@@ -219,7 +224,7 @@ impl Places<'_> {
         if (&a.op, &a.domain, a.inputs.len()) != (&b.op, &b.domain, b.inputs.len()) {
             return None;
         }
-        let equal = || states_the_same((self.reference, other), (self.candidate, index));
+        let equal = || states_the_same(at(self.reference, other), at(self.candidate, index));
         let links: Vec<Option<usize>> =
             a.inputs.iter().zip(&b.inputs).map(|(theirs, own)| self.link(matching, theirs, own)).collect();
         match links.iter().copied().collect::<Option<Vec<usize>>>() {
@@ -278,7 +283,7 @@ impl Places<'_> {
             let alike = self.reference.nodes()[other].op == self.candidate.nodes()[index].op;
             let constant = self.reference.is_constant(other) && self.candidate.is_constant(index);
             if alike && constant && !matching.has(other) && matching.node(index).is_none() {
-                matching.pair((self.reference, other), (self.candidate, index));
+                matching.pair(at(self.reference, other), at(self.candidate, index));
                 self.pair_constants(matching, other, index);
             }
         }

@@ -27,6 +27,22 @@ pub struct Program {
     types: HashMap<String, TensorType>,
 }
 
+/// A node of a program, by its index.
+#[derive(Clone, Copy)]
+pub struct NodeAt<'a> {
+    /// What it is a node of.
+    pub program: &'a Program,
+    /// Its index.
+    pub index: usize,
+}
+
+impl<'a> NodeAt<'a> {
+    /// The node itself.
+    pub fn node(self) -> &'a Node {
+        &self.program.nodes()[self.index]
+    }
+}
+
 impl Program {
     /// Gives the model its input shapes, one per required input.
     ///

@@ -35,10 +35,7 @@ pub fn ranges(program: &Program, matching: &Matching, points: &[Point]) -> Vec<R
     let mut found = Vec::new();
     for (index, node) in program.nodes().iter().enumerate() {
         for value in program.writes(index) {
-            let (read, format) = match format_of(program, node, value) {
-                Some(known) => known,
-                None => continue,
-            };
+            let Some(Held { value: read, format }) = format_of(program, node, value) else { continue };
             let Some(&range) = spans.get(read.as_str()).filter(|_| matching.value(&read).is_some()) else {
                 continue;
             };
@@ -54,11 +51,17 @@ pub fn ranges(program: &Program, matching: &Matching, points: &[Point]) -> Vec<R
     found
 }
 
-/// The value that is held, and the least and largest number of the format.
-fn format_of(program: &Program, node: &Node, value: &str) -> Option<(String, [f64; 2])> {
+/// A value that a format of fewer bits holds.
+struct Held {
+    value: String,
+    /// The least and the largest number of the format.
+    format: [f64; 2],
+}
+
+fn format_of(program: &Program, node: &Node, value: &str) -> Option<Held> {
     let largest = f64::from(half::f16::MAX.to_f32());
     if program.dtype(value) == DType::F16 {
-        return Some((value.to_owned(), [-largest, largest]));
+        return Some(Held { value: value.to_owned(), format: [-largest, largest] });
     }
     let weight = |place: usize| node.input(place).and_then(|name| program.model.graph.initializers.get(name));
     let scale = weight(1)?.as_f32().filter(|_| node.op == "QuantizeLinear")?;
@@ -72,7 +75,8 @@ fn format_of(program: &Program, node: &Node, value: &str) -> Option<(String, [f6
         _ => return None,
     };
     let zero = zero.and_then(integer).unwrap_or(0.0);
-    Some((node.input(0)?.to_owned(), [(least - zero) * f64::from(scale), (most - zero) * f64::from(scale)]))
+    let format = [least, most].map(|end| (end - zero) * f64::from(scale));
+    Some(Held { value: node.input(0)?.to_owned(), format })
 }
 
 fn integer(tensor: &Tensor) -> Option<f64> {

@@ -12,6 +12,7 @@ use super::error::ParityError;
 use super::groups::groups;
 use super::inputs::Input;
 use super::matching::Matching;
+use super::nodes::Sides;
 use super::report::Divergence;
 use super::value::Value;
 use crate::onnx::Model;
@@ -78,7 +79,7 @@ fn together(
     input: &Input,
 ) -> Result<Option<[Cut; 2]>, ParityError> {
     let Question { reference, candidate, tolerances, memory, .. } = *question;
-    let sides = (reference, candidate);
+    let sides = Sides { reference, candidate };
     let groups = groups(sides, matching, &input.values, memory)?;
     let named = groups.differing.into_iter().find(|group| group.border == found.value);
     let part = match named {

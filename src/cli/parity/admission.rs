@@ -7,7 +7,7 @@ use super::worker::Answers;
 use crate::cli::CliError;
 use crate::onnx::{self, Model};
 use crate::parity::{
-    Answer, Applicant, Comparison, Input, Loss, Output, Report, Side, Stated, Tolerances, admit,
+    Admitted, Answer, Applicant, Comparison, Input, Loss, Output, Report, Side, Stated, Tolerances, admit,
 };
 
 /// What is allowed between a reduced file and its parent where nothing is stated.
@@ -67,7 +67,7 @@ pub fn fix(
 ) -> Result<(), CliError> {
     let expected = expected.as_ref().map_err(|reason| CliError::failed(reason.clone()))?;
     let applicant = Applicant { sides, models, shapes, inputs, expected, tolerances, memory };
-    let (admission, made) = admit(&applicant).map_err(CliError::failed)?;
+    let Admitted { admission, model: made } = admit(&applicant).map_err(CliError::failed)?;
     onnx::write(&made, path).map_err(CliError::usage)?;
     let db = |psnr: Option<f64>| psnr.map_or("equal or no number".to_owned(), |psnr| format!("{psnr:.1} dB"));
     report.notes.push(format!(

@@ -42,6 +42,13 @@ pub struct Job {
     pub runtime: Kind,
 }
 
+/// What a worker has to do.
+pub struct Assignment {
+    pub job: Job,
+    /// The file that takes the answers.
+    pub out: PathBuf,
+}
+
 impl WorkerArgs {
     /// Whether this process was started for a runtime.
     pub fn names(&self, kind: Kind) -> bool {
@@ -49,13 +56,13 @@ impl WorkerArgs {
     }
 
     /// What this process was started for.
-    pub fn job(&self) -> Option<(Job, PathBuf)> {
+    pub fn job(&self) -> Option<Assignment> {
         let job = Job {
             model: self.worker_model?,
             of_reference: self.worker_of_reference,
             runtime: self.worker_runtime?,
         };
-        Some((job, self.worker_out.clone()?))
+        Some(Assignment { job, out: self.worker_out.clone()? })
     }
 }
 
@@ -107,7 +114,7 @@ fn ended(status: ExitStatus) -> String {
 }
 
 /// The worker's part: runs, and writes what came of it.
-pub fn answer(args: &Args, (job, path): &(Job, PathBuf)) -> Result<(), CliError> {
+pub fn answer(args: &Args, Assignment { job, out: path }: &Assignment) -> Result<(), CliError> {
     let (name, own) = args.read(job.model, false)?;
     let (shapes, inputs) = args.inputs(&name, &own)?;
     let (name, model) = if job.of_reference { args.read(job.model, true)? } else { (name, own) };
