@@ -3,10 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::{File, FileTimes};
 use std::os::unix::ffi::OsStrExt;
+#[cfg(feature = "torch")]
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
 use crate::common::Workspace;
+#[cfg(feature = "torch")]
 use crate::watched::bounded;
 
 const AUDIT: [&str; 11] = [
@@ -25,10 +27,8 @@ const AUDIT: [&str; 11] = [
 
 /// The folder of a run that is to go on, with something else in the place of its checkpoint.
 #[test]
+#[cfg(feature = "torch")]
 fn a_checkpoint_that_is_no_file_is_refused_at_once() {
-    if !cfg!(feature = "torch") {
-        return;
-    }
     let workspace = Workspace::new();
     std::fs::create_dir(workspace.path("out")).unwrap();
     let checkpoint = workspace.path("out/checkpoint.safetensors");
@@ -46,10 +46,8 @@ fn a_checkpoint_that_is_no_file_is_refused_at_once() {
 }
 
 #[test]
+#[cfg(feature = "torch")]
 fn a_value_of_a_configuration_that_is_of_another_type_is_named_with_its_file() {
-    if !cfg!(feature = "torch") {
-        return;
-    }
     let workspace = Workspace::new();
     let cases = [
         ("[recipe]\nsteps = \"many\"\n", "c.toml: [recipe] `steps`: "),
@@ -119,10 +117,8 @@ fn what_was_kept_serves_whatever_the_clock_said() {
 /// A checkpoint is known by content, too: with it, the images and all else dated long ago or far ahead, the run that goes
 /// on is the run that never stopped.
 #[test]
+#[cfg(feature = "torch")]
 fn a_run_goes_on_whatever_the_clock_said() {
-    if !cfg!(feature = "torch") {
-        return;
-    }
     let workspace = Workspace::new();
     let harden = |words: &str| {
         let flags = "harden --data photos --no-audit --device cpu --features 4 --blocks 1 --scale 2 --batch 2 --patch 8";
