@@ -168,7 +168,7 @@ fn members_that_cost_the_least_strength_are_left_out_before_images() {
     let (table, report) =
         workspace.audit(&audit(&[&flags[..], &["--crop", "12", "--queries", "20"]].concat()));
     let left_out = report["settings"]["left_out"].as_array().unwrap();
-    let members = "strongest ran without features, singular, luma, unclipped, to keep --time-limit";
+    let members = "strongest ran without features, singular, luma, to keep --time-limit";
     assert_eq!(left_out[0], members, "{table}");
     assert!(left_out[1].as_str().unwrap().starts_with("only the first 1 of 2 images"), "{left_out:?}");
     let ran: Vec<&str> = rows(&report)[0]["members"]

@@ -12,8 +12,8 @@ use super::kind::AttackKind;
 pub struct Ensemble {
     /// What each member left, in the order in which they ran; those that could not run are not among them.
     pub members: Vec<Member>,
-    /// Whether the plain gradient promises a rise that does not come, or is another one within the rounding of 8 bits,
-    /// as on no honest network that was measured.
+    /// Whether the plain gradient promises a rise that does not come, is another one within the rounding of 8 bits, or
+    /// leads less far than its mean over noise, as on no honest network that was measured.
     pub rugged: bool,
     /// The share of the output's squared change that clipping to the output's range removes, at the worst image
     /// found; `None` where it was not measured.

@@ -64,9 +64,9 @@ pub enum Calls {
     /// So many times for each of [`Settings::iterations`], and [`Settings::queries`] forward passes; each of the
     /// members that may be left out takes one of these times.
     Ensemble {
-        /// Gradients for each iteration.
+        /// Gradients for each iteration of the members that stay.
         times: usize,
-        /// Members that can be left out, those first that cost the least strength.
+        /// Members that can be left out, those first that cost the least strength. Each takes half of the iterations.
         dispensable: &'static [&'static str],
     },
 }
@@ -175,7 +175,8 @@ impl Attack {
             Calls::Iterations(times) => times * settings.iterations,
             Calls::Queries => settings.queries,
             Calls::Ensemble { times, .. } => {
-                (times - self.left_out(settings).len()) * settings.iterations + settings.queries
+                let halves = self.dispensable().len() - self.left_out(settings).len();
+                times * settings.iterations + halves * settings.iterations.div_ceil(2) + settings.queries
             }
         }
     }

@@ -5,6 +5,8 @@
 //! p_(j+1) = p_j + max(p_j - p_(j-1) - 0.03, 0.06). At one, the size halves if fewer than 0.75 of the
 //! steps since the last one rose, or if neither the size nor the best value changed since then. Going
 //! on from the best point uses the gradient that was seen there, without momentum.
+//!
+//! [`Apgd::polishing`] goes on from where others ended, in smaller steps and with more momentum.
 
 use ndarray::{Array4, Zip};
 use rand_chacha::ChaCha8Rng;
@@ -34,6 +36,10 @@ impl Attack {
 const FIRST: f64 = 2.0;
 /// The share of the new direction in a step; the rest is momentum.
 const FRESH: f32 = 0.75;
+/// The first step of polishing, in budgets, and the share of the new direction. Measured over 120 steps from the best of
+/// six short runs on five networks (three images): never weaker than steps of 1 or 2 budgets.
+const POLISHING: f64 = 0.5;
+const POLISHING_FRESH: f32 = 0.5;
 /// The least share of rising steps that keeps the size.
 const RISING: f64 = 0.75;
 
@@ -49,6 +55,7 @@ struct Best {
 #[derive(Debug)]
 pub struct Apgd {
     step: f32,
+    fresh: f32,
     checkpoints: Vec<usize>,
     taken: usize,
     /// Steps since the last checkpoint, and how many of them rose.
@@ -63,9 +70,19 @@ pub struct Apgd {
 impl Apgd {
     /// For a ball of `level` and T iterations.
     pub fn new(level: f64, iterations: usize) -> Self {
-        let step = (FIRST * level) as f32;
+        Self::stepping(FIRST * level, FRESH, iterations)
+    }
+
+    /// As [`Self::new`], for a start that is good already.
+    pub fn polishing(level: f64, iterations: usize) -> Self {
+        Self::stepping(POLISHING * level, POLISHING_FRESH, iterations)
+    }
+
+    fn stepping(first: f64, fresh: f32, iterations: usize) -> Self {
+        let step = first as f32;
         Self {
             step,
+            fresh,
             checkpoints: checkpoints(iterations),
             taken: 0,
             since: 0,
@@ -121,8 +138,9 @@ impl Steps for Apgd {
         let mut next = along(x, self.step, &ball.direction(gradient));
         ball.project(&mut next);
         if let Some((_, before)) = &self.last {
+            let fresh = self.fresh;
             Zip::from(&mut next).and(x).and(before).for_each(|next, &x, &before| {
-                *next = x + FRESH * (*next - x) + (1.0 - FRESH) * (x - before);
+                *next = x + fresh * (*next - x) + (1.0 - fresh) * (x - before);
             });
         }
         self.last = Some((value, x.clone()));
@@ -131,6 +149,28 @@ impl Steps for Apgd {
 
     fn keeps_best(&self) -> bool {
         true
+    }
+}
+
+/// APGD that starts where it is told to.
+pub struct Resumed {
+    /// How it goes on.
+    pub steps: Apgd,
+    /// Where.
+    pub start: Array4<f32>,
+}
+
+impl Steps for Resumed {
+    fn start(&mut self, _: &Ball, _: &mut ChaCha8Rng) -> Array4<f32> {
+        self.start.clone()
+    }
+
+    fn step(&mut self, x: &Array4<f32>, value: f64, gradient: &Array4<f32>, ball: &Ball) -> Array4<f32> {
+        self.steps.step(x, value, gradient, ball)
+    }
+
+    fn keeps_best(&self) -> bool {
+        self.steps.keeps_best()
     }
 }
 

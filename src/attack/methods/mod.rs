@@ -12,6 +12,7 @@ mod smooth;
 mod spsa;
 mod square;
 mod strongest;
+mod trust;
 
 use std::str::FromStr;
 

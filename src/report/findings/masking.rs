@@ -106,7 +106,8 @@ fn beaten(case: &Case<'_>) -> Option<Finding> {
     Some(beaten.alarm(case, "gradient-free-wins", what, "gradients are masked"))
 }
 
-/// Images at which the plain gradient promises a rise that does not come, or is another one a part of a level aside.
+/// Images at which the plain gradient promises a rise that does not come, is another one a part of a level aside, or leads
+/// less far than its mean over the images around.
 fn rugged(case: &Case<'_>) -> Option<Finding> {
     let told: Vec<bool> =
         case.rows.iter().filter(|row| case.at_home(row)).filter_map(|row| row.rugged).collect();
@@ -115,8 +116,8 @@ fn rugged(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let sentence = format!(
-        "on {count} of {} images the gradient promises a rise at {}/255 that does not come, or changes within the rounding \
-         of 8 bits: the landscape is rugged, and gradients are masked",
+        "on {count} of {} images the gradient promises a rise at {}/255 that does not come, changes within the rounding \
+         of 8 bits, or leads less far than its mean over noise: the landscape is rugged, and gradients are masked",
         told.len(),
         case.budget
     );
