@@ -2,12 +2,13 @@
 """Runs or resumes an experiment, and renders its table.
 
     experiments/run.py EXPERIMENT.toml --data DATA --models MODELS --out OUT [--scale small|full]
-                       [--only RUN,...] [--seeds 0,1] [--render]
+                       [--images DIR] [--only RUN,...] [--seeds 0,1] [--render]
 
 An experiment is a TOML file beside this script. Every run of it is trained by `temper harden`, once for each seed,
 and judged by `temper audit`. What is done is not done again: a finished run is marked `finished`, an interrupted one
 goes on from its checkpoint, a judged one has its report. Every row is appended to OUT/EXPERIMENT/results.jsonl as
 soon as it is there, with the commands that made it, so that an interrupted experiment loses nothing.
+--images judges on other images than the experiment's own, such as Set14/HR, into results of their own: `results-Set14-HR.jsonl`.
 --render does nothing but print the table. Only Python's own library is needed.
 
 Keys of an experiment:
@@ -42,7 +43,7 @@ def main():
     given = arguments()
     experiment = tomllib.loads(given.experiment.read_text())
     folder = given.out / given.experiment.stem / given.scale
-    results = folder / "results.jsonl"
+    results = folder / f"results{suffix(given)}.jsonl"
     if not given.render:
         folder.mkdir(parents=True, exist_ok=True)
         for seed in given.seeds:
@@ -60,6 +61,7 @@ def arguments():
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the models to start from")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--scale", default="small", help="the [scale.NAME] to take")
+    parser.add_argument("--images", help="HR images to judge on, below DATA, in place of the experiment's own")
     parser.add_argument("--only", type=names, default=[], help="these runs alone")
     parser.add_argument("--seeds", type=names, default=["0"], help="seeds, separated by commas")
     parser.add_argument("--render", action="store_true", help="print the table of what is there")
@@ -68,6 +70,11 @@ def arguments():
 
 def names(text):
     return text.split(",")
+
+
+def suffix(given):
+    """What tells the results on other images from those on the experiment's own."""
+    return "-" + given.images.strip("/").replace("/", "-") if given.images else ""
 
 
 def measure(given, experiment, run, seed, folder):
@@ -80,10 +87,11 @@ def measure(given, experiment, run, seed, folder):
         resumed = ["--resume"] if (out / "checkpoint.safetensors").exists() else []
         call(train + resumed)
         finished.touch()
-    audit = judging(given, experiment["judge"][given.scale], model, out / "audit")
-    if not (out / "audit" / "report.json").exists():
+    judged = out / f"audit{suffix(given)}"
+    audit = judging(given, experiment["judge"][given.scale], model, judged)
+    if not (judged / "report.json").exists():
         call(audit)
-    report = json.loads((out / "audit" / "report.json").read_text())
+    report = json.loads((judged / "report.json").read_text())
     validations = out / "validation.jsonl"
     last = json.loads(validations.read_text().splitlines()[-1]) if validations.exists() else {}
     commands = [shlex.join(command) for command in (train, audit) if command]
@@ -108,6 +116,7 @@ def training(given, experiment, run, seed, out):
 def judging(given, judge, model, out):
     """The command that judges a model."""
     command = [program(), "audit", str(model), "--quiet", "--seed", "0", "--out", str(out)]
+    judge = judge | ({"images": given.images} if given.images else {})
     for key, value in judge.items():
         key, value = ("truth", given.data / value) if key == "images" else (key, value)
         value = ",".join(value) if isinstance(value, list) else str(value)

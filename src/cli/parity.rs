@@ -13,7 +13,7 @@ use super::output::{is_json, note, say, say_json};
 use super::{CliError, after_help};
 use crate::image::{self, list_images};
 use crate::onnx::{self, Model};
-use crate::parity::{Input, Report, Stated, Value, Verdict, generated, shapes, table};
+use crate::parity::{Input, Report, Stated, StatedShape, Value, Verdict, generated, shapes, table};
 use crate::runtime::{self, Kind, Runtime};
 
 /// Compares what runtimes make of a model, or a model with another one of the same function, and finds the
@@ -39,7 +39,7 @@ pub struct Args {
     images: Option<PathBuf>,
     /// Shape of an input, such as x=1,3,48,64; may be repeated [default: open sizes are small]
     #[arg(long, value_name = "NAME=N,N,...", value_parser = parse_shape)]
-    shape: Vec<(String, Vec<usize>)>,
+    shape: Vec<StatedShape>,
     /// What is allowed, for an element type or for all: rel=1e-4, abs=1e-5, ulp=8, psnr=60, cosine=0.9999, exact,
     /// f16:rel=1e-2,psnr=50; may be repeated [default: by type, tighter where one runtime runs both files]
     #[arg(long, value_name = "[TYPE:]BOUND,...")]
@@ -72,7 +72,7 @@ impl Kinds {
     }
 }
 
-fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
+fn parse_shape(text: &str) -> Result<StatedShape, String> {
     let wrong = || format!("`{text}` is not NAME=N,N,...");
     let (name, sizes) = text.rsplit_once('=').ok_or_else(wrong)?;
     let sizes: Result<Vec<usize>, _> =
@@ -82,7 +82,7 @@ fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
     if count.is_none_or(|count| count > MOST_ELEMENTS) {
         return Err(format!("`{text}` has more than {MOST_ELEMENTS} elements"));
     }
-    Ok((name.to_owned(), sizes))
+    Ok(StatedShape { input: name.to_owned(), sizes })
 }
 
 /// Elements of an input at most.

@@ -19,6 +19,15 @@ pub struct Input {
     pub values: Vec<Value>,
 }
 
+/// The shape that somebody states for an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatedShape {
+    /// The input's name.
+    pub input: String,
+    /// A size for each axis.
+    pub sizes: Vec<usize>,
+}
+
 /// What floating-point inputs are filled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pattern {
@@ -55,20 +64,20 @@ const SIDES: [usize; 2] = [32, 40];
 ///
 /// # Errors
 /// An input of no known rank or of a type that is not computed with; a stated shape that does not fit.
-pub fn shapes(model: &Model, stated: &[(String, Vec<usize>)]) -> Result<Vec<Vec<usize>>, Problem> {
+pub fn shapes(model: &Model, stated: &[StatedShape]) -> Result<Vec<Vec<usize>>, Problem> {
     let names: Vec<&str> = model.graph.required_inputs().map(|input| input.name.as_str()).collect();
-    if let Some((name, _)) = stated.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+    if let Some(unknown) = stated.iter().find(|stated| !names.contains(&stated.input.as_str())) {
         return Err(Problem::new(
             "the model",
-            format!("has no input `{name}`; it takes {}", names.join(", ")),
+            format!("has no input `{}`; it takes {}", unknown.input, names.join(", ")),
         ));
     }
     model.graph.required_inputs().map(|input| shape(input, stated)).collect()
 }
 
-fn shape(input: &ValueInfo, stated: &[(String, Vec<usize>)]) -> Result<Vec<usize>, Problem> {
+fn shape(input: &ValueInfo, stated: &[StatedShape]) -> Result<Vec<usize>, Problem> {
     let refuse = |what: String| Problem::new(format!("input `{}`", input.name), what);
-    let given = stated.iter().find(|(name, _)| *name == input.name).map(|(_, shape)| shape.clone());
+    let given = stated.iter().find(|stated| stated.input == input.name).map(|stated| stated.sizes.clone());
     let Some((dtype, dims)) = input.dims() else {
         return given.ok_or_else(|| refuse("states no shape; give one with --shape NAME=N,N,...".into()));
     };
@@ -167,14 +176,12 @@ mod tests {
         assert_eq!(shapes(&model(DType::F32, &[0, 3, 0, 0]), &[]).unwrap(), [[1, 3, 32, 40]]);
         assert_eq!(shapes(&model(DType::F32, &[0, 0, 0, 3]), &[]).unwrap(), [[1, 32, 40, 3]]);
         assert_eq!(shapes(&model(DType::I64, &[0, 0]), &[]).unwrap(), [[1, 16]]);
-        let stated = |shape: &[usize]| vec![("x".to_owned(), shape.to_vec())];
+        let named = |input: &str, sizes: &[usize]| StatedShape { input: input.into(), sizes: sizes.to_vec() };
+        let stated = |sizes: &[usize]| vec![named("x", sizes)];
         assert_eq!(shapes(&model(DType::F32, &[0, 8]), &stated(&[2, 8])).unwrap(), [[2, 8]]);
         assert!(shapes(&model(DType::F32, &[0, 8]), &stated(&[2, 7])).is_err());
         assert!(
-            shapes(&model(DType::F32, &[1]), &[("y".into(), vec![1])])
-                .unwrap_err()
-                .to_string()
-                .contains("`y`")
+            shapes(&model(DType::F32, &[1]), &[named("y", &[1])]).unwrap_err().to_string().contains("`y`")
         );
     }
 

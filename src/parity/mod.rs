@@ -34,7 +34,7 @@ pub use admission::{Admission, Admitted, Applicant, admit, is_reduced};
 pub use compare::{Answer, Question, compare, outputs};
 pub use difference::Difference;
 pub use error::ParityError;
-pub use inputs::{Input, generated, shapes};
+pub use inputs::{Input, StatedShape, generated, shapes};
 pub use nodes::Side;
 pub use program::Program;
 pub use range::Range;

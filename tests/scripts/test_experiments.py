@@ -113,6 +113,17 @@ class Experiments(unittest.TestCase):
         self.assertEqual(len(rows), 4)
         self.assertEqual(self.run_it("--render")[0], table)
 
+    def test_other_images_judge_the_same_models_into_results_of_their_own(self):
+        self.run_it()
+        table, status, calls = self.run_it("--images", "Set14/HR")
+        self.assertEqual(status, 0)
+        self.assertEqual([call[0] for call in calls[3:]], ["audit", "audit"])
+        self.assertIn("--truth data/Set14/HR", " ".join(calls[3]))
+        self.assertIn("| given | 1 |", table)
+        folder = self.folder / "out/trial/small"
+        for name in "results.jsonl", "results-Set14-HR.jsonl":
+            self.assertEqual(len((folder / name).read_text().splitlines()), 2)
+
     def test_what_was_interrupted_goes_on(self):
         _, status, _ = self.run_it(fail="harden")
         self.assertNotEqual(status, 0)
