@@ -157,7 +157,7 @@ fn objective(model: &Model, shape: &[usize]) -> Result<Option<(Emitter, Value)>,
     let mut sum: Option<Value> = None;
     for name in outputs.iter().filter(|name| !name.is_empty()) {
         let y = emitter.value(name)?;
-        if y.ty.dtype != DType::F32 || y.ty.len() == 0 {
+        if y.ty.dtype != DType::F32 || y.ty.is_empty() {
             continue;
         }
         let weights = (0..y.ty.len()).map(|_| rng.random_range(-1.0..1.0f32)).collect::<Vec<_>>();

@@ -2,7 +2,7 @@
 //! <https://onnx.ai/onnx/operators/onnx__Pad.html>
 //!
 //! Along one axis every entry of the result is an entry of the data, or the constant: the adjoint
-//! adds each entry's readers up (see `taps`).
+//! adds each entry's readers up (see `taps`). The constant's readers are all entries that were added.
 //!
 //! Refused: pads and axes that are not constant, reflection beyond the data's size, and one axis both
 //! cut and padded from its own entries.
@@ -87,7 +87,12 @@ fn rule(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     let shape = vjp.input(0)?.ty.shape;
     let mut dx = vjp.cotangent()?;
     if mode == "constant" {
-        dx = around_removed(vjp, dx, &padding)?;
+        let kept = without_added(vjp, &dx, &padding)?;
+        if vjp.wants(2) {
+            let value = sum_of_added(vjp, &dx, &kept, &padding)?;
+            vjp.give(2, value);
+        }
+        dx = zeros_for_cut(vjp, kept, &padding)?;
     } else {
         for (axis, &size) in shape.iter().enumerate().rev() {
             let sources = vjp.read(|call| sources(call, axis, size))?;
@@ -99,28 +104,55 @@ fn rule(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     Ok(())
 }
 
-/// dy without what was added, and with zeros where padding cut off. (A Pad that cuts, as negative
-/// pads do, would say it in one node; tract does not run it.)
-fn around_removed(vjp: &mut Vjp<'_>, dy: Value, padding: &[(i64, i64)]) -> Result<Value, RewriteError> {
-    let mut dx = dy;
+/// dy without what was added.
+fn without_added(vjp: &mut Vjp<'_>, dy: &Value, padding: &[(i64, i64)]) -> Result<Value, RewriteError> {
     let added: Vec<usize> =
         (0..padding.len()).filter(|&axis| padding[axis].0.max(padding[axis].1) > 0).collect();
-    if !added.is_empty() {
-        let start = |axis: &usize| padding[*axis].0.max(0);
-        let end = |axis: &usize| dx.shape()[*axis] as i64 - padding[*axis].1.max(0);
-        let (starts, ends): (Vec<i64>, Vec<i64>) = added.iter().map(|axis| (start(axis), end(axis))).unzip();
-        let axes: Vec<i64> = added.iter().map(|&axis| axis as i64).collect();
-        let (starts, ends, axes) = (vjp.ints(&starts), vjp.ints(&ends), vjp.ints(&axes));
-        dx = vjp.emit("Slice", &[&dx, &starts, &ends, &axes], [])?;
+    if added.is_empty() {
+        return Ok(dy.clone());
     }
-    if padding.iter().any(|&(before, after)| before < 0 || after < 0) {
-        let cut = |side: i64| (-side).max(0);
-        let pads: Vec<i64> =
-            padding.iter().map(|pad| cut(pad.0)).chain(padding.iter().map(|pad| cut(pad.1))).collect();
-        let pads = vjp.ints(&pads);
-        dx = vjp.emit("Pad", &[&dx, &pads], [])?;
+    let start = |axis: &usize| padding[*axis].0.max(0);
+    let end = |axis: &usize| dy.shape()[*axis] as i64 - padding[*axis].1.max(0);
+    let (starts, ends): (Vec<i64>, Vec<i64>) = added.iter().map(|axis| (start(axis), end(axis))).unzip();
+    let axes: Vec<i64> = added.iter().map(|&axis| axis as i64).collect();
+    let (starts, ends, axes) = (vjp.ints(&starts), vjp.ints(&ends), vjp.ints(&axes));
+    vjp.emit("Slice", &[dy, &starts, &ends, &axes], [])
+}
+
+/// Zeros where padding cut off. (A Pad that cuts, as negative pads do, would say it and what `without_added` does in one
+/// node; tract does not run it.)
+fn zeros_for_cut(vjp: &mut Vjp<'_>, kept: Value, padding: &[(i64, i64)]) -> Result<Value, RewriteError> {
+    match padding.iter().any(|&(before, after)| before < 0 || after < 0) {
+        true => surrounded(vjp, &kept, padding, |side| (-side).max(0)),
+        false => Ok(kept),
     }
-    Ok(dx)
+}
+
+/// The sum of dy over the entries that were added, in the shape of the constant.
+fn sum_of_added(
+    vjp: &mut Vjp<'_>,
+    dy: &Value,
+    kept: &Value,
+    padding: &[(i64, i64)],
+) -> Result<Value, RewriteError> {
+    let inside = surrounded(vjp, kept, padding, |side| side.max(0))?;
+    let added = vjp.emit("Sub", &[dy, &inside], [])?;
+    let sum = vjp.reduce("ReduceSum", &added, &[], false)?;
+    let shape = vjp.input(2)?.ty.shape;
+    vjp.reshape(&sum, &shape)
+}
+
+/// Zeros around a value, on each side as many as are made of its padding.
+fn surrounded(
+    vjp: &mut Vjp<'_>,
+    value: &Value,
+    padding: &[(i64, i64)],
+    zeros: fn(i64) -> i64,
+) -> Result<Value, RewriteError> {
+    let before = padding.iter().map(|pad| zeros(pad.0));
+    let pads: Vec<i64> = before.chain(padding.iter().map(|pad| zeros(pad.1))).collect();
+    let pads = vjp.ints(&pads);
+    vjp.emit("Pad", &[value, &pads], [])
 }
 
 fn fold(call: &Call<'_>) -> Folded {

@@ -19,6 +19,7 @@ pub struct Vjp<'a> {
     cotangents: Vec<Option<Value>>,
     wanted: Vec<bool>,
     given: Vec<Option<Value>>,
+    constant: Vec<usize>,
 }
 
 impl<'a> Vjp<'a> {
@@ -30,12 +31,27 @@ impl<'a> Vjp<'a> {
         wanted: Vec<bool>,
     ) -> Self {
         let given = vec![None; wanted.len()];
-        Self { emitter, node, cotangents, wanted, given }
+        Self { emitter, node, cotangents, wanted, given, constant: Vec::new() }
     }
 
     /// The gradients with respect to the inputs.
-    pub fn finish(self) -> Vec<Option<Value>> {
-        self.given
+    ///
+    /// # Errors
+    /// A floating-point input that wants a gradient was neither given one nor said to count as constant: a gradient that
+    /// misses a part in silence is worse than none.
+    pub fn finish(self) -> Result<Vec<Option<Value>>> {
+        for (index, name) in self.node.inputs.iter().enumerate() {
+            let settled = self.given[index].is_some() || self.constant.contains(&index);
+            if !settled && self.wants(index) && Emitter::carries_gradient(&self.emitter.value(name)?.ty) {
+                return Err(self.fail(format!("cannot be differentiated by `{name}`, its input {index}")));
+            }
+        }
+        Ok(self.given)
+    }
+
+    /// Says that input `index` has no gradient, or counts as constant by what the rule's module says.
+    pub fn counts_as_constant(&mut self, index: usize) {
+        self.constant.push(index);
     }
 
     /// The gradient with respect to the first output.

@@ -99,7 +99,7 @@ impl Pass<'_> {
                 let cotangents: Result<_, _> = node.outputs.iter().map(|output| self.take(output)).collect();
                 let mut vjp = Vjp::new(self.emitter, node, cotangents?, wanted.clone());
                 rule(&mut vjp)?;
-                let given = vjp.finish();
+                let given = vjp.finish()?;
                 self.accept(node, &wanted, given)
             }
             Status::Zero(reason) => {

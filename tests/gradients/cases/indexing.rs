@@ -9,7 +9,18 @@ pub fn cases() -> Vec<Case> {
     let mut cases = gathers();
     cases.extend(scatters());
     cases.extend(grids());
+    cases.extend([one_hot("one-hot by its values", -1), one_hot("one-hot by its values, in front", 0)]);
     cases
+}
+
+/// What is placed depends on the image; one index counts from the end, one points nowhere.
+fn one_hot(name: &str, axis: i64) -> Case {
+    Case::new(name, &[2], move |graph, x| {
+        let places = graph.initializer("places", indices(&[2, 2], &[1, -1, 4, 0]));
+        let depth = graph.initializer("depth", Tensor::i64(&[], vec![3]).unwrap());
+        graph.node("OneHot", "y", &[&places, &depth, x], [("axis", Attribute::Int(axis))])
+    })
+    .without(Kind::TRACT, "its OneHot wants constant values")
 }
 
 fn indices(shape: &[usize], values: &[i64]) -> Tensor {

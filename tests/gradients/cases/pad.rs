@@ -3,7 +3,7 @@
 use temper::onnx::{Attribute, Tensor};
 use temper::runtime::Kind;
 
-use crate::case::{Case, node, node_at};
+use crate::case::{Case, node, node_at, random};
 
 pub fn cases() -> Vec<Case> {
     let mode = |name: &str| ("mode", Attribute::from(name));
@@ -24,6 +24,8 @@ pub fn cases() -> Vec<Case> {
         .without(Kind::TRACT, "its Pad ignores axes"),
         node("pad, cutting alone", "Pad", &[4, 5], pads(&[-1, 0, -2, -1]), [])
             .without(Kind::TRACT, "its Pad does not cut"),
+        by_value("pad by its value", &[1, 0, 0, 2]),
+        by_value("pad by its value, cutting", &[1, -1, 0, 2]).without(Kind::TRACT, "its Pad does not cut"),
         node("pad, edge, cutting", "Pad", &[4, 5], pads(&[-1, 2, 0, 1]), [mode("edge")])
             .without(Kind::TRACT, "its Pad does not cut"),
         node(
@@ -83,4 +85,15 @@ pub fn cases() -> Vec<Case> {
         ));
     }
     cases
+}
+
+/// What is added depends on the image, and the data do not.
+fn by_value(name: &str, pads: &[i64]) -> Case {
+    let pads = Tensor::ints(pads);
+    Case::new(name, &[], move |graph, x| {
+        let data = graph.initializer("data", random(&[2, 3]));
+        let pads = graph.initializer("pads", pads);
+        graph.node("Pad", "y", &[&data, &pads, x], [])
+    })
+    .without(Kind::TRACT, "its Pad wants a constant value")
 }

@@ -1,6 +1,7 @@
 //! Quantised graphs, in each of the forms that quantisers write.
 
 use temper::onnx::{Attribute, DType, GraphBuilder, Node, Tensor};
+use temper::runtime::Kind;
 
 use crate::case::{Case, between, random};
 
@@ -16,7 +17,23 @@ pub fn cases() -> Vec<Case> {
     cases.extend(static_graphs());
     cases.extend(dynamic_graphs());
     cases.extend(linear_graphs());
-    cases.into_iter().map(Case::straight_through).collect()
+    let mut cases: Vec<Case> = cases.into_iter().map(Case::straight_through).collect();
+    cases.extend([
+        by_scale("dequantise by the scale", false),
+        by_scale("dequantise by the scale, centred", true),
+    ]);
+    cases
+}
+
+/// Constant integers whose scale depends on the image: nothing is rounded.
+fn by_scale(name: &str, centred: bool) -> Case {
+    Case::new(name, &[], move |graph, x| {
+        let q = graph.initializer("q", u8s(&[2, 3]));
+        let zero = graph.initializer("zero", u8_of(117));
+        let inputs: &[&str] = if centred { &[&q, x, &zero] } else { &[&q, x] };
+        graph.node("DequantizeLinear", "y", inputs, [])
+    })
+    .without(Kind::TRACT, "its DequantizeLinear wants a constant scale")
 }
 
 /// Whole numbers of 8 bits, seeded.

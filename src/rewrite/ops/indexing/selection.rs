@@ -1,16 +1,16 @@
 //! What picks or counts: OneHot gives steps; TopK and NonZero choose by the image's values.
 //!
-//! Their results' gradients would need indices that the image changes, or have a size that it
-//! changes.
+//! OneHot is differentiable by the two values that it places, and not by the places. The others' gradients would need
+//! indices that the image changes, or have a size that it changes.
 
-use crate::onnx::DType;
-use crate::rewrite::TensorType;
-use crate::rewrite::ops::{Call, Operator, STEPS};
+use crate::onnx::{Attribute, DType, Tensor};
+use crate::rewrite::ops::{Call, Operator, Vjp};
+use crate::rewrite::{RewriteError, TensorType};
 
 type Types = Result<Vec<TensorType>, String>;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::zero("OneHot", &["axis"], infer_one_hot, STEPS),
+    Operator::differentiable("OneHot", &["axis"], infer_one_hot, one_hot),
     Operator::refused(
         "TopK",
         &["axis", "largest", "sorted"],
@@ -29,6 +29,27 @@ fn infer_one_hot(call: &Call<'_>) -> Types {
     let mut shape = indices.shape.clone();
     shape.insert(axis, depth as usize);
     Ok(vec![TensorType::new(values.dtype, shape)])
+}
+
+/// values = (off, on): d_on is the sum of dy where an index points, d_off that of all other entries.
+fn one_hot(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
+    vjp.counts_as_constant(0);
+    let dy = vjp.cotangent()?;
+    let (indices, depth) = (vjp.input(0)?, vjp.input(1)?);
+    let axis = vjp.read(|call| call.int("axis", -1))?;
+    let mut parts = Vec::new();
+    for hot in [[1.0, 0.0], [0.0, 1.0]] {
+        let values = Tensor::f32(&[2], hot.to_vec()).map_err(|error| vjp.fail(error.to_string()))?;
+        let values = vjp.tensor("values", values);
+        let axis = [("axis", Attribute::Int(axis))];
+        let there = vjp.emit("OneHot", &[&indices, &depth, &values], axis)?;
+        let products = vjp.emit("Mul", &[&dy, &there], [])?;
+        let sum = vjp.reduce("ReduceSum", &products, &[], false)?;
+        parts.push(vjp.reshape(&sum, &[1])?);
+    }
+    let dvalues = vjp.emit("Concat", &[&parts[0], &parts[1]], [("axis", Attribute::Int(0))])?;
+    vjp.give(2, dvalues);
+    Ok(())
 }
 
 fn infer_top_k(call: &Call<'_>) -> Types {

@@ -5,8 +5,8 @@
 //! without it. These rules are straight-through: rounding counts as the identity, and saturation
 //! as the clipping that it is. The gradient with respect to an integer value is that with respect
 //! to the real number it stands for before rounding, in float32; so it passes through integer
-//! values, which nothing else does. A scale that is computed from the image counts as constant: as
-//! rounding is the identity, y = s (x / s) does not depend on it.
+//! values, which nothing else does. A scale that is computed from the image counts as constant where the
+//! quantised values are, too: as rounding is the identity, y = s (x / s) does not depend on it.
 //!
 //! Refused: blocks of scales, and zero points or scales of QuantizeLinear that are not constant.
 
@@ -164,9 +164,14 @@ fn infer_dequantize(call: &Call<'_>) -> Types {
     Ok(vec![TensorType::new(call.input(1)?.dtype, call.input(0)?.shape.clone())])
 }
 
-/// y = s (q - z): dq = s dy.
+/// y = s (q - z): dq = s dy, and ds = (q - z) dy where q does not depend on the image.
 fn dequantize(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     let dy = vjp.cotangent()?;
+    if vjp.wants(0) {
+        vjp.counts_as_constant(1);
+    } else {
+        return by_scale(vjp, &dy);
+    }
     let scale = match vjp.read(|call| Ok(call.constant(1).is_ok()))? {
         true => {
             let [scale, _] = vjp.read(parameters)?;
@@ -177,6 +182,28 @@ fn dequantize(vjp: &mut Vjp<'_>) -> Result<(), RewriteError> {
     };
     let dq = vjp.emit("Mul", &[&dy, &scale], [])?;
     vjp.give(0, dq);
+    Ok(())
+}
+
+fn by_scale(vjp: &mut Vjp<'_>, dy: &Value) -> Result<(), RewriteError> {
+    if vjp.input(1)?.ty.len() != 1 {
+        return Err(vjp.fail("cannot be differentiated: its scales depend on the image"));
+    }
+    // With a scale of one it gives q - z.
+    let one = vjp.scalar(1.0);
+    let q = vjp.input(0)?;
+    let centred = match vjp.read(|call| Ok(call.is_left_out(2)))? {
+        true => vjp.emit("DequantizeLinear", &[&q, &one], [])?,
+        false => {
+            let zero = vjp.input(2)?;
+            vjp.emit("DequantizeLinear", &[&q, &one, &zero], [])?
+        }
+    };
+    let products = vjp.emit("Mul", &[dy, &centred], [])?;
+    let sum = vjp.reduce("ReduceSum", &products, &[], false)?;
+    let shape = vjp.input(1)?.ty.shape;
+    let ds = vjp.reshape(&sum, &shape)?;
+    vjp.give(1, ds);
     Ok(())
 }
 

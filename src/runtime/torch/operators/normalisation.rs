@@ -63,8 +63,15 @@ fn layer(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
         let from = axis(from, x.dim())?;
         let shape = x.size().split_off(from as usize);
         let none = None::<&Tensor>;
-        let (normal, mean, inverse) = x.f_native_layer_norm(shape, none, none, epsilon)?;
-        let mut results = vec![scaled(&normal, inputs)?, mean, inverse];
+        let (normal, _, _) = x.f_native_layer_norm(shape, none, none, epsilon)?;
+        let mut results = vec![scaled(&normal, inputs)?];
+        if outputs > 1 {
+            // The statistics that libtorch gives beside it carry no gradient.
+            let over: Vec<i64> = (from..x.dim() as i64).collect();
+            let mean = x.f_mean_dim(over.as_slice(), true, None)?;
+            let variance = x.f_sub(&mean)?.f_square()?.f_mean_dim(over, true, None)?;
+            results.extend([mean, variance.f_add_scalar(epsilon)?.f_rsqrt()?]);
+        }
         results.truncate(outputs);
         Ok(results)
     }))

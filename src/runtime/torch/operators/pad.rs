@@ -28,22 +28,22 @@ fn pad(attributes: &Attributes<'_>) -> Result<Kernel, Refusal> {
         let value = attributes.float("value")?.unwrap_or(0.0);
         return one(move |inputs| {
             let x = inputs.get(0)?;
-            apply(x, mode, &all_dims(&pads, None, x.dim())?, value)
+            apply(x, mode, &all_dims(&pads, None, x.dim())?, &Tensor::from(value))
         });
     }
     one(move |inputs| {
         let x = inputs.get(0)?;
         let named = inputs.optional_ints(3)?;
         let pads = all_dims(&inputs.ints(1)?, named.as_deref(), x.dim())?;
-        apply(x, mode, &pads, constant_value(inputs)?)
+        apply(x, mode, &pads, &constant_value(inputs)?)
     })
 }
 
-fn constant_value(inputs: &Inputs<'_>) -> Result<f64, Refusal> {
+fn constant_value(inputs: &Inputs<'_>) -> Result<Tensor, Refusal> {
     match inputs.optional(2) {
-        Some(value) if value.numel() == 1 => Ok(value.f_reshape([1i64])?.f_double_value(&[0])?),
+        Some(value) if value.numel() == 1 => Ok(value.f_reshape([] as [i64; 0])?),
         Some(value) => Err(Refusal::new(format!("the value to pad with has shape {:?}", value.size()))),
-        None => Ok(0.0),
+        None => Ok(Tensor::from(0.0)),
     }
 }
 
@@ -63,10 +63,15 @@ fn all_dims(pads: &[i64], named: Option<&[i64]>, rank: usize) -> Result<Vec<(i64
     Ok(all)
 }
 
-fn apply(x: &Tensor, mode: Mode, pads: &[(i64, i64)], value: f64) -> Result<Tensor, Refusal> {
+fn apply(x: &Tensor, mode: Mode, pads: &[(i64, i64)], value: &Tensor) -> Result<Tensor, Refusal> {
     if mode == Mode::Constant {
         let flat: Vec<i64> = pads.iter().rev().flat_map(|&(begin, end)| [begin, end]).collect();
-        return Ok(x.f_pad(flat, "constant", value)?);
+        if !value.requires_grad() {
+            return Ok(x.f_pad(flat, "constant", value.f_double_value(&[])?)?);
+        }
+        // As a number it would not be differentiated.
+        let added = x.f_zeros_like()?.f_pad(&flat, "constant", 1.0)?;
+        return Ok(x.f_pad(flat, "constant", 0.0)?.f_add(&added.f_mul(value)?)?);
     }
     let mut result = x.shallow_clone();
     for (dim, &(begin, end)) in pads.iter().enumerate().filter(|(_, pads)| **pads != (0, 0)) {

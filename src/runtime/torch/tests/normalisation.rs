@@ -87,3 +87,31 @@ fn statistics_that_are_not_to_be_trained_stay_and_are_used_in_training() {
         assert_eq!(program.run(&[batch()]).unwrap().remove(0), before);
     }
 }
+
+/// The deviation is the square root of the mean of squares: its derivative is known in closed form.
+#[test]
+fn the_statistics_of_a_layer_norm_carry_a_gradient() {
+    let mut graph = GraphBuilder::new("norm");
+    let x = graph.input(ValueInfo::tensor("x", DType::F32, [Dim::Known(2)]));
+    let scale = graph.initializer("scale", Weights::f32(&[2], vec![1.0, 1.0]).unwrap());
+    graph.push(Node {
+        op: "LayerNormalization".into(),
+        inputs: vec![x, scale],
+        outputs: ["y", "mean", "inverse"].map(str::to_owned).to_vec(),
+        attributes: [("epsilon".to_owned(), Attribute::Float(0.0))].into(),
+        ..Node::default()
+    });
+    for name in ["mean", "inverse"] {
+        graph.output(ValueInfo::tensor(name, DType::F32, [Dim::Known(1)]));
+    }
+    let model = Model { opsets: [(String::new(), 17)].into(), graph: graph.finish(), ..Default::default() };
+    let program = Program::compile(&model, Device::Cpu, Elements::Float).unwrap();
+    let by = |output: usize| {
+        let x = Tensor::from_slice(&[1.0_f32, 3.0]).set_requires_grad(true);
+        program.run(&[x.shallow_clone()]).unwrap()[output].sum(Elements::Float).backward();
+        x.grad()
+    };
+    close(&by(0), &[0.5, 0.5]);
+    // 1 / s with s = |b - a| / 2: its derivative is 2 / (b - a)^2 by a, and the opposite by b.
+    close(&by(1), &[0.5, -0.5]);
+}
