@@ -118,6 +118,10 @@ def lowered(model, opset):
     return NEWEST
 
 
+# Operators with their domains, names of attributes, opset, and why the case could not be written.
+Case = collections.namedtuple("Case", "operators attributes opset reason")
+
+
 def draws(model, inputs):
     """Whether a node draws at random, so that ONNX's answer is one of many."""
     for node in model.graph.node:
@@ -129,11 +133,12 @@ def draws(model, inputs):
 
 
 def written(folder):
-    """Writes the cases; gives name, operators and opset of each, and why it could not be written."""
+    """Writes the cases; gives each by its name."""
     cases = {}
     for case in sorted(load_model_tests(kind="node"), key=lambda case: case.name):
         model = case.model
         operators = sorted({(node.domain, node.op_type) for node in model.graph.node})
+        attributes = {attribute.name for node in model.graph.node for attribute in node.attribute}
         opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
         opset = lowered(model, opset)
         reason = None
@@ -163,7 +168,7 @@ def written(folder):
             onnx.save(model, place / "model.onnx")
         except Exception as error:  # noqa: BLE001 - whatever it is, the case is refused with it
             reason = str(error).splitlines()[0]
-        cases[case.name] = (operators, opset, reason)
+        cases[case.name] = Case(operators, attributes, opset, reason)
     return cases
 
 
@@ -194,6 +199,24 @@ def shortened(reason):
     return re.sub(r"\s+", " ", reason)[:110].replace("|", "/")
 
 
+def alone(cases):
+    """The cases of each operator that stands alone in them."""
+    by_operator = collections.defaultdict(list)
+    for name, case in cases.items():
+        if len(case.operators) == 1 and not name.endswith("_expanded"):
+            domain, op = case.operators[0]
+            by_operator[f"{domain}.{op}" if domain else op].append(name)
+    return by_operator
+
+
+def stated(cases, names):
+    """The opsets of cases and the attributes that they state, as two cells."""
+    opsets = sorted({cases[name].opset for name in names})
+    span = f"{opsets[0]}" if len(opsets) == 1 else f"{opsets[0]} to {opsets[-1]}"
+    attributes = sorted(set().union(*(cases[name].attributes for name in names)))
+    return f"{span} | {', '.join(f'`{name}`' for name in attributes)}"
+
+
 def general(reason):
     """A reason without input, name and shapes of a node."""
     reason = re.sub(r"^by `[^`]*`: ", "", reason)
@@ -217,22 +240,16 @@ def table(cases, outcomes):
     for word in WORDS:
         counts = [sum(found[0] == word for found in outcomes[r].values()) for r in runtimes]
         lines.append(f"| {word} | " + " | ".join(map(str, counts)) + " |")
-    by_operator = collections.defaultdict(list)
-    for name, (operators, opset, _) in cases.items():
-        if len(operators) == 1 and not name.endswith("_expanded"):
-            domain, op = operators[0]
-            by_operator[f"{domain}.{op}" if domain else op].append((name, opset))
+    by_operator = alone(cases)
     lines += ["", "## Operators that stand alone in a case", ""]
-    lines += ["| operator | opsets | " + " | ".join(runtimes) + " |", "|---|---|" + "---|" * len(runtimes)]
+    lines += ["| operator | opsets | attributes | " + " | ".join(runtimes) + " |", "|---|---|---|" + "---|" * len(runtimes)]
     for operator in sorted(by_operator):
-        names = [name for name, _ in by_operator[operator]]
-        opsets = sorted({opset for _, opset in by_operator[operator]})
+        names = by_operator[operator]
         cells = []
         for runtime in runtimes:
             words = collections.Counter(outcomes[runtime][name][0] for name in names)
             cells.append(" / ".join(str(words[word]) for word in WORDS))
-        span = f"{opsets[0]}" if len(opsets) == 1 else f"{opsets[0]} to {opsets[-1]}"
-        lines.append(f"| {operator} | {span} | " + " | ".join(cells) + " |")
+        lines.append(f"| {operator} | {stated(cases, names)} | " + " | ".join(cells) + " |")
     for runtime in runtimes:
         lines += ["", f"## The runtime's own on {runtime}", ""]
         own = [(n, why) for n, (word, why) in outcomes[runtime].items() if word == "runtime's own"]
@@ -275,24 +292,18 @@ def gradient_table(cases, outcomes):
     for word in words:
         counts = [sum(found[0] == word for found in outcomes[who].values()) for who in whos]
         lines.append(f"| {word} | " + " | ".join(map(str, counts)) + " |")
-    by_operator = collections.defaultdict(list)
-    for name, (operators, opset, _) in cases.items():
-        if len(operators) == 1 and not name.endswith("_expanded"):
-            domain, op = operators[0]
-            by_operator[f"{domain}.{op}" if domain else op].append((name, opset))
+    by_operator = alone(cases)
     lines += ["", "### Operators that stand alone in a case and have a gradient", ""]
-    lines += ["| operator | opsets | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(whos)]
+    lines += ["| operator | opsets | attributes | " + " | ".join(heads) + " |", "|---|---|---|" + "---|" * len(whos)]
     for operator in sorted(by_operator):
-        names = [name for name, _ in by_operator[operator]]
+        names = by_operator[operator]
         if all(outcomes[who][name][0] == "refused" for who in whos for name in names):
             continue
-        opsets = sorted({opset for _, opset in by_operator[operator]})
         cells = []
         for who in whos:
             counts = collections.Counter(outcomes[who][name][0] for name in names)
             cells.append(" / ".join(str(counts[word]) for word in words))
-        span = f"{opsets[0]}" if len(opsets) == 1 else f"{opsets[0]} to {opsets[-1]}"
-        lines.append(f"| {operator} | {span} | " + " | ".join(cells) + " |")
+        lines.append(f"| {operator} | {stated(cases, names)} | " + " | ".join(cells) + " |")
     for who in whos:
         kinks = {n: why for n, (word, why) in outcomes[who].items() if word == "passed" and " at a kink " in why}
         lines += ["", f"### Left out at kinks and ties: {WHO[who]}", ""]
@@ -341,11 +352,11 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         cases = written(folder)
-        good = [name for name, (_, _, reason) in cases.items() if reason is None]
+        good = [name for name, case in cases.items() if case.reason is None]
         outcomes = {}
         for runtime in runtimes:
             outcomes[runtime] = run(program, folder, runtime, good)
-            outcomes[runtime].update({n: ("refused", why) for n, (_, _, why) in cases.items() if why})
+            outcomes[runtime].update({n: ("refused", case.reason) for n, case in cases.items() if case.reason})
             known, word = (KNOWN, "known") if arguments.gradients else (OWN, "runtime's own")
             for (of, name), why in known.items():
                 if of == runtime and outcomes[runtime].get(name, ("",))[0] == "failed":
