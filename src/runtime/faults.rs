@@ -34,6 +34,9 @@ pub struct Fault {
 /// The tests that showed a row, where nobody discusses it yet.
 const BACKEND_TESTS: &str = "https://onnx.ai/onnx/repo-docs/OnnxBackendTest.html";
 
+/// Where one would look for it: nobody has reported it there.
+const TRACT: &str = "https://github.com/sonos/tract/issues";
+
 /// The table.
 pub static FAULTS: &[Fault] = &[
     Fault {
@@ -116,6 +119,18 @@ pub static FAULTS: &[Fault] = &[
         thread: BACKEND_TESTS,
         shown: Ok("0.23"),
         hits: remainder_behind_cast,
+    },
+    Fault {
+        name: "strided-slice-of-conv",
+        runtime: "tract",
+        optimised: true,
+        last: None,
+        what: "a Slice behind a Conv whose start is no multiple of its step gives other entries, or is refused: the step is \
+               moved into the Conv",
+        remedy: "use `tract:opt=off`, or take the entries with a Gather",
+        thread: TRACT,
+        shown: Ok("0.23"),
+        hits: strided_slice_of_conv,
     },
     Fault {
         name: "max-pool-of-a-negative-scale",
@@ -224,6 +239,30 @@ fn remainder_behind_cast(model: &Model, node: &Node) -> bool {
     let to = Attribute::Int(i64::from(DType::I64 as i32));
     node.op == "Mod"
         && before.is_some_and(|before| before.op == "Cast" && before.attributes.get("to") == Some(&to))
+}
+
+/// Through what keeps the entries of an axis apart.
+fn strided_slice_of_conv(model: &Model, node: &Node) -> bool {
+    const THROUGH: [&str; 8] = ["Slice", "Transpose", "Relu", "LeakyRelu", "PRelu", "Add", "Mul", "Sigmoid"];
+    let graph = &model.graph;
+    let ints = |index| graph.initializers.get(node.input(index)?)?.as_i64();
+    let (Some(starts), Some(steps)) = (ints(1), ints(4)) else { return false };
+    let is_off = |(start, step): (&i64, &i64)| *step > 1 && start % step != 0;
+    if node.op != "Slice" || !starts.iter().zip(steps.iter()).any(is_off) {
+        return false;
+    }
+    let mut before = node.input(0).and_then(|name| producer(graph, name));
+    // A graph that is no order of nodes has no end.
+    for _ in 0..graph.nodes.len() {
+        match before {
+            Some(conv) if conv.op == "Conv" => return true,
+            Some(other) if THROUGH.contains(&other.op.as_str()) => {
+                before = other.input(0).and_then(|name| producer(graph, name));
+            }
+            _ => return false,
+        }
+    }
+    false
 }
 
 fn max_pool_of_a_negative_scale(model: &Model, node: &Node) -> bool {
