@@ -5,7 +5,7 @@ use super::bracket::bracket;
 use super::cut::{Style, cut};
 use super::detours::Ways;
 use super::difference::Difference;
-use super::divergence::{amplifiers, divergence, together};
+use super::divergence::{Together, amplifiers, divergence, together};
 use super::error::ParityError;
 use super::groups::{Group, groups};
 use super::inputs::Input;
@@ -235,7 +235,8 @@ fn unseen(
     let found = bracket(sides, matching, &input.values, tolerances)?;
     Ok(found.map(|found| {
         let how = "the fault vanishes when the values in between are looked at; these nodes show it together";
-        let parts = (&found.nodes[..], &found.difference, &found.propagated);
+        let parts =
+            Together { nodes: &found.nodes, isolated: &found.difference, propagated: &found.propagated };
         together(question, &found.value, parts, input, how.into())
     }))
 }
@@ -245,7 +246,7 @@ fn grouped(question: &Question<'_>, group: &Group, [differ, count]: [usize; 2], 
         "fused, these nodes give other integers for the reference's; so do {differ} of {count} groups between one \
          QuantizeLinear and the next"
     );
-    let parts = (&group.nodes[..], &group.isolated, &group.propagated);
+    let parts = Together { nodes: &group.nodes, isolated: &group.isolated, propagated: &group.propagated };
     together(question, &group.border, parts, input, how)
 }
 

@@ -37,6 +37,19 @@ pub struct Ways {
     same: Vec<bool>,
 }
 
+/// A value of a program.
+#[derive(Clone, Copy)]
+struct ValueOf<'a> {
+    program: &'a Program,
+    name: &'a String,
+}
+
+impl<'a> ValueOf<'a> {
+    fn new(program: &'a Program, name: &'a String) -> Self {
+        Self { program, name }
+    }
+}
+
 impl Ways {
     /// Finds them, once nodes are matched.
     pub fn of(reference: &Program, candidate: &Program, matching: &Matching) -> Self {
@@ -47,12 +60,13 @@ impl Ways {
             if own.op == theirs.op && own.inputs.len() == theirs.inputs.len() {
                 let pairs = own.inputs.iter().zip(&theirs.inputs);
                 pairs.for_each(|(own, theirs)| {
-                    ways.note((reference, theirs), (candidate, own), matching, Some(index));
+                    let (theirs, own) = (ValueOf::new(reference, theirs), ValueOf::new(candidate, own));
+                    ways.note(theirs, own, matching, Some(index));
                 });
             }
         }
         for (own, theirs) in candidate.outputs().iter().zip(&reference.outputs()) {
-            ways.note((reference, theirs), (candidate, own), matching, None);
+            ways.note(ValueOf::new(reference, theirs), ValueOf::new(candidate, own), matching, None);
         }
         if reference.model.opsets == candidate.model.opsets {
             let same = |index| ways.are_the_same(reference, candidate, matching, index);
@@ -71,13 +85,9 @@ impl Ways {
         self.same.get(candidate) == Some(&true)
     }
 
-    fn note(
-        &mut self,
-        (reference, theirs): (&Program, &String),
-        (candidate, own): (&Program, &String),
-        matching: &Matching,
-        reader: Option<usize>,
-    ) {
+    fn note(&mut self, theirs: ValueOf<'_>, own: ValueOf<'_>, matching: &Matching, reader: Option<usize>) {
+        let ValueOf { program: reference, name: theirs } = theirs;
+        let ValueOf { program: candidate, name: own } = own;
         let fixed = |program: &Program, name: &String| {
             name.is_empty() || program.model.graph.initializers.contains_key(name)
         };

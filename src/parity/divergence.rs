@@ -46,11 +46,21 @@ pub fn divergence(question: &Question<'_>, point: &Point, input: &Input, how: &s
     })
 }
 
+/// Nodes of the candidate that show a difference together.
+pub struct Together<'a> {
+    /// Their places.
+    pub nodes: &'a [usize],
+    /// By how much the last of them differs, fed the reference's values.
+    pub isolated: &'a Difference,
+    /// The same in sequence.
+    pub propagated: &'a Difference,
+}
+
 /// What several nodes show together: named by the last of them.
 pub fn together(
     question: &Question<'_>,
     value: &str,
-    (nodes, isolated, propagated): (&[usize], &Difference, &Difference),
+    Together { nodes, isolated, propagated }: Together<'_>,
     input: &Input,
     how: String,
 ) -> Divergence {

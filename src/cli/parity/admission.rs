@@ -5,10 +5,8 @@ use std::path::Path;
 
 use super::worker::Answers;
 use crate::cli::CliError;
-use crate::onnx::{self, Model};
-use crate::parity::{
-    Admitted, Answer, Applicant, Comparison, Input, Loss, Output, Report, Side, Stated, Tolerances, admit,
-};
+use crate::onnx;
+use crate::parity::{Admitted, Answer, Applicant, Comparison, Input, Loss, Output, Report, Stated, admit};
 
 /// What is allowed between a reduced file and its parent where nothing is stated.
 const ADMITTED: &str = "psnr=40";
@@ -58,16 +56,8 @@ pub fn losses(report: &Report) -> Vec<Loss> {
 }
 
 /// Finds the nodes to keep, writes the file and says so.
-pub fn fix(
-    path: &Path,
-    (sides, models): ([&Side; 2], [&Model; 2]),
-    (shapes, inputs): (&[Vec<usize>], &[Input]),
-    (expected, tolerances, memory): (&Answers, &Tolerances, usize),
-    report: &mut Report,
-) -> Result<(), CliError> {
-    let expected = expected.as_ref().map_err(|reason| CliError::failed(reason.clone()))?;
-    let applicant = Applicant { sides, models, shapes, inputs, expected, tolerances, memory };
-    let Admitted { admission, model: made } = admit(&applicant).map_err(CliError::failed)?;
+pub fn fix(path: &Path, applicant: &Applicant<'_>, report: &mut Report) -> Result<(), CliError> {
+    let Admitted { admission, model: made } = admit(applicant).map_err(CliError::failed)?;
     onnx::write(&made, path).map_err(CliError::usage)?;
     let db = |psnr: Option<f64>| psnr.map_or("equal or no number".to_owned(), |psnr| format!("{psnr:.1} dB"));
     report.notes.push(format!(

@@ -6,7 +6,8 @@ use super::worker::{self, Answers, Job};
 use super::{Args, admission, files};
 use crate::cli::CliError;
 use crate::parity::{
-    Comparison, Input, Program, Question, Report, Side, Tolerances, Verdict, compare, generated, is_reduced,
+    Applicant, Comparison, Input, Program, Question, Report, Side, Tolerances, Verdict, compare, generated,
+    is_reduced,
 };
 use crate::runtime::Runtime;
 use crate::runtime::faults::{known_faults, warning};
@@ -106,9 +107,17 @@ impl Args {
                 let last = place + 1 == runtimes.len();
                 let wanted = !one_file && report.admission.is_none() && (last || failed);
                 if let (Some(path), Some((_, _, parent)), true) = (&self.fix, &good, wanted) {
-                    let files = ([&reference, &candidate], [parent, &model]);
-                    let fed = (&shapes[..], &inputs[..]);
-                    admission::fix(path, files, fed, (&expected, &tolerances, memory), &mut report)?;
+                    let expected = expected.as_ref().map_err(|reason| CliError::failed(reason.clone()))?;
+                    let applicant = Applicant {
+                        sides: [&reference, &candidate],
+                        models: [parent, &model],
+                        shapes: &shapes,
+                        inputs: &inputs,
+                        expected,
+                        tolerances: &tolerances,
+                        memory,
+                    };
+                    admission::fix(path, &applicant, &mut report)?;
                 }
             }
             first.get_or_insert(own);
