@@ -5,8 +5,8 @@
 //! The first member is `apgd` itself, with the random numbers that it has alone, so that the ensemble is never
 //! weaker. The others differ in where the gradient comes from ([`View`]) or where they start. `docs/attacks.md`
 //! says what each is worth. A member that cannot run on a model, for want of a gradient or of features, is left
-//! out; the ensemble fails only where all do. Deliberately absent: chaining, by which one member's success would
-//! hide what the others can do alone.
+//! out; the ensemble fails only where all do. Deliberately absent: climbs from where a gradient-free member
+//! ended, by which its success would pass for one of gradients.
 
 use ndarray::Array4;
 use rand_chacha::ChaCha8Rng;
@@ -117,7 +117,7 @@ struct Arena<'a, 'b> {
     end: Option<Array4<f32>>,
     /// Where the long climb began.
     start: Option<Array4<f32>>,
-    /// The best point of all so far, with its objective.
+    /// The best point of the white-box members so far, with its objective.
     best: Option<(f64, Array4<f32>)>,
 }
 
@@ -199,7 +199,9 @@ impl Found {
         if self.values.is_empty() {
             self.values.clone_from(&attacked.values);
         }
-        if arena.best.as_ref().is_none_or(|(best, _)| value > *best) {
+        // A climb from where a gradient-free member ended would hide that this one found what gradients do not.
+        let climbed = entry.kind == AttackKind::WhiteBox;
+        if climbed && arena.best.as_ref().is_none_or(|(best, _)| value > *best) {
             arena.best = Some((value, attacked.image.clone()));
         }
         let reached = attacked.reached == Some(true);
@@ -330,7 +332,7 @@ fn scale(direction: &Array4<f32>, size: f64) -> f32 {
     if sum > 0.0 { (size * (direction.len() as f64 / sum).sqrt()) as f32 } else { 0.0 }
 }
 
-/// A long APGD from the best point of the members before it, of half the length where the landscape is uneven.
+/// A long APGD from the best point of the white-box members before it, of half the length where the landscape is uneven.
 fn polished(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
     let Some((_, start)) = arena.best.clone() else { return Ok(None) };
     arena.start = Some(start.clone());
