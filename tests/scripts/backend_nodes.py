@@ -217,6 +217,34 @@ def stated(cases, names):
     return f"{span} | {', '.join(f'`{name}`' for name in attributes)}"
 
 
+def counts(outcomes, words):
+    """A row of the table for each outcome."""
+    for word in words:
+        found = [sum(outcome[0] == word for outcome in found.values()) for found in outcomes.values()]
+        yield f"| {word} | " + " | ".join(map(str, found)) + " |"
+
+
+def row(cases, outcomes, names, operator, words):
+    """An operator's row of the table."""
+    cells = []
+    for found in outcomes.values():
+        told = collections.Counter(found[name][0] for name in names)
+        cells.append(" / ".join(str(told[word]) for word in words))
+    return f"| {operator} | {stated(cases, names)} | " + " | ".join(cells) + " |"
+
+
+def refusals(outcomes):
+    """A line for each reason of a refusal, those of the most cases first."""
+    reasons = collections.defaultdict(list)
+    for name, (word, why) in outcomes.items():
+        if word == "refused":
+            reasons[shortened(general(why))].append(name)
+    for reason in sorted(reasons, key=lambda reason: (-len(reasons[reason]), reason)):
+        names = sorted(reasons[reason])
+        shown = ", ".join(f"`{name}`" for name in names[:3]) + (", ..." if len(names) > 3 else "")
+        yield f"- {len(names)}: {reason} ({shown})"
+
+
 def general(reason):
     """A reason without input, name and shapes of a node."""
     reason = re.sub(r"^by `[^`]*`: ", "", reason)
@@ -237,19 +265,10 @@ def table(cases, outcomes):
         "| | " + " | ".join(runtimes) + " |",
         "|---|" + "---|" * len(runtimes),
     ]
-    for word in WORDS:
-        counts = [sum(found[0] == word for found in outcomes[r].values()) for r in runtimes]
-        lines.append(f"| {word} | " + " | ".join(map(str, counts)) + " |")
-    by_operator = alone(cases)
+    lines += counts(outcomes, WORDS)
     lines += ["", "## Operators that stand alone in a case", ""]
     lines += ["| operator | opsets | attributes | " + " | ".join(runtimes) + " |", "|---|---|---|" + "---|" * len(runtimes)]
-    for operator in sorted(by_operator):
-        names = by_operator[operator]
-        cells = []
-        for runtime in runtimes:
-            words = collections.Counter(outcomes[runtime][name][0] for name in names)
-            cells.append(" / ".join(str(words[word]) for word in WORDS))
-        lines.append(f"| {operator} | {stated(cases, names)} | " + " | ".join(cells) + " |")
+    lines += [row(cases, outcomes, names, operator, WORDS) for operator, names in sorted(alone(cases).items())]
     for runtime in runtimes:
         lines += ["", f"## The runtime's own on {runtime}", ""]
         own = [(n, why) for n, (word, why) in outcomes[runtime].items() if word == "runtime's own"]
@@ -258,14 +277,7 @@ def table(cases, outcomes):
         failed = [(n, why) for n, (word, why) in outcomes[runtime].items() if word == "failed"]
         lines += [f"- `{name}`: {shortened(why)}" for name, why in sorted(failed)] or ["None."]
         lines += ["", f"## Refused on {runtime}", ""]
-        reasons = collections.defaultdict(list)
-        for name, (word, why) in outcomes[runtime].items():
-            if word == "refused":
-                reasons[shortened(general(why))].append(name)
-        for reason in sorted(reasons, key=lambda reason: (-len(reasons[reason]), reason)):
-            names = sorted(reasons[reason])
-            shown = ", ".join(f"`{name}`" for name in names[:3]) + (", ..." if len(names) > 3 else "")
-            lines.append(f"- {len(names)}: {reason} ({shown})")
+        lines += refusals(outcomes[runtime])
     return "\n".join(lines) + "\n"
 
 
@@ -289,21 +301,12 @@ def gradient_table(cases, outcomes):
         "|---|" + "---|" * len(whos),
     ]
     words = ("passed", "refused", "known", "failed")
-    for word in words:
-        counts = [sum(found[0] == word for found in outcomes[who].values()) for who in whos]
-        lines.append(f"| {word} | " + " | ".join(map(str, counts)) + " |")
-    by_operator = alone(cases)
+    lines += counts(outcomes, words)
     lines += ["", "### Operators that stand alone in a case and have a gradient", ""]
     lines += ["| operator | opsets | attributes | " + " | ".join(heads) + " |", "|---|---|---|" + "---|" * len(whos)]
-    for operator in sorted(by_operator):
-        names = by_operator[operator]
-        if all(outcomes[who][name][0] == "refused" for who in whos for name in names):
-            continue
-        cells = []
-        for who in whos:
-            counts = collections.Counter(outcomes[who][name][0] for name in names)
-            cells.append(" / ".join(str(counts[word]) for word in words))
-        lines.append(f"| {operator} | {stated(cases, names)} | " + " | ".join(cells) + " |")
+    for operator, names in sorted(alone(cases).items()):
+        if any(outcomes[who][name][0] != "refused" for who in whos for name in names):
+            lines.append(row(cases, outcomes, names, operator, words))
     for who in whos:
         kinks = {n: why for n, (word, why) in outcomes[who].items() if word == "passed" and " at a kink " in why}
         lines += ["", f"### Left out at kinks and ties: {WHO[who]}", ""]
@@ -313,14 +316,7 @@ def gradient_table(cases, outcomes):
             lines += ["", f"### {word.capitalize()}: {WHO[who]}", ""]
             lines += [f"- `{name}`: {why if word == 'known' else shortened(why)}" for name, why in sorted(found)] or ["None."]
         lines += ["", f"### Not differentiated: {WHO[who]}", ""]
-        reasons = collections.defaultdict(list)
-        for name, (word, why) in outcomes[who].items():
-            if word == "refused":
-                reasons[shortened(general(why))].append(name)
-        for reason in sorted(reasons, key=lambda reason: (-len(reasons[reason]), reason)):
-            names = sorted(reasons[reason])
-            shown = ", ".join(f"`{name}`" for name in names[:3]) + (", ..." if len(names) > 3 else "")
-            lines.append(f"- {len(names)}: {reason} ({shown})")
+        lines += refusals(outcomes[who])
     return "\n".join(lines) + "\n"
 
 

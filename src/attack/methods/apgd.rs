@@ -37,7 +37,8 @@ const FIRST: f64 = 2.0;
 /// The share of the new direction in a step; the rest is momentum.
 const FRESH: f32 = 0.75;
 /// The first step of polishing, in budgets, and the share of the new direction. Measured over 120 steps from the best of
-/// six short runs on five networks (three images): never weaker than steps of 1 or 2 budgets.
+/// six short runs on six networks (three images): at most 0.02 dB weaker than steps of 1 or 2 budgets, and up to 0.4 dB
+/// stronger.
 const POLISHING: f64 = 0.5;
 const POLISHING_FRESH: f32 = 0.5;
 /// The least share of rising steps that keeps the size.

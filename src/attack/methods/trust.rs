@@ -38,7 +38,7 @@ const EVEN: f64 = 0.6;
 const BROAD: f32 = 1.5 / 255.0;
 const DRAWS: usize = 8;
 /// The least cosine of these two that is left to plain gradients alone. Measured at 1, 4 and 8/255 (three images): 0.58 and
-/// more on perceptual networks, 0.74 and more on IMDN, 0.79 and more on five others; behind ripples of two and of three
+/// more on perceptual networks, 0.74 and more on IMDN, 0.89 and more on four others; behind ripples of two and of three
 /// levels' period 0.17 to 0.69 on fragile networks, to 0.80 on those that amplify little.
 const BROADLY_COHERENT: f64 = 0.8;
 
@@ -107,7 +107,7 @@ fn at_end(
         let [up, down] = [half, -half].map(|by| along(x, by, &direction).mapv(|value| value.clamp(0.0, 1.0)));
         let promised =
             (&up - &down).iter().zip(&gradient).map(|(moved, slope)| f64::from(moved * slope)).sum();
-        let [high, low] = [up, down].map(|x| landscape.values(x.view(), &[goal]));
+        let [high, low] = [up, down].map(|x| landscape.values(x.view(), &[goal]).map_err(outside));
         lasts = lasts.max(share(high?[0] - low?[0], promised));
     }
     let around = mean_around(landscape, goal, x, rng)?;
