@@ -12,6 +12,9 @@ use crate::rewrite::{RewriteError, TensorType, Value};
 
 /// Near the largest float32.
 const STEEP: f32 = 3e38;
+/// An attribute in place of 0, which OpenVINO's processor plugin (2025.4, 2026.4) takes for the default. No result differs
+/// by it, but below 1e-30.
+const NEARLY_ZERO: f32 = -1e-30;
 
 type Result<T = ()> = std::result::Result<T, RewriteError>;
 
@@ -29,7 +32,9 @@ pub const OPERATORS: &[Operator] = &[
 
 /// min(max(alpha x + beta, 0), 1).
 fn ramp(vjp: &mut Vjp<'_>, x: &Value, alpha: f32, beta: f32) -> Result<Value> {
-    vjp.emit("HardSigmoid", &[x], [("alpha", Attribute::Float(alpha)), ("beta", Attribute::Float(beta))])
+    let [alpha, beta] =
+        [alpha, beta].map(|value| Attribute::Float(if value == 0.0 { NEARLY_ZERO } else { value }));
+    vjp.emit("HardSigmoid", &[x], [("alpha", alpha), ("beta", beta)])
 }
 
 /// 1 where x > 0, else 0.
