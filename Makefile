@@ -34,8 +34,10 @@ test: check-test-tools setup ## check everything a reviewer would: format, lints
 	$(CARGO) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	@echo "Without libtorch, and with ONNX Runtime out of reach:"
-	$(LEAN) clippy --all-targets --no-default-features -- -D warnings
+	$(LEAN) clippy --all-targets --no-default-features --features rten -- -D warnings
 	ORT_DYLIB_PATH=/nonexistent $(LEAN) test --no-default-features
+	@echo "With rten:"
+	$(LEAN) test --no-default-features --features rten --test runtimes --test known_faults
 
 wheel: setup ## build the wheel of temper-sr into dist/ (a release: many minutes)
 	CARGO="$(CARGO)" PYTHON="$(PYTHON)" tools/wheel.sh

@@ -14,14 +14,19 @@ use ndarray::{ArrayD, IxDyn};
 use temper::onnx::{self, Attribute, Model, Tensor};
 use temper::runtime::faults::{FAULTS, Fault, known_faults};
 use temper::runtime::{self, Kind, Runtime};
-use trials::{runtime as need, trial};
+use trials::{Need, runtime as need, trial};
 
 fn main() -> ExitCode {
     let shown = FAULTS.iter().filter(|fault| fault.shown.is_ok());
     let mut tests: Vec<_> = shown
         .map(|fault| {
-            // What is right is ONNX Runtime's word, with and without its optimisations.
-            need(Kind::ORT).trial(format!("{} on {}", fault.name, fault.runtime), move |_| shows(fault))
+            let name = format!("{} on {}", fault.name, fault.runtime);
+            match fault.runtime.parse() {
+                // What is right is ONNX Runtime's word, with and without its optimisations.
+                Ok(kind) if kind == Kind::TRACT => need(Kind::ORT).trial(name, move |_| shows(fault)),
+                Ok(kind) => need(kind).trial(name, move |_| shows(fault)),
+                Err(_) => Need::<Kind>::Missing("its feature").trial(name, drop),
+            }
         })
         .collect();
     tests.push(need(Kind::ORT).trial("inspect warns of a known fault", |_| inspect_warns()));

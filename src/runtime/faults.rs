@@ -13,7 +13,7 @@ use crate::onnx::{Attribute, DType, Graph, Model, Node};
 pub struct Fault {
     /// Its name; where it could be shown, that of the model in `fixtures/faults` that shows it.
     pub name: &'static str,
-    /// The runtime, by its name in the table.
+    /// The runtime, by its name in the table, with the setting that it takes to show, if any.
     pub runtime: &'static str,
     /// Whether it takes the runtime's optimisations to show.
     pub optimised: bool,
@@ -36,6 +36,12 @@ const BACKEND_TESTS: &str = "https://onnx.ai/onnx/repo-docs/OnnxBackendTest.html
 
 /// Where one would look for it: nobody has reported it there.
 const TRACT: &str = "https://github.com/sonos/tract/issues";
+
+/// As [`TRACT`].
+const OPENVINO: &str = "https://github.com/openvinotoolkit/openvino/issues";
+
+/// As [`TRACT`].
+const RTEN: &str = "https://github.com/robertknight/rten/issues";
 
 /// The table.
 pub static FAULTS: &[Fault] = &[
@@ -133,6 +139,39 @@ pub static FAULTS: &[Fault] = &[
         hits: strided_slice_of_conv,
     },
     Fault {
+        name: "hard-sigmoid-of-zero",
+        runtime: "ort:openvino",
+        optimised: false,
+        last: None,
+        what: "a HardSigmoid takes an alpha or beta of 0 for its default, 0.2 or 0.5",
+        remedy: "write 1e-30 in its place",
+        thread: OPENVINO,
+        shown: Ok("1.24"),
+        hits: hard_sigmoid_of_zero,
+    },
+    Fault {
+        name: "weights-of-both-convolutions",
+        runtime: "ort:openvino",
+        optimised: false,
+        last: None,
+        what: "of a Conv and a ConvTranspose that share square weights one may take them in the other's layout",
+        remedy: "give the ConvTranspose a copy of its own",
+        thread: OPENVINO,
+        shown: Ok("1.24"),
+        hits: weights_of_both_convolutions,
+    },
+    Fault {
+        name: "cubic-as-linear",
+        runtime: "rten",
+        optimised: false,
+        last: None,
+        what: "a cubic Resize is computed as a linear one",
+        remedy: "use another runtime",
+        thread: RTEN,
+        shown: Ok("0.27"),
+        hits: cubic,
+    },
+    Fault {
         name: "max-pool-of-a-negative-scale",
         runtime: "ort",
         optimised: true,
@@ -150,7 +189,10 @@ pub fn known_faults<'a>(runtime: &dyn Runtime, model: &'a Model) -> Vec<(&'stati
     let Some((row, settings)) = runtime.kind().row() else { return Vec::new() };
     let version = runtime.version();
     let concerns = |fault: &&Fault| {
-        fault.runtime == row.name && fault.is_in(&version) && (!fault.optimised || optimises(&settings))
+        let (name, setting) =
+            fault.runtime.split_once(':').map_or((fault.runtime, None), |(a, b)| (a, Some(b)));
+        let accused = name == row.name && setting.is_none_or(|setting| settings.has(setting));
+        accused && fault.is_in(&version) && (!fault.optimised || optimises(&settings))
     };
     let hit = |fault: &'static Fault| {
         model
@@ -222,6 +264,24 @@ fn cubic_to_one_pixel(model: &Model, node: &Node) -> bool {
         && is("mode", "cubic")
         && is("coordinate_transformation_mode", "pytorch_half_pixel")
         && one_pixel
+}
+
+fn cubic(_: &Model, node: &Node) -> bool {
+    node.op == "Resize" && node.attributes.get("mode") == Some(&Attribute::from("cubic"))
+}
+
+fn hard_sigmoid_of_zero(_: &Model, node: &Node) -> bool {
+    let zero = |name: &str| node.attributes.get(name) == Some(&Attribute::Float(0.0));
+    node.op == "HardSigmoid" && (zero("alpha") || zero("beta"))
+}
+
+fn weights_of_both_convolutions(model: &Model, node: &Node) -> bool {
+    let weights = node.input(1).filter(|_| node.op == "ConvTranspose");
+    let square = weights
+        .and_then(|name| model.graph.initializers.get(name))
+        .is_some_and(|weights| weights.shape().get(..2).is_some_and(|sizes| sizes[0] == sizes[1]));
+    let shares = |other: &Node| other.op == "Conv" && other.input(1) == weights;
+    square && model.graph.nodes.iter().any(shares)
 }
 
 fn recurrence_in_reverse(_: &Model, node: &Node) -> bool {

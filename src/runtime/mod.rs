@@ -10,6 +10,8 @@ mod isolate;
 mod kind;
 mod libtorch;
 mod ort;
+#[cfg(feature = "rten")]
+mod rten;
 mod signature;
 mod table;
 #[cfg(feature = "torch")]

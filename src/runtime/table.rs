@@ -23,7 +23,13 @@ pub struct Row {
 type Open = fn(Kind, &Settings) -> Result<Box<dyn Runtime>, RuntimeError>;
 
 /// The table.
-pub const ROWS: &[Row] = &[super::ort::ROW, super::tract::ROW, super::libtorch::ROW];
+pub const ROWS: &[Row] = &[
+    super::ort::ROW,
+    super::tract::ROW,
+    super::libtorch::ROW,
+    #[cfg(feature = "rten")]
+    super::rten::ROW,
+];
 
 /// Makes the runtime ready that a name stands for.
 ///

@@ -70,6 +70,7 @@ pub fn runtime(kind: Kind) -> Need<Kind> {
         Kind::ORT if named.unwrap_or(set_up).exists() => Need::Wrong(error.to_string()),
         Kind::ORT => Need::Missing("ONNX Runtime"),
         Kind::TORCH => Need::Missing("libtorch"),
+        kind if kind.name() == "ort:openvino" => Need::Missing("OpenVINO"),
         _ => Need::Wrong(error.to_string()),
     }
 }
