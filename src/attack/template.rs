@@ -27,6 +27,11 @@ pub trait Steps {
         false
     }
 
+    /// Whether to end before the steps are used up.
+    fn gives_up(&self) -> bool {
+        false
+    }
+
     /// Whether the objective of the last point is taken too, by a forward pass.
     fn weighs_last(&self) -> bool {
         self.keeps_best()
@@ -125,14 +130,15 @@ pub fn climb(
     Ok(climbers.into_iter().map(|climber| climber.into_attacked(settings)).collect())
 }
 
-/// One step of all who have not arrived.
+/// One step of all who have not arrived or given up.
 fn advance(
     climbers: &mut [Climber<'_>],
     landscape: &mut dyn Landscape,
     settings: &Settings,
     on_step: &mut OnStep<'_>,
 ) -> Result<(), AttackError> {
-    let mut active: Vec<&mut Climber<'_>> = climbers.iter_mut().filter(|climber| !climber.reached).collect();
+    let on_its_way = |climber: &&mut Climber<'_>| !climber.reached && !climber.steps.gives_up();
+    let mut active: Vec<&mut Climber<'_>> = climbers.iter_mut().filter(on_its_way).collect();
     for group in active.chunks_mut(settings.batch.max(1)) {
         let goals: Vec<&Goal> = group.iter().map(|climber| climber.goal).collect();
         let x = stacked(group.iter().map(|climber| &climber.x));

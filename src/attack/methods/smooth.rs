@@ -40,11 +40,11 @@ impl Attack {
 }
 
 /// Gradients for each of [`Settings::iterations`].
-const EACH: usize = 8;
+pub const EACH: usize = 8;
 /// Gradients that are averaged at a step, and what is left of earlier means at the next one. Many steps along means
 /// of few lead farther than the reverse: for as many gradients in all, 100 steps of 2 draws and 0.9 left 23.44 dB of
 /// CARN-M with a ripple inside, 50 of 4 and 0.85 23.70, 25 of 8 and 0.75 24.49 (three images).
-const DRAWS: usize = 2;
+pub const DRAWS: usize = 2;
 const DECAY: f32 = 0.9;
 /// Gradients that are averaged to find a width.
 const WIDENING: usize = 8;
@@ -65,7 +65,16 @@ fn smooth(
     climb_smoothed(landscape, goal, settings, rng, on_step, None)
 }
 
-/// Attacks one image, from a given start or from random ones.
+/// Where another attack began and how far it came.
+pub struct Rival {
+    /// Its start.
+    pub start: Array4<f32>,
+    /// The objective that has to be found half-way for the rest to be worth its steps.
+    pub least: f64,
+}
+
+/// Attacks one image, from random starts, or from a rival's as long as it is not far behind. Of
+/// [`Attacked::values`] there is one for every [`DRAWS`] gradients.
 ///
 /// # Errors
 /// Those of the landscape.
@@ -75,7 +84,7 @@ pub fn climb_smoothed(
     settings: &Settings,
     rng: &mut ChaCha8Rng,
     on_step: &mut OnStep<'_>,
-    start: Option<&Array4<f32>>,
+    rival: Option<Rival>,
 ) -> Result<Attacked, AttackError> {
     let mut smoothed =
         Smoothed { landscape, rng: rng.clone(), width: 0.0, batch: settings.batch.max(1), sum: None };
@@ -84,14 +93,48 @@ pub fn climb_smoothed(
     let settings = &Settings { iterations, ..settings.clone() };
     let make = |goal: &Goal| -> Box<dyn Steps> {
         let steps = Apgd::new(goal.ball.level(), iterations);
-        match start {
-            Some(start) => Box::new(Resumed { steps, start: start.clone() }),
+        match &rival {
+            Some(Rival { start, least }) => {
+                let steps = Resumed { steps, start: start.clone() };
+                Box::new(Racing { steps, least: *least, left: iterations / 2, best: f64::NEG_INFINITY })
+            }
             None => Box::new(steps),
         }
     };
     let mut each = || (0..DRAWS).try_for_each(|_| on_step());
     let found = climb(&make, &mut smoothed, &[goal], settings, std::slice::from_mut(rng), &mut each)?;
     Ok(found.into_iter().next().expect("a climb gives one result per goal"))
+}
+
+/// Steps that end half-way where they are behind.
+struct Racing {
+    steps: Resumed,
+    least: f64,
+    /// Steps until half-way.
+    left: usize,
+    best: f64,
+}
+
+impl Steps for Racing {
+    fn start(&mut self, ball: &Ball, rng: &mut ChaCha8Rng) -> Array4<f32> {
+        self.steps.start(ball, rng)
+    }
+
+    fn step(&mut self, x: &Array4<f32>, value: f64, gradient: &Array4<f32>, ball: &Ball) -> Array4<f32> {
+        // From half-way on the best no longer counts.
+        if self.left > 0 {
+            (self.left, self.best) = (self.left - 1, self.best.max(value));
+        }
+        self.steps.step(x, value, gradient, ball)
+    }
+
+    fn keeps_best(&self) -> bool {
+        self.steps.keeps_best()
+    }
+
+    fn gives_up(&self) -> bool {
+        self.left == 0 && self.best < self.least
+    }
 }
 
 /// The widths that are tried, on [0, 1]: up to the budget.

@@ -8,12 +8,16 @@
 //! out; the ensemble fails only where all do. Deliberately absent: climbs from where a gradient-free member
 //! ended, by which its success would pass for one of gradients.
 
+mod arena;
+mod long;
+
 use ndarray::Array4;
 use rand_chacha::ChaCha8Rng;
 
-use super::apgd::{Apgd, Resumed};
-use super::smooth::climb_smoothed;
-use super::trust::{Trust, trust};
+use self::arena::{Arena, from, halved, is_its_own};
+use self::long::{POLISHING, polished, resumed, smooth};
+use super::apgd::Apgd;
+use super::trust::Trust;
 use crate::attack::ensemble::{Ensemble, Member};
 use crate::attack::goal::Goal;
 use crate::attack::grid::{OnGrid, nearest};
@@ -22,7 +26,7 @@ use crate::attack::landscape::Landscape;
 use crate::attack::points::{along, around};
 use crate::attack::row::{Attack, Calls, Maximises, Method, Row};
 use crate::attack::settings::Settings;
-use crate::attack::template::{AttackError, Attacked, OnStep, Steps, climb};
+use crate::attack::template::{AttackError, Attacked, OnStep};
 use crate::attack::view::View;
 use crate::oracle::OracleError;
 
@@ -48,10 +52,6 @@ const ITERATIONS: usize = 6 + 4 + POLISHING;
 /// They take half of the iterations. The others stay: the first member, those that find what deceives it, and the last
 /// climb.
 const DISPENSABLE: [&str; 3] = ["features", "singular", "luma"];
-/// How often `polished` takes [`Settings::iterations`] gradients: about half of what an honest network costs. On such a
-/// one the steps of a single long climb lead farther than as many short ones. Where the landscape is uneven, `resumed`
-/// takes half of them.
-const POLISHING: usize = 6;
 /// By how much in dB mean gradients lead farther than plain ones, from the same start, only where these are masked.
 /// Measured on seven networks at 1, 4 and 8/255 (two images): at most 0.5 where they are honest, and on most of the
 /// images behind ripples of two and three levels' period 1 to 8.
@@ -104,29 +104,6 @@ const MEMBERS: [Entry; 13] = [
     Entry { name: "resumed", kind: AttackKind::WhiteBox, view: View::Served, run: resumed },
 ];
 
-/// What a member is given.
-struct Arena<'a, 'b> {
-    landscape: &'a mut dyn Landscape,
-    goal: &'a Goal,
-    settings: &'a Settings,
-    rng: &'a mut ChaCha8Rng,
-    on_step: &'a mut OnStep<'b>,
-    /// How far the plain gradient is to be trusted, where it is there.
-    trust: Option<Trust>,
-    /// The end of the first member.
-    end: Option<Array4<f32>>,
-    /// Where the long climb began.
-    start: Option<Array4<f32>>,
-    /// The best point of the white-box members so far, with its objective.
-    best: Option<(f64, Array4<f32>)>,
-}
-
-impl Arena<'_, '_> {
-    fn is_uneven(&self) -> bool {
-        self.trust.as_ref().is_some_and(Trust::is_uneven)
-    }
-}
-
 fn strongest(
     landscape: &mut dyn Landscape,
     goal: &Goal,
@@ -134,8 +111,18 @@ fn strongest(
     rng: &mut ChaCha8Rng,
     on_step: &mut OnStep<'_>,
 ) -> Result<Attacked, AttackError> {
-    let mut arena =
-        Arena { landscape, goal, settings, rng, on_step, trust: None, end: None, start: None, best: None };
+    let mut arena = Arena {
+        landscape,
+        goal,
+        settings,
+        rng,
+        on_step,
+        trust: None,
+        end: None,
+        start: None,
+        spared: 0,
+        best: None,
+    };
     let mut found = Found::default();
     let left_out = Attack::STRONGEST.left_out(settings);
     for entry in MEMBERS.iter().filter(|entry| !left_out.contains(&entry.name)) {
@@ -158,12 +145,6 @@ fn strongest(
         }
     }
     found.into_attacked(&mut arena)
-}
-
-/// Whether an error is of one member alone: another may need no gradient, or a finite one. An output that is not
-/// finite is the end of every attack: there is nothing worse.
-fn is_its_own(error: &OracleError) -> bool {
-    matches!(error, OracleError::Rewrite(_) | OracleError::NotFinite { what: "gradient", .. })
 }
 
 /// The worst so far.
@@ -264,11 +245,6 @@ fn briefly(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
     Attack::APGD.run_one(*landscape, goal, &half, rng, on_step).map(Some)
 }
 
-/// Half of the steps, from one start.
-fn halved(settings: &Settings) -> Settings {
-    Settings { iterations: settings.iterations.div_ceil(2), restarts: 1, ..settings.clone() }
-}
-
 /// APGD on 8-bit images.
 fn on_grid(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
     let Arena { landscape, goal, settings, rng, on_step, .. } = arena;
@@ -332,60 +308,7 @@ fn scale(direction: &Array4<f32>, size: f64) -> f32 {
     if sum > 0.0 { (size * (direction.len() as f64 / sum).sqrt()) as f32 } else { 0.0 }
 }
 
-/// A long APGD from the best point of the white-box members before it, of half the length where the landscape is uneven.
-fn polished(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
-    let Some((_, start)) = arena.best.clone() else { return Ok(None) };
-    arena.start = Some(start.clone());
-    arena.trust = match trust(arena.landscape, arena.goal, arena.end.as_ref(), arena.rng) {
-        Ok(trust) => Some(trust),
-        Err(AttackError::Oracle(error)) if is_its_own(&error) => None,
-        Err(error) => return Err(error),
-    };
-    let part = if arena.is_uneven() { POLISHING / 2 } else { POLISHING };
-    climb_on(arena, start, part).map(Some)
-}
-
-/// `smooth` with half of the steps from where the long climb began, if much of what the plain gradient promises does not
-/// come.
-fn smooth(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
-    if !arena.is_uneven() {
-        return Ok(None);
-    }
-    let half = halved(arena.settings);
-    let Arena { landscape, goal, rng, on_step, start, .. } = arena;
-    climb_smoothed(*landscape, goal, &half, rng, on_step, start.as_ref()).map(Some)
-}
-
-/// The other half of the long climb.
-fn resumed(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
-    match arena.best.clone() {
-        Some((_, start)) if arena.is_uneven() => climb_on(arena, start, POLISHING / 2).map(Some),
-        _ => Ok(None),
-    }
-}
-
-fn climb_on(arena: &mut Arena<'_, '_>, start: Array4<f32>, times: usize) -> Result<Attacked, AttackError> {
-    let iterations = times * arena.settings.iterations;
-    let settings = Settings { iterations, restarts: 1, ..arena.settings.clone() };
-    from(arena, start, &settings, Apgd::polishing)
-}
-
 fn square(arena: &mut Arena<'_, '_>) -> Result<Option<Attacked>, AttackError> {
     let Arena { landscape, goal, settings, rng, on_step, .. } = arena;
     Attack::SQUARE.run_one(*landscape, goal, settings, rng, on_step).map(Some)
-}
-
-/// APGD from a given point.
-fn from(
-    arena: &mut Arena<'_, '_>,
-    start: Array4<f32>,
-    settings: &Settings,
-    steps: fn(f64, usize) -> Apgd,
-) -> Result<Attacked, AttackError> {
-    let Arena { landscape, goal, rng, on_step, .. } = arena;
-    let make = |goal: &Goal| -> Box<dyn Steps> {
-        Box::new(Resumed { steps: steps(goal.ball.level(), settings.iterations), start: start.clone() })
-    };
-    let found = climb(&make, *landscape, &[*goal], settings, std::slice::from_mut(*rng), on_step)?;
-    Ok(found.into_iter().next().expect("a climb gives one result per goal"))
 }
