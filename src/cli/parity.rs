@@ -1,6 +1,7 @@
 //! `temper parity`: one file on several runtimes, or two files of one function.
 
 mod admission;
+mod adversarial;
 mod compared;
 mod files;
 mod search;
@@ -44,12 +45,14 @@ pub struct Args {
     /// f16:rel=1e-2,psnr=50; may be repeated [default: by type, tighter where one runtime runs both files]
     #[arg(long, value_name = "[TYPE:]BOUND,...")]
     tolerance: Vec<Stated>,
-    /// The most memory that the values of one slice of a graph may take, in MiB
+    /// The most memory that the values of one slice of a graph may take, on both sides and on their way, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     memory: u32,
     /// Decides every random number
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    adversarial: adversarial::AdversarialArgs,
     #[command(flatten)]
     search: search::SearchArgs,
     /// Write the smallest part that still differs to this folder, with a Python script that shows it

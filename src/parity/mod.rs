@@ -6,6 +6,7 @@
 //! sides agree; files and printing.
 
 mod admission;
+mod adversarial;
 mod arbitrate;
 mod bracket;
 mod compare;
@@ -25,12 +26,14 @@ mod range;
 mod report;
 mod reproduce;
 mod search;
+mod slope;
 mod stated;
 mod tolerance;
 mod value;
 mod whole;
 
 pub use admission::{Admission, Admitted, Applicant, admit, is_reduced};
+pub use adversarial::{Adversarial, adversarial};
 pub use compare::{Answer, Question, compare, outputs};
 pub use difference::Difference;
 pub use error::ParityError;

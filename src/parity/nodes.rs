@@ -65,6 +65,12 @@ pub struct Point {
 /// Nodes in a slice at most: sessions of more than this take long to prepare.
 const MOST_NODES: usize = 256;
 
+/// What a slice's values are held in at a time: both sides', and what a runtime has given and not yet let go.
+const COPIES: usize = 3;
+
+/// The share of a slice whose nodes run alone at a time, each fed with copies of what it reads.
+const ALONE: usize = 8;
+
 /// The size of a value that does not follow from the inputs', in bytes.
 const UNKNOWN: usize = 1 << 20;
 
@@ -93,6 +99,8 @@ struct Walk<'a> {
     /// The slice of every node of the reference and of the candidate.
     slices: [Vec<usize>; 2],
     last: usize,
+    /// The most bytes of the values of a slice, on one side.
+    memory: usize,
     /// The last slice that a value of either side is needed in.
     needed: [HashMap<String, usize>; 2],
     values: [Values; 2],
@@ -104,6 +112,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(sides: Sides<'a>, matched: Matched<'a>, inputs: &[Value], memory: usize) -> Self {
         let (Sides { reference, candidate }, Matched { matching, ways }) = (sides, matched);
+        let memory = memory / COPIES;
         let own = slices(&reference.program, memory);
         let others = follow(&candidate.program, matching, &own);
         let last = own.iter().chain(&others).copied().max().unwrap_or(0);
@@ -114,6 +123,7 @@ impl<'a> Walk<'a> {
             ways,
             slices: [own, others],
             last,
+            memory,
             needed: [HashMap::new(), HashMap::new()],
             values: [Values::new(), Values::new()],
             errors: HashMap::new(),
@@ -166,10 +176,12 @@ impl<'a> Walk<'a> {
             self.values[index].extend(found);
         }
         let nodes = self.nodes(1, slice);
-        let isolated = self.isolated(&nodes);
-        for &node in &nodes {
-            self.compare_detours(slice, Some(node));
-            self.compare(node, &isolated);
+        for group in split(&self.candidate.program, &nodes, self.memory / ALONE) {
+            let isolated = self.isolated(group);
+            for &node in group {
+                self.compare_detours(slice, Some(node));
+                self.compare(node, &isolated);
+            }
         }
         self.compare_detours(slice, None);
         for (values, needed) in self.values.iter_mut().zip(&self.needed) {
@@ -308,18 +320,27 @@ fn run(side: &Side, nodes: &[usize], values: &Values, style: Style) -> Result<Va
 
 /// The slice of every node: as many as `memory` bytes hold the outputs of.
 fn slices(program: &Program, memory: usize) -> Vec<usize> {
-    let (mut slice, mut bytes, mut count) = (0, 0, 0);
-    (0..program.nodes().len())
-        .map(|node| {
-            let size: usize =
-                program.writes(node).map(|name| program.ty(name).map_or(UNKNOWN, |ty| 4 * ty.len())).sum();
-            if count > 0 && (count >= MOST_NODES || bytes + size > memory) {
-                (slice, bytes, count) = (slice + 1, 0, 0);
-            }
-            (bytes, count) = (bytes + size, count + 1);
-            slice
-        })
-        .collect()
+    let all: Vec<usize> = (0..program.nodes().len()).collect();
+    let numbered = split(program, &all, memory).into_iter().enumerate();
+    numbered.flat_map(|(slice, nodes)| nodes.iter().map(move |_| slice)).collect()
+}
+
+/// Nodes in groups, in order: as many in each as `memory` bytes hold the outputs of, and one at least.
+fn split<'a>(program: &Program, nodes: &'a [usize], memory: usize) -> Vec<&'a [usize]> {
+    let size = |&node: &usize| -> usize {
+        program.writes(node).map(|name| program.ty(name).map_or(UNKNOWN, |ty| 4 * ty.len())).sum()
+    };
+    let (mut groups, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (place, size) in nodes.iter().map(size).enumerate() {
+        let count = place - start;
+        if count > 0 && (count >= MOST_NODES || bytes + size > memory) {
+            groups.push(&nodes[start..place]);
+            (start, bytes) = (place, 0);
+        }
+        bytes += size;
+    }
+    groups.push(&nodes[start..]);
+    groups
 }
 
 /// The slices of a candidate's nodes: those of their partners, and none before what they read.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod adversarial;
 mod bad_input;
 #[path = "../common/mod.rs"]
 mod common;

@@ -154,8 +154,14 @@ impl Args {
                 return Ok(worker::not_compared(question, &reasons.join("; ")));
             }
         };
-        let found = self.search.find(question, inputs, [expected, given], self.seed, notes)?;
         let (mut inputs, mut expected, mut given) = (inputs.to_vec(), expected.clone(), given.clone());
+        for attacked in self.adversarial.find(question, &inputs, self.seed, notes)? {
+            let [a, b] = attacked.answers;
+            inputs.push(attacked.input);
+            expected.push(a);
+            given.push(b);
+        }
+        let found = self.search.find(question, &inputs, [&expected, &given], self.seed, notes)?;
         let searched = found.map(|found| {
             let [a, b] = found.answers;
             inputs.push(found.input);

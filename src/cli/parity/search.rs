@@ -60,7 +60,8 @@ impl SearchArgs {
     }
 }
 
-fn isolated(side: &Side) -> Result<Side, CliError> {
+/// A side in a process of its own.
+pub fn isolated(side: &Side) -> Result<Side, CliError> {
     let confinement = Confinement {
         program: std::env::current_exe().map_err(CliError::usage)?,
         memory: None,

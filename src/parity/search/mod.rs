@@ -9,7 +9,6 @@ mod moves;
 
 use std::collections::BTreeMap;
 
-use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -19,7 +18,8 @@ use self::moves::Fill;
 use super::compare::{Answer, Question};
 use super::difference::Difference;
 use super::error::ParityError;
-use super::inputs::{Input, rounded};
+use super::inputs::Input;
+use super::slope::{hold, moved, range_of};
 use super::value::Value;
 use super::whole::Whole;
 
@@ -175,7 +175,7 @@ impl<'a> State<'a> {
     fn step(&mut self) -> Result<(), ParityError> {
         self.searched.runs += 1;
         let (name, mut input) = self.proposal()?;
-        self.hold(&mut input);
+        hold(&mut input, self.start, self.searched.ball.unwrap_or(f32::INFINITY), self.searched.range);
         if let Some(way) = &mut self.way {
             way.at = input.clone();
         }
@@ -238,41 +238,4 @@ impl<'a> State<'a> {
         let whole = self.searched.ball.map_or(high - low, |ball| (2.0 * ball).min(high - low));
         SMALLEST_STEP.powf(self.rng.random_range(0.0..1.0f32)) * whole
     }
-
-    /// Brings an input back to the ball and the range, and to numbers of its types.
-    fn hold(&self, input: &mut Input) {
-        let [low, high] = self.searched.range;
-        let ball = self.searched.ball.unwrap_or(f32::INFINITY);
-        let pairs = input.values.iter_mut().zip(&self.start.values);
-        for (value, start) in pairs.filter(|(value, _)| value.dtype.is_float()) {
-            let dtype = value.dtype;
-            value.high.zip_mut_with(&start.high, |value, start| {
-                let least = low.max(start - ball);
-                *value = rounded(dtype, value.max(least).min(high.min(start + ball)));
-            });
-            if let Some(rest) = &mut value.low {
-                rest.fill(0.0);
-            }
-        }
-    }
-}
-
-/// An input moved along the signs of a gradient.
-fn moved(input: &Input, slope: &ArrayD<f32>, step: f32) -> Input {
-    let mut input = input.clone();
-    if let Some(value) = input.values.first_mut().filter(|value| value.shape() == slope.shape()) {
-        value.high.zip_mut_with(slope, |value, slope| {
-            if *slope != 0.0 && slope.is_finite() {
-                *value += step * slope.signum();
-            }
-        });
-    }
-    input
-}
-
-/// The range of an input's numbers, and of an image.
-fn range_of(input: &Input) -> [f32; 2] {
-    let floats = input.values.iter().filter(|value| value.dtype.is_float());
-    let elements = floats.flat_map(|value: &Value| value.high.iter().copied());
-    elements.fold([0.0, 1.0], |[low, high]: [f32; 2], value| [low.min(value), high.max(value)])
 }
