@@ -12,7 +12,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 pub use error::FileError;
-pub use output_folder::OutputFolder;
+pub use output_folder::{OutputFolder, clear_parts};
 
 /// Writes a file so that it is there whole or not at all.
 ///

@@ -56,9 +56,9 @@ fn lock(path: &Path) -> Result<Option<File>, FileError> {
     }
 }
 
-/// Removes what a process that was killed in the middle of a write has left. The folder is locked: nobody else
-/// writes here now.
-fn clear_parts(path: &Path) {
+/// Removes what a process that was killed in the middle of a write has left in a folder. It, or the one that it lies in,
+/// is held: nobody else writes here now.
+pub fn clear_parts(path: &Path) {
     let Ok(entries) = fs::read_dir(path) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();

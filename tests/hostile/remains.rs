@@ -141,3 +141,19 @@ fn a_run_goes_on_whatever_the_clock_said() {
     }
     assert!(model("out") == model("whole"), "the resumed run gave another file");
 }
+
+/// What a run that was killed in the middle of a picture left goes with the next one.
+#[test]
+fn half_written_pictures_of_a_killed_run_are_removed() {
+    let workspace = Workspace::new();
+    let (_, report) = workspace.audit(&[&AUDIT[..], &["--budget", "4"]].concat());
+    let pictures = workspace.path("out/pictures/model.onnx");
+    let of_image = std::fs::read_dir(&pictures).unwrap().next().unwrap().unwrap().path();
+    let folders = || std::fs::read_dir(&of_image).unwrap().map(|entry| entry.unwrap().path());
+    let of_attack = folders().find(|path| path.is_dir()).expect("an attack was drawn");
+    let parts = [&of_image, &of_attack].map(|folder| folder.join(".temper-x1.part"));
+    parts.iter().for_each(|part| std::fs::write(part, b"half").unwrap());
+    let (_, again) = workspace.audit(&[&AUDIT[..], &["--budget", "4"]].concat());
+    assert_eq!(again["rows"], report["rows"]);
+    assert!(parts.iter().all(|part| !part.exists()), "{parts:?}");
+}

@@ -13,7 +13,7 @@ use crate::audit::AuditError;
 use crate::audit::context::Context;
 use crate::audit::index::{AttackCell, ImageIndex};
 use crate::audit::objective;
-use crate::files::create_output_folder;
+use crate::files::{clear_parts, create_output_folder};
 use crate::image::{ImageError, save_png};
 use crate::report::html::file_name;
 
@@ -58,6 +58,7 @@ pub fn draw(
     let of_image = folder.join(file_name(context.name())).join(file_name(&image.name));
     let of_attack = of_image.join(format!("{}-{}-{runtime}", cell.attack.name(), cell.budget));
     create_output_folder(&of_attack).map_err(AuditError::Pictures)?;
+    [&of_image, &of_attack].into_iter().for_each(|folder| clear_parts(folder));
     write(of_image.join("input.png"), crop.of_input(&image.x))?;
     write(of_image.join(format!("output-{runtime}.png")), crop.of_output(&clean))?;
     write(of_attack.join("attacked.png"), crop.of_input(&attacked))?;
