@@ -5,8 +5,10 @@
 
 mod common;
 
-use common::{Workspace, apart, first_half, mix, rows, upscaler};
+use common::{Workspace, apart, first_half, mix, picture, rows, upscaler};
+use ndarray::{ArrayD, Axis, IxDyn};
 use temper::onnx::{self, Attribute, DType, Dim, GraphBuilder, Model, Node, Tensor, ValueInfo};
+use temper::runtime::Kind;
 
 /// An audit of `model` that is quick where it works at all.
 fn audit(model: &str) -> Vec<&str> {
@@ -495,4 +497,61 @@ fn interrupted(more: &[&str], left: &[&str]) -> String {
     assert_eq!(output.status.code(), Some(130), "{said}");
     assert_eq!(workspace.files_in("out"), left, "{said}");
     said
+}
+
+/// What was written for any size is, at another one, what is written for that size.
+#[test]
+fn a_dynamic_gradient_is_that_of_every_size() {
+    let workspace = Workspace::new();
+    let grad = |size: &str, out: &str, more: &[&str]| {
+        let asked = ["--json", "grad", "model.onnx", "--input", size, "-o", out];
+        let output = workspace.temper(&[&asked[..], more].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (said, onnx::read(&workspace.path(out)).unwrap())
+    };
+    let (said, open) = grad("8x10", "any.onnx", &["--dynamic"]);
+    assert_eq!((&said["any_size"], said.get("one_size")), (&true.into(), None), "{said}");
+    let (said, fixed) = grad("13x9", "one.onnx", &[]);
+    assert_eq!(said["any_size"], false, "{said}");
+    let image = picture(13, 9).insert_axis(Axis(0)).into_dyn();
+    let scale = fixed.graph.inputs[1].dims().unwrap().1[2].known().unwrap() / 13;
+    let target = ArrayD::from_elem(IxDyn(&[1, 3, 13 * scale, 9 * scale]), 0.4_f32);
+    let of = |model: &Model| {
+        let shapes = [image.shape(), target.shape()];
+        let model = temper::rewrite::specialise(model, &shapes).unwrap();
+        let mut session = temper::runtime::open(Kind::TRACT).unwrap().load(&model).unwrap();
+        session.run(&[image.view(), target.view()]).unwrap()
+    };
+    assert_eq!(of(&open), of(&fixed));
+}
+
+#[test]
+fn a_gradient_that_knows_its_size_is_written_for_it_and_says_why() {
+    let workspace = Workspace::new();
+    // The mean over all pixels divides by their number.
+    let pooled = upscaler(|graph, image| {
+        let mean = graph.node("GlobalAveragePool", "mean", &[image], []);
+        let lit = graph.node("Mul", "lit", &[image, &mean], []);
+        mix(graph, &lit, 0.3)
+    });
+    workspace.model("pooled.onnx", &pooled);
+    let mut fixed = upscaler(|graph, image| mix(graph, image, 0.3));
+    fixed.graph.inputs[0] = ValueInfo::tensor("image", DType::F32, [1, 3, 8, 8].map(Dim::Known));
+    workspace.model("fixed.onnx", &fixed);
+    for (model, reason) in [("pooled.onnx", "depends on it"), ("fixed.onnx", "at 9x8: ")] {
+        let asked = ["grad", model, "--input", "8x8", "-o", "g.onnx", "--dynamic"];
+        let output = workspace.temper(&asked).assert().success().get_output().stdout.clone();
+        let said = String::from_utf8(output).unwrap();
+        assert!(said.contains("for 8x8 alone: ") && said.contains(reason), "{said}");
+        let gradient = onnx::read(&workspace.path("g.onnx")).unwrap();
+        assert!(
+            gradient.graph.inputs.iter().all(|input| input
+                .dims()
+                .unwrap()
+                .1
+                .iter()
+                .all(|dim| dim.known().is_some()))
+        );
+    }
 }

@@ -64,7 +64,8 @@ def gradient(
 
     Returns a function of `x` (1 x C x height x width, float32, in the model's own range) and `target` (the model's
     output at that size) that gives the distance and its gradient, of the shape of `x`. At `target = S(x)` the gradient
-    of a distance does not exist and comes as zero: start a little beside it. `flags` are those of `temper grad`.
+    of a distance does not exist and comes as zero: start a little beside it. `flags` are those of `temper grad`;
+    with "--dynamic" the function takes other sizes too, where the model's gradient knows none.
     """
     try:
         import numpy as np

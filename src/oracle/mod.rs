@@ -6,6 +6,7 @@
 //! image by image. Values are computed in float64 from the output, gradients in float32 by the gradient graph or
 //! the runtime's own autograd. Deliberately absent: budgets, steps and randomness.
 
+mod any_size;
 mod batch;
 mod error;
 mod models;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use ndarray::{Array4, ArrayD, ArrayView4, Axis, CowArray, Ix4, s};
 
+pub use any_size::{of_any_size, other_sizes};
 pub use batch::{UnevenOutputs, stacked};
 pub use error::OracleError;
 pub use models::{
