@@ -362,11 +362,9 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), FAULTS.len());
-        assert!(
-            FAULTS
-                .iter()
-                .all(|fault| fault.runtime.parse::<Kind>().is_ok() && fault.thread.starts_with("https://"))
-        );
+        assert!(FAULTS.iter().all(|fault| fault.thread.starts_with("https://")));
+        let is_built = |fault: &&Fault| cfg!(feature = "rten") || fault.runtime != "rten";
+        assert!(FAULTS.iter().filter(is_built).all(|fault| fault.runtime.parse::<Kind>().is_ok()));
     }
 
     #[test]
