@@ -13,7 +13,7 @@ use crate::onnx::{self, Model};
 use crate::oracle::{GRADIENT, Objective, TARGET, VALUE, gradient_model, of_any_size, other_sizes};
 use crate::rewrite::Stop;
 
-/// Writes the gradient of ||S(x) - target||_2 as a standard ONNX model, of fixed size or for any.
+/// Writes the gradient of ||S(x) - target||_2 as a standard ONNX model.
 ///
 /// Its inputs are the model's own image and `target`, of the output's shape; its outputs `value`, a
 /// number, and `gradient`, of the image's shape. Only standard operators of opset 13 or above are used.

@@ -14,7 +14,7 @@ use super::output::{is_json, note, say, say_json};
 use super::{CliError, after_help};
 use crate::image::{self, list_images};
 use crate::onnx::{self, Model};
-use crate::parity::{Input, Report, Stated, StatedShape, Value, Verdict, generated, shapes, table};
+use crate::parity::{Input, InputShape, Report, TypedTolerance, Value, Verdict, generated, shapes, table};
 use crate::runtime::{self, Kind, Runtime};
 
 /// Compares what runtimes make of a model, or a model with another one of the same function, and finds the
@@ -40,11 +40,11 @@ pub struct Args {
     images: Option<PathBuf>,
     /// Shape of an input, such as x=1,3,48,64; may be repeated [default: open sizes are small]
     #[arg(long, value_name = "NAME=N,N,...", value_parser = parse_shape)]
-    shape: Vec<StatedShape>,
+    shape: Vec<InputShape>,
     /// What is allowed, for an element type or for all: rel=1e-4, abs=1e-5, ulp=8, psnr=60, cosine=0.9999, exact,
     /// f16:rel=1e-2,psnr=50; may be repeated [default: by type, tighter where one runtime runs both files]
     #[arg(long, value_name = "[TYPE:]BOUND,...")]
-    tolerance: Vec<Stated>,
+    tolerance: Vec<TypedTolerance>,
     /// The most memory that the values of one slice of a graph may take, on both sides and on their way, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     memory: u32,
@@ -75,7 +75,7 @@ impl Kinds {
     }
 }
 
-fn parse_shape(text: &str) -> Result<StatedShape, String> {
+fn parse_shape(text: &str) -> Result<InputShape, String> {
     let wrong = || format!("`{text}` is not NAME=N,N,...");
     let (name, sizes) = text.rsplit_once('=').ok_or_else(wrong)?;
     let sizes: Result<Vec<usize>, _> =
@@ -85,7 +85,7 @@ fn parse_shape(text: &str) -> Result<StatedShape, String> {
     if count.is_none_or(|count| count > MOST_ELEMENTS) {
         return Err(format!("`{text}` has more than {MOST_ELEMENTS} elements"));
     }
-    Ok(StatedShape { input: name.to_owned(), sizes })
+    Ok(InputShape { input: name.to_owned(), sizes })
 }
 
 /// Elements of an input at most.

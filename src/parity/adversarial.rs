@@ -1,8 +1,8 @@
 //! Adversarial inputs: every input that is compared, moved within a small ball so that the reference's first output
 //! changes most (I-FGSM, Kurakin et al., 2017, on the distance between outputs).
 //!
-//! What breaks a network on one runtime must break it on the other, to the same numbers: inside such inputs values are
-//! larger than inside any sample. Deliberately absent: a verdict on robustness, which `audit` gives, and the input on
+//! What breaks a network on one runtime must break it on the other, to the same numbers: inside such inputs values may be
+//! larger than inside samples. Deliberately absent: a verdict on robustness, which `audit` gives, and the input on
 //! which two sides differ most, which `search` looks for.
 
 use rand::{RngExt, SeedableRng};
@@ -26,7 +26,7 @@ pub struct Adversarial {
     pub answers: [Answer; 2],
 }
 
-/// Attacks the reference from every input that is of numbers alone, by at most `levels` 255ths of the input's range.
+/// Attacks the reference from every input on which its output is finite, by at most `levels` 255ths of the input's range.
 /// `None` where the reference has no gradient. `seed` decides the first step; `on_input` is told of every input that is done.
 ///
 /// # Errors

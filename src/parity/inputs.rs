@@ -21,7 +21,7 @@ pub struct Input {
 
 /// The shape that somebody states for an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatedShape {
+pub struct InputShape {
     /// The input's name.
     pub input: String,
     /// A size for each axis.
@@ -64,7 +64,7 @@ const SIDES: [usize; 2] = [32, 40];
 ///
 /// # Errors
 /// An input of no known rank or of a type that is not computed with; a stated shape that does not fit.
-pub fn shapes(model: &Model, stated: &[StatedShape]) -> Result<Vec<Vec<usize>>, Problem> {
+pub fn shapes(model: &Model, stated: &[InputShape]) -> Result<Vec<Vec<usize>>, Problem> {
     let names: Vec<&str> = model.graph.required_inputs().map(|input| input.name.as_str()).collect();
     if let Some(unknown) = stated.iter().find(|stated| !names.contains(&stated.input.as_str())) {
         return Err(Problem::new(
@@ -75,7 +75,7 @@ pub fn shapes(model: &Model, stated: &[StatedShape]) -> Result<Vec<Vec<usize>>, 
     model.graph.required_inputs().map(|input| shape(input, stated)).collect()
 }
 
-fn shape(input: &ValueInfo, stated: &[StatedShape]) -> Result<Vec<usize>, Problem> {
+fn shape(input: &ValueInfo, stated: &[InputShape]) -> Result<Vec<usize>, Problem> {
     let refuse = |what: String| Problem::new(format!("input `{}`", input.name), what);
     let given = stated.iter().find(|stated| stated.input == input.name).map(|stated| stated.sizes.clone());
     let Some((dtype, dims)) = input.dims() else {
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(shapes(&model(DType::F32, &[0, 3, 0, 0]), &[]).unwrap(), [[1, 3, 32, 40]]);
         assert_eq!(shapes(&model(DType::F32, &[0, 0, 0, 3]), &[]).unwrap(), [[1, 32, 40, 3]]);
         assert_eq!(shapes(&model(DType::I64, &[0, 0]), &[]).unwrap(), [[1, 16]]);
-        let named = |input: &str, sizes: &[usize]| StatedShape { input: input.into(), sizes: sizes.to_vec() };
+        let named = |input: &str, sizes: &[usize]| InputShape { input: input.into(), sizes: sizes.to_vec() };
         let stated = |sizes: &[usize]| vec![named("x", sizes)];
         assert_eq!(shapes(&model(DType::F32, &[0, 8]), &stated(&[2, 8])).unwrap(), [[2, 8]]);
         assert!(shapes(&model(DType::F32, &[0, 8]), &stated(&[2, 7])).is_err());

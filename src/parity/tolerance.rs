@@ -87,7 +87,7 @@ impl FromStr for Bound {
 
 /// The bounds of one element type, or of all of them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stated {
+pub struct TypedTolerance {
     /// The type; `None` for every type.
     dtype: Option<DType>,
     bounds: Vec<Bound>,
@@ -105,7 +105,7 @@ const TYPES: [(&str, DType); 8] = [
     ("i64", DType::I64),
 ];
 
-impl FromStr for Stated {
+impl FromStr for TypedTolerance {
     type Err = String;
 
     /// `rel=1e-4`, `f16:psnr=50,abs=0.1`.
@@ -127,14 +127,14 @@ impl FromStr for Stated {
 /// Bounds for every element type.
 #[derive(Clone, Debug, Default)]
 pub struct Tolerances {
-    stated: Vec<Stated>,
+    stated: Vec<TypedTolerance>,
     /// Whether the same runtime runs both sides, so that sound nodes give the same bits.
     same_runtime: bool,
 }
 
 impl Tolerances {
     /// What is stated, over the defaults: those between runtimes, or the tighter ones of one runtime.
-    pub fn new(stated: Vec<Stated>, same_runtime: bool) -> Self {
+    pub fn new(stated: Vec<TypedTolerance>, same_runtime: bool) -> Self {
         Self { stated, same_runtime }
     }
 
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(tolerances.of(DType::F32), [Bound::Rel(1e-3)]);
         assert_eq!(Tolerances::new(vec![], false).of(DType::I64), [Bound::Exact]);
         for wrong in ["rel", "abs=-1", "near=2", "cosine=2", "f12:abs=1", "ulp=1.5"] {
-            assert!(wrong.parse::<Stated>().is_err(), "{wrong}");
+            assert!(wrong.parse::<TypedTolerance>().is_err(), "{wrong}");
         }
     }
 

@@ -6,13 +6,15 @@ use std::path::Path;
 use super::worker::Answers;
 use crate::cli::CliError;
 use crate::onnx;
-use crate::parity::{Admitted, Answer, Applicant, Comparison, Input, Loss, Output, Report, Stated, admit};
+use crate::parity::{
+    Admitted, Answer, Applicant, Comparison, Input, Loss, Output, Report, TypedTolerance, admit,
+};
 
 /// What is allowed between a reduced file and its parent where nothing is stated.
 const ADMITTED: &str = "psnr=40";
 
 /// The tolerances of a reduced file.
-pub fn tolerances(stated: &[Stated]) -> Result<Vec<Stated>, CliError> {
+pub fn tolerances(stated: &[TypedTolerance]) -> Result<Vec<TypedTolerance>, CliError> {
     match stated {
         [] => Ok(vec![ADMITTED.parse().map_err(CliError::failed)?]),
         stated => Ok(stated.to_vec()),
