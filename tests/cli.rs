@@ -539,7 +539,26 @@ fn a_gradient_that_knows_its_size_is_written_for_it_and_says_why() {
     let mut fixed = upscaler(|graph, image| mix(graph, image, 0.3));
     fixed.graph.inputs[0] = ValueInfo::tensor("image", DType::F32, [1, 3, 8, 8].map(Dim::Known));
     workspace.model("fixed.onnx", &fixed);
-    for (model, reason) in [("pooled.onnx", "depends on it"), ("fixed.onnx", "at 9x8: ")] {
+    // Another network above 64 pixels.
+    let deciding = upscaler(|graph, image| {
+        let shape = graph.node("Shape", "shape", &[image], []);
+        let height = graph.initializer("axis", Tensor::i64(&[], vec![2]).unwrap());
+        let height = graph.node("Gather", "height", &[&shape, &height], []);
+        let [most, dim, lit] = [
+            ("most", Tensor::i64(&[], vec![64]).unwrap()),
+            ("dim", Tensor::scalar(0.5)),
+            ("lit", Tensor::scalar(1.0)),
+        ]
+        .map(|(name, tensor)| graph.initializer(name, tensor));
+        let large = graph.node("Greater", "large", &[&height, &most], []);
+        let factor = graph.node("Where", "factor", &[&large, &dim, &lit], []);
+        let image = graph.node("Mul", "image_lit", &[image, &factor], []);
+        mix(graph, &image, 0.3)
+    });
+    workspace.model("deciding.onnx", &deciding);
+    for (model, reason) in
+        [("pooled.onnx", "depends on it"), ("deciding.onnx", "depends on it"), ("fixed.onnx", "at 9x8: ")]
+    {
         let asked = ["grad", model, "--input", "8x8", "-o", "g.onnx", "--dynamic"];
         let output = workspace.temper(&asked).assert().success().get_output().stdout.clone();
         let said = String::from_utf8(output).unwrap();

@@ -8,16 +8,15 @@ use super::objective::TARGET;
 use crate::onnx::{Dim, Model, ValueInfo, ValueType};
 
 /// The sizes beside `[height, width]` at which a gradient has to be the same graph: odd and even ones, so that padding to a
-/// multiple shows, and a much larger one.
+/// multiple shows, and a much larger one, for what a model decides by its size. What it decides beyond that is not seen.
 pub fn other_sizes([height, width]: [usize; 2]) -> [[usize; 2]; 4] {
-    [[height + 1, width], [height, width + 1], [height + 3, width + 2], [2 * height, 2 * width]]
+    [[height + 1, width], [height, width + 1], [height + 3, width + 2], [16 * height, 16 * width]]
 }
 
-/// The model of one size with the sizes left open that differ from those of the others, models of other sizes; the
-/// first node or tensor that is another one, in words, where they are not one graph.
+/// The model of one size, with those sizes left open that are not the same in `others`, models of other sizes.
 ///
 /// # Errors
-/// What differs.
+/// The first node or tensor that is another one, in words, where they are not one graph.
 pub fn of_any_size(made: &Model, others: &[Model]) -> Result<Model, String> {
     for other in others {
         let mut nodes = made.graph.nodes.iter().zip(&other.graph.nodes);
